@@ -1,0 +1,144 @@
+"""Every error a user can meet, each a class with a stable code.
+
+VoxelsmithError
+├── InvalidRequest            the request does not fit the contract or the model's card
+│   ├── UnreadableVolume      an upload that the strict readers refuse
+│   └── IdempotencyConflict   the same Idempotency-Key with another body
+├── UploadTooLarge
+├── UnsupportedMedia          a content type the endpoint does not read
+├── NotFound
+│   ├── UnknownModel, UnknownJob, UnknownResult, UnknownDirection
+├── ExpiredJob
+├── ResultNotReady
+├── DirectionExists
+├── QueueFull, QueueUnavailable, StoreUnavailable, StoreFull
+└── JobFailure                a running job that cannot go on
+    ├── ModelBroken, NonFiniteOutput, GpuOutOfMemory, OutOfMemory, WorkerLost, DeadlineExceeded, InternalFailure
+JobCanceled                   not an error: the way a running job leaves when its cancel flag is seen
+"""
+
+from collections.abc import Sequence
+
+
+class VoxelsmithError(Exception):
+    """Base of the tree. `detail` is for the user: no rejected value, path, host, exception class or stack."""
+
+    code = "error"
+    title = "Error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidRequest(VoxelsmithError):
+    code, title = "invalid_request", "The request is not valid"
+
+    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
+        """`errors`: (JSON pointer, what is wrong there)."""
+        super().__init__(detail)
+        self.errors = list(errors)
+
+
+class UnreadableVolume(InvalidRequest):
+    code, title = "unreadable_volume", "The volume cannot be read"
+
+
+class IdempotencyConflict(InvalidRequest):
+    code, title = "idempotency_conflict", "The idempotency key was used for another request"
+
+
+class UploadTooLarge(VoxelsmithError):
+    code, title = "upload_too_large", "The upload is too large"
+
+
+class UnsupportedMedia(VoxelsmithError):
+    code, title = "unsupported_media_type", "The content type is not supported"
+
+
+class NotFound(VoxelsmithError):
+    code, title = "not_found", "Not found"
+
+
+class UnknownModel(NotFound):
+    code, title = "unknown_model", "No such model"
+
+
+class UnknownJob(NotFound):
+    code, title = "unknown_job", "No such job"
+
+
+class UnknownResult(NotFound):
+    code, title = "unknown_result", "No such result"
+
+
+class UnknownDirection(NotFound):
+    code, title = "unknown_direction", "No such direction"
+
+
+class ExpiredJob(VoxelsmithError):
+    code, title = "job_expired", "The job has expired"
+
+
+class ResultNotReady(VoxelsmithError):
+    code, title = "result_not_ready", "The result is not ready"
+
+
+class DirectionExists(VoxelsmithError):
+    code, title = "direction_exists", "A direction of that name exists"
+
+
+class QueueFull(VoxelsmithError):
+    code, title = "queue_full", "The queue is full"
+
+
+class QueueUnavailable(VoxelsmithError):
+    code, title = "queue_unavailable", "The queue does not answer"
+
+
+class StoreUnavailable(VoxelsmithError):
+    code, title = "store_unavailable", "The result store does not answer"
+
+
+class StoreFull(VoxelsmithError):
+    code, title = "store_full", "The result store is full"
+
+
+class JobFailure(VoxelsmithError):
+    code, title = "job_failed", "The job failed"
+
+
+class ModelBroken(JobFailure):
+    code, title = "model_broken", "The model is broken"
+
+
+class NonFiniteOutput(JobFailure):
+    code, title = "non_finite_output", "The model gave values that are not finite"
+
+
+class GpuOutOfMemory(JobFailure):
+    code, title = "gpu_out_of_memory", "The device has too little memory"
+
+
+class OutOfMemory(JobFailure):
+    code, title = "out_of_memory", "The worker has too little memory"
+
+
+class WorkerLost(JobFailure):
+    code, title = "worker_lost", "The worker was lost too often"
+
+
+class DeadlineExceeded(JobFailure):
+    code, title = "deadline_exceeded", "The job took too long"
+
+
+class InternalFailure(JobFailure):
+    code, title = "internal_error", "Something went wrong in the worker"
+
+
+class JobCanceled(Exception):  # noqa: N818 -- an outcome, not an error
+    """A running job leaves through here when its cancel flag is seen between two steps."""
+
+
+class LeaseLost(Exception):  # noqa: N818 -- an outcome, not an error
+    """The job now belongs to a later delivery; whatever this worker still does for it is not published."""

@@ -1,0 +1,219 @@
+"""The requests: frozen pydantic models, JSON in and out. Malformed input is refused here and only here."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+NAME_PATTERN = r"^(?!.*\.\.)[a-z0-9][a-z0-9._-]{0,63}$(?!\n)"
+MAX_SAMPLES = 64
+MAX_SEED = 2**53 - 1 - MAX_SAMPLES  # sample k uses seed + k, and every JSON reader must hold it exactly
+MAX_LATENT_LENGTH = 65_536
+
+# pydantic's own regex engine has no look-ahead, so names are checked by Python's.
+_CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, regex_engine="python-re")
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Vector = Annotated[list[float], Field(min_length=1, max_length=MAX_LATENT_LENGTH)]
+Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64)]
+"""A vector (z_dim,) or, in a style space, one row per style (num_styles, w_dim)."""
+LatentSpace = Literal["z", "w"]
+
+
+class Request(BaseModel):
+    model_config = _CONFIG
+
+
+class OutputOptions(Request):
+    format: Literal["nii.gz", "nii", "nrrd", "mha", "npy"] = "nii.gz"
+    dtype: Literal["int16", "uint8", "float32"] = "int16"
+    intensity: Literal["stored", "unit"] = "stored"
+    preview: bool = True
+
+
+class SeedSource(Request):
+    seed: Seed
+
+
+class LatentSource(Request):
+    latent: Latent
+    space: LatentSpace = "z"
+
+
+class JobSource(Request):
+    job: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+    index: Annotated[int, Field(ge=0, lt=4096)] = 0
+
+
+def _kind_of_source(value: Any) -> str | None:
+    for key in ("seed", "latent", "job"):
+        if (isinstance(value, dict) and key in value) or hasattr(value, key):
+            return key
+    return None
+
+
+Source = Annotated[
+    Annotated[SeedSource, Tag("seed")] | Annotated[LatentSource, Tag("latent")] | Annotated[JobSource, Tag("job")],
+    Discriminator(
+        _kind_of_source,
+        custom_error_type="source",
+        custom_error_message="must be an object with one of 'seed', 'latent' or 'job'",
+    ),
+]
+
+
+class GenerateRequest(Request):
+    """Body of POST /generate: make num_samples volumes from seeds or latents."""
+
+    model: Name
+    num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
+    seed: Seed | None = None
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
+    latents: Annotated[list[Latent], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
+    latent_space: LatentSpace = "z"
+    truncation: Annotated[float, Field(ge=0)] | None = None
+    class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
+    noise: Literal["constant", "random"] = "constant"
+    output: OutputOptions = OutputOptions()
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = [name for name in ("seed", "seeds", "latents") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of seed, seeds, latents; got {' and '.join(given)}")
+        listed = self.seeds or self.latents
+        if listed and "num_samples" in self.model_fields_set and self.num_samples != len(listed):
+            raise ValueError(f"num_samples is {self.num_samples} but {given[0]} has {len(listed)} entries")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many volumes this request makes."""
+        listed = self.seeds or self.latents
+        return len(listed) if listed else self.num_samples
+
+
+class PreprocessOptions(Request):
+    """How a scan is brought to the model; a field left null takes the card's value."""
+
+    trim_blank_slices: bool | None = None
+    window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """[low, high] in the scan's own stored units, mapped to the network's range with clipping."""
+    orientation: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$(?!\n)")] | None = None
+    """Axis codes of the scan's array, for a file whose own orientation is wrong: overrides its affine's directions."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError("window must be [low, high] with low < high")
+        if self.orientation is not None and len({"RLAPSI".index(c) // 2 for c in self.orientation}) != 3:
+            raise ValueError("orientation must name each of left-right, front-back and up-down once")
+        return self
+
+
+class EncodeRequest(Request):
+    """The `request` part of POST /encode: a scan (the upload, or the result that `source` names) to its latent."""
+
+    model: Name
+    source: JobSource | None = None
+    refine_steps: Annotated[int, Field(ge=0, le=1000)] = 0
+    reconstruct: bool = False
+    class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
+    preprocess: PreprocessOptions = PreprocessOptions()
+    output: OutputOptions = OutputOptions()
+
+
+class MoveEdit(Request):
+    op: Literal["move"]
+    direction: Name
+    strengths: Annotated[list[float], Field(min_length=1, max_length=MAX_SAMPLES)]
+    """In standard deviations of the latent along the unit direction."""
+
+
+class TargetEdit(Request):
+    op: Literal["target"]
+    direction: Name
+    values: Annotated[list[float], Field(min_length=1, max_length=MAX_SAMPLES)]
+    """Of the attribute, in its own units."""
+
+
+class InterpolateEdit(Request):
+    op: Literal["interpolate"]
+    target: Source
+    steps: Annotated[int, Field(ge=2, le=MAX_SAMPLES)]
+
+
+class MixEdit(Request):
+    op: Literal["mix"]
+    target: Source
+    crossover: Annotated[int, Field(ge=0, le=64)]
+
+
+Edit = Annotated[MoveEdit | TargetEdit | InterpolateEdit | MixEdit, Field(discriminator="op")]
+
+
+class EditRequest(Request):
+    """Body of POST /edit: one latent, changed."""
+
+    model: Name
+    source: Source
+    edit: Edit
+    truncation: Annotated[float, Field(ge=0)] | None = None
+    class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
+    noise: Literal["constant", "random"] = "constant"
+    output: OutputOptions = OutputOptions()
+
+
+class MeasuredSample(Request):
+    source: Source
+    value: float
+
+
+class Measure(Request):
+    """A built-in measurement of a generated volume, in the card's stored units."""
+
+    name: Literal["volume_above", "volume_below", "mean_intensity"]
+    threshold: float | None = None
+
+    @model_validator(mode="after")
+    def _threshold_where_needed(self) -> Self:
+        if (self.threshold is None) == self.name.startswith("volume"):
+            raise ValueError("volume_above and volume_below take a threshold, mean_intensity takes none")
+        return self
+
+
+class RegressionFit(Request):
+    method: Literal["regression"]
+    name: Name
+    attribute: Annotated[str, Field(min_length=1, max_length=64)]
+    samples: Annotated[list[MeasuredSample], Field(min_length=4, max_length=4096)] | None = None
+    measure: Measure | None = None
+    num_samples: Annotated[int, Field(ge=8, le=512)] = 64
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.samples is None) == (self.measure is None):
+            raise ValueError("give either samples or measure")
+        return self
+
+
+class SefaFit(Request):
+    method: Literal["sefa"]
+    name_prefix: Annotated[str, Field(pattern=NAME_PATTERN, max_length=48)]
+    count: Annotated[int, Field(ge=1, le=32)] = 4
+
+
+class FitDirectionRequest(Request):
+    """A fit with the model's name from the path (the HTTP body holds `fit`'s fields alone)."""
+
+    model: Name
+    fit: Annotated[RegressionFit | SefaFit, Field(discriminator="method")]
+
+
+AnyRequest = GenerateRequest | EncodeRequest | EditRequest | FitDirectionRequest
+REQUESTS: dict[str, type[AnyRequest]] = {
+    "generate": GenerateRequest,
+    "encode": EncodeRequest,
+    "edit": EditRequest,
+    "fit_direction": FitDirectionRequest,
+}

@@ -1,0 +1,105 @@
+"""What a job is: its states and the one reply envelope for every kind of job."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+JobKind = Literal["generate", "encode", "edit", "fit_direction"]
+
+
+class JobState(StrEnum):
+    """The closed set of states. The last four are final and never change again."""
+
+    QUEUED = "queued"
+    """Accepted, on disk in the queue's log, not yet claimed by a worker."""
+    RUNNING = "running"
+    """Claimed by one worker, whose lease is being renewed."""
+    SUCCEEDED = "succeeded"
+    """Every result is stored and published."""
+    FAILED = "failed"
+    """Given up; `error` says why."""
+    CANCELED = "canceled"
+    """Stopped on request; results finished before that are kept."""
+    EXPIRED = "expired"
+    """Its results were removed after their time to live."""
+
+    @property
+    def is_terminal(self) -> bool:
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class Envelope(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Progress(Envelope):
+    done: int = 0
+    total: int = 0
+
+
+class JobError(Envelope):
+    """Why a job failed: a stable code and a sentence without paths, hosts or exception classes."""
+
+    code: str
+    detail: str
+
+
+class ResultFile(Envelope):
+    """One stored volume (or other file) of a job."""
+
+    name: str
+    index: int
+    media_type: str
+    size_bytes: int
+    sha256: str
+    shape: list[int] | None = None
+    spacing_mm: list[float] | None = None
+    latent: dict[str, Any] | None = None
+    """How to make this sample again, in the form of an edit `source`: {"seed": 42} or {"latent": [...], "space": "z"}."""
+    preview: str | None = None
+    label: str | None = None
+    """What the file is where the index does not say it: "reconstruction", "reconstruction-scan-grid", "strength=-3"."""
+    url: str = ""
+
+
+class Manifest(Envelope):
+    """What a job made. Readers follow the manifest alone; a file it does not name does not exist."""
+
+    results: list[ResultFile] = Field(default_factory=list)
+    files: list[ResultFile] = Field(default_factory=list)
+    """Companions of the results: previews, provenance.json, latents.npy."""
+    latents: list[Any] | None = None
+    metrics: dict[str, Any] | None = None
+    timings_s: dict[str, float] = Field(default_factory=dict)
+
+
+class JobRecord(Envelope):
+    """The reply envelope of every kind of job (contract: JobRecord)."""
+
+    id: str
+    kind: JobKind
+    model: str
+    model_sha256: str
+    state: JobState
+    stage: str | None = None
+    progress: Progress = Progress()
+    queue_position: int | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    attempts: int = 0
+    request: dict[str, Any]
+    latents: list[Any] | None = None
+    metrics: dict[str, Any] | None = None
+    results: list[ResultFile] = Field(default_factory=list)
+    files: list[ResultFile] = Field(default_factory=list)
+    timings_s: dict[str, float] = Field(default_factory=dict)
+    error: JobError | None = None
+
+
+class JobPage(Envelope):
+    items: list[JobRecord]
+    next_cursor: str | None = None

@@ -1,0 +1,111 @@
+"""ModelCard: all that is known of a trained model, and whether a request fits it. No torch."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+class CardPart(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LatentSpec(CardPart):
+    """Sizes of the latent spaces: z is (z_dim,), w is (num_styles, w_dim). Without a style space w is z and num_styles 1."""
+
+    z_dim: Annotated[int, Field(ge=1)]
+    w_dim: Annotated[int, Field(ge=1)]
+    num_styles: Annotated[int, Field(ge=1)] = 1
+    has_style_space: bool = False
+
+
+class TruncationSpec(CardPart):
+    """psi: toward the mean style, in [0, 1]. normal: the level > 0 at which z's normal distribution is cut."""
+
+    kind: Literal["psi", "normal"] = "normal"
+    default: float | None = None
+
+
+class IntensitySpec(CardPart):
+    """Stored units of the model: network_range maps linearly to [low, high]."""
+
+    low: float
+    high: float
+    units: str
+    """"HU" for CT, "a.u." for MR."""
+    network_range: tuple[float, float] = (-1.0, 1.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "IntensitySpec":
+        if not (self.low < self.high and self.network_range[0] < self.network_range[1]):
+            raise ValueError("intensity needs low < high")
+        return self
+
+
+class PreprocessSpec(CardPart):
+    """How a scan is brought to the model's grid and range; the training data went the same way."""
+
+    placement: Literal["stretch", "head"] = "stretch"
+    """stretch: the whole field of view becomes the model's grid (HA-GAN's preprocessing; aspect is lost and restored on
+    the way back). head: the grid's own millimetres, placed at the vertex (top) and lateral centre of the head."""
+    trim_blank_slices: bool = False
+    """Leave out blank axial slices at both ends (HA-GAN's preprocessing)."""
+    window: tuple[float, float] | None = None
+    """[low, high] in the scan's stored units; None takes quantiles of the scan itself."""
+    quantiles: tuple[float, float] = (0.0, 0.997)
+
+
+class Provenance(CardPart):
+    """Where the weights come from."""
+
+    origin: Literal["trained", "imported"]
+    sources: list[str] = Field(default_factory=list)
+    licences: list[str] = Field(default_factory=list)
+    command: str = ""
+    iterations: dict[str, int] = Field(default_factory=dict)
+    notes: str = ""
+    software_version: str = ""
+    original_sha256: dict[str, str] = Field(default_factory=dict)
+
+
+class ModelCard(CardPart):
+    """card.json of a model folder. Axes and shape are the network's own order (A0, A1, A2)."""
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    family: str
+    title: str = ""
+    description: str = ""
+    modality: str
+    anatomy: str = ""
+    licence: str = ""
+    shape: Triple
+    axes: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$")]
+    """Anatomical direction in which each network axis increases, as nibabel's axis codes: "IAL" is A0 downward."""
+    spacing_mm: tuple[float, float, float]
+    """Voxel size along A0, A1, A2; nominal where the training data's own spacing was lost."""
+    spacing_is_nominal: bool = False
+    latent: LatentSpec
+    truncation: TruncationSpec = TruncationSpec()
+    intensity: IntensitySpec
+    display_window: tuple[float, float] | None = None
+    """Window for previews and cal_min/cal_max in stored units; None takes the intensity range."""
+    preprocess: PreprocessSpec = PreprocessSpec()
+    classes: list[str] = Field(default_factory=list)
+    has_encoder: bool = False
+    network: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the family's network classes (width, ...)."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """File name -> sha256; weights.safetensors is always among them."""
+    provenance: Provenance
+
+    @property
+    def sha256(self) -> str:
+        """The model's digest: that of its weights file."""
+        return self.files["weights.safetensors"]
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Display window in stored units."""
+        return self.display_window or (self.intensity.low, self.intensity.high)
