@@ -1,0 +1,70 @@
+"""Layers shared by the generator families."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def fold_nearest_upsampling(weight: Tensor) -> Tensor:
+    """A 3^3 convolution after nearest-neighbour x2, as one transposed convolution with stride 2 and padding 1.
+
+    Voxel i of the input becomes voxels 2i and 2i + 1, so along each axis the 4 taps are the reversed 3 taps convolved
+    with [1, 1]. 8 taps instead of 27 per output voxel, and the upsampled tensor never exists. Differentiable.
+
+    Args:
+        weight: (out, in, 3, 3, 3).
+
+    Returns:
+        (in, out, 4, 4, 4), for `conv_transpose3d(x, folded, bias, stride=2, padding=1)`.
+    """
+    if weight.shape[2:] != (3, 3, 3):
+        raise ValueError(f"expected a (out, in, 3, 3, 3) weight, got {tuple(weight.shape)}")
+    folded = weight.flip((2, 3, 4)).transpose(0, 1)
+    for axis in (2, 3, 4):
+        pad = [0, 0] * (4 - axis)
+        folded = F.pad(folded, [*pad, 0, 1]) + F.pad(folded, [*pad, 1, 0])
+    return folded
+
+
+class UpsampleConv3d(nn.Conv3d):
+    """Nearest-neighbour x2 followed by a 3^3 convolution, computed as one transposed convolution.
+
+    The stored parameter stays the 3^3 weight. While gradients are wanted it is folded in each forward; `fold` does it
+    once for inference.
+    """
+
+    folded: Tensor | None
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        self.register_buffer("folded", None, persistent=False)
+
+    def fold(self) -> None:
+        """Keep the folded weight, in the layout the convolution likes; the 3^3 weight is emptied."""
+        folded = fold_nearest_upsampling(self.weight.detach())
+        self.folded = folded.contiguous(memory_format=torch.channels_last_3d)
+        self.weight = nn.Parameter(self.weight.new_empty(0), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in, d, h, w) -> (n, out, 2d, 2h, 2w)."""
+        weight = fold_nearest_upsampling(self.weight) if self.folded is None else self.folded
+        return F.conv_transpose3d(x, weight, self.bias, stride=2, padding=1)
+
+
+class NormReLU(nn.GroupNorm):
+    """GroupNorm with 8 groups (fewer where the channels do not divide), then ReLU in place."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(math.gcd(8, channels), channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu_(super().forward(x))
+
+
+def fold_upsampling(module: nn.Module) -> None:
+    """Fold every upsampling convolution inside `module` for inference."""
+    for layer in module.modules():
+        if isinstance(layer, UpsampleConv3d):
+            layer.fold()
