@@ -109,3 +109,33 @@ class ModelCard(CardPart):
     def window(self) -> tuple[float, float]:
         """Display window in stored units."""
         return self.display_window or (self.intensity.low, self.intensity.high)
+
+
+class DirectionCard(CardPart):
+    """A named latent direction as stored: directions/<name>.json, shipped with a model or fitted later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    method: Literal["regression", "sefa"]
+    attribute: str = ""
+    space: Literal["z"] = "z"
+    vector: Annotated[list[float], Field(min_length=1)]
+    """Unit length."""
+    std: Annotated[float, Field(gt=0)]
+    """Standard deviation of latents along the vector: the unit of a move's strength."""
+    slope: float | None = None
+    intercept: float | None = None
+    """A regression predicts attribute = slope * <z, vector> + intercept."""
+    r2: float | None = None
+    """On held-out samples."""
+    units: str = ""
+    model_sha256: str
+
+    @model_validator(mode="after")
+    def _unit_length(self) -> "DirectionCard":
+        if abs(sum(x * x for x in self.vector) - 1) > 1e-3:
+            raise ValueError("vector must have unit length")
+        if self.method == "regression" and not (self.slope and self.intercept is not None):
+            raise ValueError("a regression direction has a slope other than 0 and an intercept")
+        return self

@@ -1,0 +1,125 @@
+"""Whether a request fits a model's card. No torch, and no import of the request classes: attributes are enough."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from model_store.card import DirectionCard, ModelCard
+
+
+class CardMismatch(Exception):  # noqa: N818 -- the name that the house gives it
+    """The request is well formed but not for this model. `pointer` is a JSON pointer into its body."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(detail)
+        self.pointer, self.detail = pointer, detail
+
+
+def check_request(card: ModelCard, request: Any) -> None:
+    """A generate, encode, edit or fit request against the card: latents, class, truncation, encoder, styles.
+
+    Raises:
+        CardMismatch: the first thing that does not fit.
+    """
+    for pointer, latent, space in _latents(request):
+        _check_latent(card, pointer, latent, space)
+    if hasattr(request, "class_label"):
+        _check_class(card, request)
+    if getattr(request, "truncation", None) is not None:
+        _check_truncation(card, request)
+    if hasattr(request, "refine_steps") and not card.has_encoder:
+        raise CardMismatch("/model", "this model has no encoder")
+    edit = getattr(request, "edit", None)
+    if edit is not None and edit.op == "mix":
+        _check_mix(card, edit)
+    fit = getattr(request, "fit", None)
+    if fit is not None and fit.method == "sefa" and fit.count > card.latent.z_dim:
+        raise CardMismatch("/count", f"this model has {card.latent.z_dim} latent dimensions, so at most that many")
+
+
+def class_index(card: ModelCard, label: int | str | None) -> int | None:
+    """The class that `label` (an index or a name of the card) means; None on an unconditional model.
+
+    Raises:
+        CardMismatch: unknown, missing on a conditional model, or given on an unconditional one.
+    """
+    if not card.classes:
+        if label is not None:
+            raise CardMismatch("/class_label", "this model has no classes")
+        return None
+    names = ", ".join(card.classes)
+    if label is None:
+        raise CardMismatch("/class_label", f"this model needs a class: one of {names}")
+    if isinstance(label, str):
+        if label not in card.classes:
+            raise CardMismatch("/class_label", f"must be one of {names}")
+        return card.classes.index(label)
+    if not 0 <= label < len(card.classes):
+        raise CardMismatch("/class_label", f"must be an index from 0 to {len(card.classes) - 1} or one of {names}")
+    return label
+
+
+def check_direction(card: ModelCard, direction: DirectionCard, edit: Any) -> None:
+    """A named direction against the model and the edit that follows it.
+
+    Raises:
+        CardMismatch: made for other weights, or without a regression where a target value is asked for.
+    """
+    if direction.model_sha256 != card.sha256 or len(direction.vector) != card.latent.z_dim:
+        raise CardMismatch("/edit/direction", "this direction was fitted on other weights of the model; fit it again")
+    if edit.op == "target" and not direction.slope:
+        raise CardMismatch("/edit/direction", "only a regression direction predicts an attribute; use op move")
+
+
+def _latents(request: Any) -> Iterator[tuple[str, list[Any], str]]:
+    """Every latent in the body with its pointer and space."""
+    for k, latent in enumerate(getattr(request, "latents", None) or []):
+        yield f"/latents/{k}", latent, request.latent_space
+    sources: list[tuple[str, Any]] = [("/source", getattr(request, "source", None))]
+    sources.append(("/edit/target", getattr(getattr(request, "edit", None), "target", None)))
+    samples = getattr(getattr(request, "fit", None), "samples", None) or []
+    sources += [(f"/samples/{k}/source", sample.source) for k, sample in enumerate(samples)]
+    for pointer, source in sources:
+        if hasattr(source, "latent"):
+            yield f"{pointer}/latent", source.latent, source.space
+
+
+def _check_latent(card: ModelCard, pointer: str, latent: list[Any], space: str) -> None:
+    sizes = card.latent
+    nested = isinstance(latent[0], list)
+    if space == "z" and (nested or len(latent) != sizes.z_dim):
+        raise CardMismatch(pointer, f"a latent of this model in space z is a list of {sizes.z_dim} numbers")
+    if space == "w" and not sizes.has_style_space:
+        raise CardMismatch(pointer, "this model has no style space; give the latent in space z")
+    if space == "w":
+        rows = latent if nested else [latent]
+        if len(rows) not in (1, sizes.num_styles) or any(len(row) != sizes.w_dim for row in rows):
+            size = f"{sizes.num_styles} lists of {sizes.w_dim} numbers"
+            raise CardMismatch(pointer, f"a latent of this model in space w is {size}, or one such list for all styles")
+
+
+def _check_class(card: ModelCard, request: Any) -> None:
+    # An encoder does not read the class; only what renders a volume does.
+    renders = not hasattr(request, "refine_steps") or request.reconstruct or request.refine_steps > 0
+    if renders or request.class_label is not None:
+        class_index(card, request.class_label)
+
+
+def _check_truncation(card: ModelCard, request: Any) -> None:
+    if card.truncation.kind == "psi":
+        if request.truncation > 1:
+            raise CardMismatch("/truncation", "this model takes psi from 0 to 1")
+        return
+    if request.truncation == 0:
+        raise CardMismatch("/truncation", "this model takes the level of a truncated normal, above 0")
+    edit = getattr(request, "edit", None)
+    sources = [getattr(request, "source", None), getattr(edit, "target", None)]
+    drawn = not getattr(request, "latents", None) and (not edit or any(hasattr(source, "seed") for source in sources))
+    if not drawn:
+        raise CardMismatch("/truncation", "this model truncates what a seed draws; a given latent is used as it is")
+
+
+def _check_mix(card: ModelCard, edit: Any) -> None:
+    if not card.latent.has_style_space:
+        raise CardMismatch("/edit/op", "this model has no styles to mix")
+    if edit.crossover > card.latent.num_styles:
+        raise CardMismatch("/edit/crossover", f"this model has {card.latent.num_styles} styles")

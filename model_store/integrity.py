@@ -1,0 +1,66 @@
+"""Whether a model folder's files are the ones its card names. No torch: the front end runs this too."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from model_store.card import ModelCard
+
+WEIGHTS = "weights.safetensors"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HEADER_LIMIT_BYTES = 64 * 2**20
+
+
+class BrokenModel(Exception):  # noqa: N818 -- the name that the house gives it
+    """A model folder that cannot be served. `detail` is one sentence without paths."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_files(folder: Path, card: ModelCard) -> None:
+    """Every file of the card is there, whole, and has its sha256.
+
+    Raises:
+        BrokenModel: saying which file and why.
+    """
+    if WEIGHTS not in card.files:
+        raise BrokenModel(f"card.json names no {WEIGHTS}")
+    for name, digest in card.files.items():
+        if not _PLAIN_NAME.fullmatch(name):
+            raise BrokenModel("card.json lists a file whose name is not a plain file name")
+        path = folder / name
+        if not path.is_file():
+            raise BrokenModel(f"{name} is missing")
+        try:
+            if path.suffix == ".safetensors":
+                _check_length(path)
+            found = sha256_of(path)
+        except OSError as err:
+            raise BrokenModel(f"{name} cannot be read") from err
+        if found != digest.lower():
+            raise BrokenModel(f"{name} does not match its sha256: the file is damaged or was replaced")
+
+
+def _check_length(path: Path) -> None:
+    """The header's offsets end where the file ends; says "truncated" where a digest could only say "different"."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, _HEADER_LIMIT_BYTES):
+            raise BrokenModel(f"{path.name} is truncated or not a safetensors file")
+        try:
+            header = json.loads(file.read(length))
+            end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
+            raise BrokenModel(f"{path.name} has no readable header") from err
+    if end != size - 8 - length:
+        raise BrokenModel(f"{path.name} is truncated or has bytes past its end")

@@ -1,0 +1,73 @@
+"""Card + safetensors -> a model ready to serve. What is not exactly as the card says is broken, not repaired."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from model_store.card import ModelCard
+from model_store.generator import Generator
+from model_store.integrity import WEIGHTS, BrokenModel, check_files
+from model_store.served import Served, ServedHAGAN
+
+Precision = Literal["float32", "bfloat16", "float16"]
+DTYPES: Mapping[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+FAMILIES: Mapping[str, Callable[[ModelCard], ServedHAGAN]] = {"hagan": ServedHAGAN}
+
+
+def load(
+    folder: Path, card: ModelCard, device: torch.device | str = "cpu", precision: Precision = "float32"
+) -> Generator:
+    """The model of `folder`, in eval mode on `device`, its weights converted to `precision` and frozen.
+
+    Raises:
+        BrokenModel: one sentence on what is wrong with the folder.
+    """
+    if card.family not in FAMILIES:
+        raise BrokenModel("card.json is of a family that this version does not know")
+    check_files(folder, card)
+    with torch.device("meta"):  # only shapes: no memory, and no time spent on random weights
+        model = FAMILIES[card.family](card)
+    tensors = _read(folder / WEIGHTS, model, torch.device(device), DTYPES[precision])
+    model.load_state_dict(tensors, strict=True, assign=True)
+    model.requires_grad_(False).eval()
+    model.settle()
+    return model
+
+
+def _read(path: Path, model: Served, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The file's tensors by key, on the device, each copied out of the mapped file one at a time."""
+    expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            _check_keys(set(file.keys()), set(expected))
+            return {key: _convert(key, file.get_tensor(key), shape, device, dtype) for key, shape in expected.items()}
+    except (SafetensorError, OSError) as err:
+        raise BrokenModel(f"{WEIGHTS} cannot be read") from err
+
+
+def _check_keys(found: set[str], expected: set[str]) -> None:
+    missing, extra = sorted(expected - found), sorted(found - expected)
+    if missing:
+        raise BrokenModel(f"{WEIGHTS} lacks {len(missing)} tensors, first {missing[0]}")
+    if extra:
+        raise BrokenModel(f"{WEIGHTS} has {len(extra)} tensors that the network does not know")
+
+
+def _convert(key: str, stored: Tensor, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    if tuple(stored.shape) != shape:
+        raise BrokenModel(f"{WEIGHTS}: {key} has shape {tuple(stored.shape)}, the card's network needs {shape}")
+    if stored.dtype not in DTYPES.values():
+        raise BrokenModel(f"{WEIGHTS}: {key} is not of a float type that the project writes")
+    # A copy even where nothing changes: a mapped page would fault if the file were cut under a running worker.
+    converted = stored.to(device, dtype, copy=True)
+    if not bool(torch.isfinite(converted).all()):
+        raise BrokenModel(f"{WEIGHTS}: {key} has values that are not finite")
+    return converted
