@@ -136,9 +136,9 @@ class InternalFailure(JobFailure):
     code, title = "internal_error", "Something went wrong in the worker"
 
 
-class JobCanceled(Exception):  # noqa: N818 -- an outcome, not an error
+class JobCanceled(Exception):  # an outcome, not an error
     """A running job leaves through here when its cancel flag is seen between two steps."""
 
 
-class LeaseLost(Exception):  # noqa: N818 -- an outcome, not an error
+class LeaseLost(Exception):  # an outcome, not an error
     """The job now belongs to a later delivery; whatever this worker still does for it is not published."""

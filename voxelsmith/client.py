@@ -1,0 +1,281 @@
+"""The Python client: `with Client() as c: image = c.generate(seed=42).volume(0)`."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+
+from voxelsmith.job import Job
+from voxelsmith.problems import DamagedDownload, ServerUnreachable, problem_of
+
+Vectors = npt.ArrayLike
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+class Client:
+    """Talks to one Voxelsmith server. Every method raises the classes of voxelsmith.problems: one per HTTP code."""
+
+    def __init__(self, url: str = DEFAULT_URL, *, api_key: str | None = None, timeout_s: float = 60.0) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(
+            base_url=url,
+            headers=headers,
+            timeout=timeout_s,
+            follow_redirects=True,
+            transport=httpx.HTTPTransport(retries=2),  # of the connection only: nothing was sent yet
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # -- making jobs ---------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        *,
+        model: str | None = None,
+        num_samples: int | None = None,
+        seed: int | None = None,
+        seeds: Sequence[int] | None = None,
+        latents: Vectors | None = None,
+        latent_space: str | None = None,
+        truncation: float | None = None,
+        class_label: int | str | None = None,
+        noise: str | None = None,
+        output: Mapping[str, Any] | None = None,
+        wait_s: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """POST /generate. A field left None takes the server's default; `model` None takes the server's only model.
+
+        `latents`: (n, z_dim) or (n, num_styles, w_dim). `wait_s`: hold the answer until the job ends, at most so long.
+        """
+        body = _without_none(
+            model=self._model(model), num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
+            latents=_listed(latents), latent_space=latent_space, truncation=truncation, class_label=class_label,
+            noise=noise, output=output,
+        )  # fmt: skip
+        return self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key)
+
+    def encode(
+        self,
+        scan: str | Path | None = None,
+        *,
+        model: str | None = None,
+        source: Mapping[str, Any] | None = None,
+        refine_steps: int | None = None,
+        reconstruct: bool | None = None,
+        class_label: int | str | None = None,
+        preprocess: Mapping[str, Any] | None = None,
+        output: Mapping[str, Any] | None = None,
+        wait_s: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """POST /encode: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source={"job": ...}`."""
+        if (scan is None) == (source is None):
+            raise ValueError("give either a scan file or a source")
+        body = _without_none(
+            model=self._model(model), source=source, refine_steps=refine_steps, reconstruct=reconstruct,
+            class_label=class_label, preprocess=preprocess, output=output,
+        )  # fmt: skip
+        return self.submit("encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key)
+
+    def edit(
+        self,
+        *,
+        source: Mapping[str, Any],
+        edit: Mapping[str, Any],
+        model: str | None = None,
+        truncation: float | None = None,
+        class_label: int | str | None = None,
+        noise: str | None = None,
+        output: Mapping[str, Any] | None = None,
+        wait_s: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...}."""
+        body = _without_none(
+            model=self._model(model), source=source, edit=edit, truncation=truncation, class_label=class_label,
+            noise=noise, output=output,
+        )  # fmt: skip
+        return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key)
+
+    def submit(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        *,
+        scan: str | Path | None = None,
+        wait_s: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """POST a JSON body as it is to /generate, /encode or /edit; `scan` goes along as the upload of an encode."""
+        headers = _without_none(
+            Prefer=f"wait={wait_s}" if wait_s is not None else None, **{"Idempotency-Key": idempotency_key}
+        )
+        if scan is None:
+            return Job(self, self._json("POST", f"/{kind}", json=body, headers=headers))
+        with Path(scan).open("rb") as file:
+            # The file's own name may hold a patient's; the server finds the format by content.
+            parts = {
+                "volume": ("scan", file, "application/octet-stream"),
+                "request": (None, json.dumps(body), "application/json"),
+            }
+            return Job(self, self._json("POST", f"/{kind}", files=parts, headers=headers))
+
+    # -- looking at jobs -----------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        return Job(self, self.fetch_record(job_id))
+
+    def jobs(
+        self, *, state: str | None = None, kind: str | None = None, model: str | None = None, limit: int = 50
+    ) -> Iterator[Job]:
+        """All jobs that match, newest first, fetched `limit` at a time."""
+        query = _without_none(state=state, kind=kind, model=model, limit=limit)
+        while True:
+            page = self._json("GET", "/jobs", params=query)
+            for record in page["items"]:
+                yield Job(self, record)
+            if not page.get("next_cursor"):
+                return
+            query["cursor"] = page["next_cursor"]
+
+    def fetch_record(self, job_id: str) -> dict[str, Any]:
+        return dict(self._json("GET", f"/jobs/{job_id}"))
+
+    def delete_job(self, job_id: str) -> dict[str, Any] | None:
+        """DELETE /jobs/{id}: the record of a job being canceled, None when it was removed."""
+        response = self._send("DELETE", f"/jobs/{job_id}")
+        return dict(response.json()) if response.content else None
+
+    def events(self, job_id: str, after: str | None = None) -> Iterator[tuple[str, str, Any]]:
+        """Server-sent events of a job: (event id, type, data), to the terminal `end`."""
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+        with self._stream(f"/jobs/{job_id}/events", headers) as response:
+            fields: dict[str, str] = {}
+            for line in response.iter_lines():
+                if not line and "data" in fields:
+                    yield fields.get("id", ""), fields.get("event", "message"), json.loads(fields["data"])
+                    fields = {}
+                elif line and not line.startswith(":"):
+                    name, _, value = line.partition(":")
+                    value = value.removeprefix(" ")
+                    fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def read(self, url: str, sha256: str | None = None) -> bytes:
+        """A result file in memory. Raises: DamagedDownload when its bytes do not have the given SHA-256."""
+        data = self._send("GET", url).content
+        if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+            raise DamagedDownload("the file's bytes do not have the SHA-256 of the job record")
+        return data
+
+    def save(self, url: str, path: Path, sha256: str | None = None) -> None:
+        """A result file to disk; `path` appears complete or not at all. Raises: DamagedDownload as read()."""
+        digest = hashlib.sha256()
+        with (
+            tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file,
+            self._stream(url) as response,
+        ):
+            for block in response.iter_bytes():
+                digest.update(block)
+                file.write(block)
+            file.flush()
+            if sha256 and digest.hexdigest() != sha256:
+                raise DamagedDownload("the file's bytes do not have the SHA-256 of the job record")
+            path.unlink(missing_ok=True)
+            path.hardlink_to(file.name)
+        path.chmod(0o644)
+
+    # -- models --------------------------------------------------------------------------------------------------
+
+    def models(self) -> list[dict[str, Any]]:
+        """The cards of all models, broken ones among them."""
+        return list(self._json("GET", "/models")["items"])
+
+    def model(self, name: str) -> dict[str, Any]:
+        return dict(self._json("GET", f"/models/{name}"))
+
+    def directions(self, model: str) -> list[dict[str, Any]]:
+        return list(self._json("GET", f"/models/{model}/directions")["items"])
+
+    def fit_direction(self, model: str, fit: Mapping[str, Any]) -> Job:
+        """POST /models/{name}/directions: `fit` is the JSON body of the call."""
+        return Job(self, self._json("POST", f"/models/{model}/directions", json=fit))
+
+    def remove_direction(self, model: str, direction: str) -> None:
+        self._send("DELETE", f"/models/{model}/directions/{direction}")
+
+    def ready(self) -> dict[str, Any]:
+        """GET /readyz. Raises: ServiceUnavailable while the server cannot serve."""
+        return dict(self._json("GET", "/readyz"))
+
+    # -- HTTP ----------------------------------------------------------------------------------------------------
+
+    def _model(self, name: str | None) -> str:
+        """`name`, or the server's only model. Raises: ValueError, naming them, where there are several."""
+        if name is not None:
+            return name
+        names = [str(card["name"]) for card in self.models() if not card.get("broken")]
+        if len(names) != 1:
+            raise ValueError(f"give a model; the server has {', '.join(names) or 'none'}")
+        return names[0]
+
+    def _json(self, method: str, path: str, **options: Any) -> Any:
+        return self._send(method, path, **options).json()
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as err:
+            raise self._unreachable(err) from err
+        _raise_for_problem(response)
+        return response
+
+    @contextmanager
+    def _stream(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
+        try:
+            with self._http.stream("GET", path, headers=headers) as response:
+                if response.is_error:
+                    response.read()
+                _raise_for_problem(response)
+                yield response
+        except httpx.TransportError as err:
+            raise self._unreachable(err) from err
+
+    def _unreachable(self, err: httpx.TransportError) -> ServerUnreachable:
+        return ServerUnreachable(f"no answer from {self._http.base_url}: {err or type(err).__name__}")
+
+
+def _raise_for_problem(response: httpx.Response) -> None:
+    """Raises: the class of voxelsmith.problems for the code of an error answer."""
+    if not response.is_error:
+        return
+    try:
+        body = response.json()
+    except ValueError:  # a proxy's own page
+        body = None
+    raise problem_of(response.status_code, body)
+
+
+def _without_none(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _listed(vectors: Vectors | None) -> Any:
+    return None if vectors is None else np.asarray(vectors, dtype=np.float64).tolist()
