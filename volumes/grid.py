@@ -1,0 +1,210 @@
+"""Where voxels are: orientation, the model's grid over a scan, resampling between grids, and the network's axis order.
+
+Everything is geometric: a voxel's place is its index through its affine, so the way back from the model's grid to the
+scan's own is the same resampling with the two grids exchanged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 -- its users' name for it
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from volumes.head import foreground_points_mm
+from volumes.volume import Affine, Array, Volume, VolumeError, checked_affine, spacing_of
+
+Shape = tuple[int, int, int]
+Border = Literal["clamp", "fade"]
+T = TypeVar("T")
+
+RAS = "RAS"
+AXIS_OF = {letter: axis for axis, pair in enumerate(("RL", "AP", "SI")) for letter in pair}
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The place of a volume without its voxels: shape (X, Y, Z) and affine (4, 4), voxel -> RAS+ mm."""
+
+    shape: Shape
+    affine: Affine
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "affine", checked_affine(self.affine))
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        return spacing_of(self.affine)
+
+
+def grid_of(volume: Volume) -> Grid:
+    """The grid that a volume fills."""
+    return Grid(volume.shape, volume.affine)
+
+
+def _turn(have: str, want: str) -> tuple[list[int], list[bool]]:
+    """For each wanted axis: which of the axes at hand it is, and whether it runs the other way."""
+    order = [next(i for i, code in enumerate(have) if AXIS_OF[code] == AXIS_OF[wanted]) for wanted in want]
+    if sorted(order) != [0, 1, 2]:
+        raise ValueError(f"axis codes must name each direction once, got {have} and {want}")
+    return order, [have[axis] != wanted for axis, wanted in zip(order, want, strict=True)]
+
+
+def _turn_array(array: Array, have: str, want: str) -> Array:
+    """A view of an array (three axes in the directions `have`) with its axes in the directions `want`."""
+    order, flips = _turn(have, want)
+    return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+
+def reorient(volume: Volume, codes: str = RAS) -> Volume:
+    """The same voxels at the same places, the array's axes turned to `codes`: flips and permutations, no copy."""
+    have = volume.axis_codes
+    order, flips = _turn(have, codes)
+    back = np.zeros((4, 4))  # index in the turned array -> index in the given one
+    back[3, 3] = 1
+    for new, (old, flip) in enumerate(zip(order, flips, strict=True)):
+        back[old, new] = -1 if flip else 1
+        back[old, 3] = volume.shape[old] - 1 if flip else 0
+    return Volume(_turn_array(volume.array, have, codes), volume.affine @ back)
+
+
+def with_orientation(volume: Volume, codes: str) -> Volume:
+    """The volume with its array axes declared to run along `codes`, for a file whose own directions are wrong.
+
+    Voxel sizes and the centre of the field of view stay; rotation is dropped.
+    """
+    _turn(codes, RAS)
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    for axis, (code, size) in enumerate(zip(codes, volume.spacing_mm, strict=True)):
+        affine[AXIS_OF[code], axis] = size if code in RAS else -size
+    middle = (np.array(volume.shape) - 1) / 2
+    affine[:3, 3] = volume.affine[:3, :3] @ middle + volume.affine[:3, 3] - affine[:3, :3] @ middle
+    return Volume(volume.array, affine)
+
+
+def to_network(array: Array, axes: str) -> Array:
+    """RAS-ordered array (X, Y, Z) -> the network's (A0, A1, A2), contiguous. `axes` are the card's axis codes."""
+    return np.ascontiguousarray(_turn_array(array, RAS, axes))  # XYZ -> A0 A1 A2
+
+
+def from_network(array: Array, axes: str) -> Array:
+    """The network's array (A0, A1, A2) -> RAS-ordered (X, Y, Z), a view: the exact inverse of `to_network`."""
+    return _turn_array(array, axes, RAS)  # A0 A1 A2 -> XYZ
+
+
+def in_ras_order(values: Sequence[T], axes: str) -> tuple[T, T, T]:
+    """One value per network axis (a side, a voxel size) -> one per X, Y, Z."""
+    x, y, z = (values[axis] for axis in _turn(axes, RAS)[0])
+    return x, y, z
+
+
+def own_grid(shape: Sequence[int], axes: str, spacing_mm: Sequence[float]) -> Grid:
+    """The grid of a volume that comes from no scan: RAS, the card's shape and voxel size, centred on the origin."""
+    sides, sizes = in_ras_order(shape, axes), np.array(in_ras_order(spacing_mm, axes))
+    affine = np.diag([*sizes, 1.0])
+    affine[:3, 3] = -sizes * (np.array(sides) - 1) / 2
+    return Grid(sides, affine)
+
+
+def network_grid(
+    volume: Volume,
+    shape: Sequence[int],
+    axes: str,
+    spacing_mm: Sequence[float],
+    placement: Literal["stretch", "head"],
+) -> Grid:
+    """The model's grid laid over a scan, its array in RAS order. `shape` and `spacing_mm` in the network's axis order.
+
+    stretch: the scan's whole field of view, whatever its sides, becomes the model's grid (HA-GAN's preprocessing).
+    head: a box of the card's own millimetres along the world's axes, the top of the head at its top face and the
+    head's extent to the sides and front to back in its middle.
+
+    Raises:
+        VolumeError: placement "head" on a scan in which no head stands out.
+    """
+    sides = in_ras_order(shape, axes)
+    if placement == "head":
+        return _head_grid(volume, sides, np.array(in_ras_order(spacing_mm, axes)))
+    turned = reorient(volume)
+    ratio = np.array(turned.shape) / np.array(sides)
+    affine = turned.affine.copy()
+    affine[:3, :3] *= ratio
+    # The fields of view share their outer faces, which lie half a voxel before index 0.
+    affine[:3, 3] = turned.affine[:3, 3] + turned.affine[:3, :3] @ (ratio / 2 - 0.5)
+    return Grid(sides, affine)
+
+
+def _head_grid(volume: Volume, sides: Shape, sizes: NDArray[np.float64]) -> Grid:
+    points = foreground_points_mm(volume)
+    extent = sizes * np.array(sides)
+    top = points[:, 2].max()
+    # The neck and shoulders below the box have no say in where its middle is; single outliers neither.
+    head = points[points[:, 2] > top - extent[2]]
+    middle = np.quantile(head[:, :2], (0.005, 0.995), axis=0).mean(axis=0)
+    affine = np.diag([*sizes, 1.0])
+    affine[:3, 3] = np.array([*(middle - extent[:2] / 2), top - extent[2]]) + sizes / 2
+    return Grid(sides, affine)
+
+
+def trim_blank(volume: Volume, threshold: float) -> Volume:
+    """Leave out the axial slices at both ends that have no value above `threshold`. A view; the affine follows.
+
+    Raises:
+        VolumeError: every slice is blank.
+    """
+    axis = next(i for i, code in enumerate(volume.axis_codes) if code in "SI")
+    others = tuple(i for i in range(3) if i != axis)
+    filled = np.flatnonzero(np.greater(volume.array, threshold).any(axis=others))
+    if not filled.size:
+        raise VolumeError("Every slice of the scan is blank.")
+    first, last = int(filled[0]), int(filled[-1])
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, axis] * first
+    return Volume(np.moveaxis(np.moveaxis(volume.array, axis, 0)[first : last + 1], 0, axis), affine)
+
+
+def resample(volume: Volume, grid: Grid, background: float, antialias: bool = True, border: Border = "clamp") -> Volume:
+    """The volume's values at a grid's voxels, linearly between its own: float32 (X, Y, Z), C order.
+
+    Where the grid is coarser, a Gaussian of (step - 1) / 2 source voxels goes first, as in skimage's resize.
+    Outside the field of view, and where a value is not finite, is `background`. Within half a voxel of the edge,
+    "clamp" keeps the edge's value and "fade" goes half way to the background (HA-GAN's preprocessing).
+    """
+    array = np.array(volume.array, dtype=np.float32, order="K")
+    np.nan_to_num(array, copy=False, nan=background, posinf=background, neginf=background)
+    to_source = np.linalg.inv(volume.affine) @ grid.affine
+    if antialias:
+        _smooth(array, np.linalg.norm(to_source[:3, :3], axis=1), background, border)
+    if border == "fade":
+        array = np.pad(array, 1, constant_values=background)
+        to_source[:3, 3] += 1
+    return Volume(_interpolate(array, to_source, grid.shape, background), grid.affine)
+
+
+def _smooth(array: NDArray[np.float32], steps: NDArray[np.float64], background: float, border: Border) -> None:
+    """In place: a Gaussian along each axis on which a step of the target is longer than one source voxel."""
+    for axis, step in enumerate(steps):
+        if step > 1 + 1e-6:
+            mode = "constant" if border == "fade" else "nearest"
+            ndimage.gaussian_filter1d(array, (step - 1) / 2, axis=axis, output=array, mode=mode, cval=background)
+
+
+def _interpolate(array: NDArray[np.float32], to_source: Affine, shape: Shape, background: float) -> NDArray[np.float32]:
+    """Linear interpolation at `to_source` @ index for each index of `shape`; ITK's threads, any affine, shear too."""
+    reverse = np.eye(3)[::-1]
+    matrix, offset = to_source[:3, :3] @ reverse, to_source[:3, 3]  # ITK's first index runs fastest: C order reversed
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        array = array.T  # already in ITK's order: no copy
+    else:
+        matrix, offset = reverse @ matrix, reverse @ offset
+    transform = sitk.AffineTransform(matrix.ravel().tolist(), offset.tolist())
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(side) for side in shape[::-1]])
+    resampler.SetTransform(transform)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(float(background))
+    result: NDArray[np.float32] = sitk.GetArrayFromImage(resampler.Execute(sitk.GetImageFromArray(array)))
+    return result

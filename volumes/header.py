@@ -1,0 +1,74 @@
+"""What the strict readers share: the limits, the checked header, and how far a header may reach."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from volumes.volume import Affine, VolumeError
+
+Format = Literal["nii.gz", "nii", "nrrd", "mha"]
+Codec = Literal["raw", "gzip", "zlib"]
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Absolute caps on what one file may claim, checked before anything of that size is made."""
+
+    max_voxels: int = 512**3
+    max_bytes: int = 2 * 2**30
+    """Of the decompressed file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """A checked header. The voxels follow `data_offset`, X fastest, and fill the rest of the file exactly."""
+
+    format: Format
+    shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    """As stored, byte order included."""
+    affine: Affine
+    """(4, 4), voxel -> RAS+ mm."""
+    data_offset: int
+    """Of the first voxel: in the decompressed bytes for nii.gz, else in the file."""
+    codec: Codec
+    """How the bytes from there on are packed (for nii.gz: the whole file)."""
+    slope: float = 1.0
+    intercept: float = 0.0
+    packed_bytes: int | None = None
+    """Length of the packed voxels where the header states it."""
+
+    @property
+    def voxels(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def data_bytes(self) -> int:
+        return self.voxels * self.dtype.itemsize
+
+    @property
+    def is_scaled(self) -> bool:
+        return (self.slope, self.intercept) != (1.0, 0.0)
+
+
+def checked_shape(sides: list[int], bytes_per_voxel: int, limits: Limits) -> tuple[int, int, int]:
+    """Three sides within 1..1024 whose product is within the limits.
+
+    Raises:
+        VolumeError: otherwise.
+    """
+    if len(sides) != 3:
+        raise VolumeError(f"The file must hold one three-dimensional volume; it has {len(sides)} dimensions.")
+    if not all(1 <= side <= MAX_SIDE for side in sides):
+        raise VolumeError(f"Each side of the volume must be 1 to {MAX_SIDE} voxels long.")
+    voxels = math.prod(sides)
+    if voxels > limits.max_voxels:
+        raise VolumeError(f"The volume has more than the {limits.max_voxels} voxels that are accepted.")
+    if voxels * bytes_per_voxel > limits.max_bytes:
+        raise VolumeError(f"The volume has more than the {limits.max_bytes} bytes that are accepted.")
+    return sides[0], sides[1], sides[2]
