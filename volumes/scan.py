@@ -1,0 +1,62 @@
+"""A scan on its way to a network: window, blank slices, the model's grid, the network's range and axes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from volumes.grid import Grid, network_grid, resample, to_network, trim_blank, with_orientation
+from volumes.intensity import Range, to_network_range, window_of
+from volumes.volume import Volume
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a network expects of a scan. `shape` and `spacing_mm` are in the network's own axis order, named by `axes`."""
+
+    shape: tuple[int, int, int]
+    axes: str
+    spacing_mm: tuple[float, float, float]
+    network_range: Range = (-1.0, 1.0)
+    placement: Literal["stretch", "head"] = "stretch"
+    trim_blank_slices: bool = False
+    window: Range | None = None
+    """[low, high] in the scan's units; None takes `quantiles` of the scan."""
+    quantiles: Range = (0.0, 0.997)
+    orientation: str | None = None
+    """Axis codes that override a wrong affine's directions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan as the network sees it, with what leads back to the scan."""
+
+    array: NDArray[np.float32]
+    """(A0, A1, A2) in the network's range."""
+    scan: Volume
+    """The scan's own voxels in the network's range, where the scan is."""
+    grid: Grid
+    """The place of the network's voxels in RAS order."""
+    window: Range
+    """The scan's values that became the ends of the network's range."""
+
+
+def prepare(scan: Volume, how: Preparation) -> Prepared:
+    """The preprocessing of the HA-GAN paper, section IV-A, as the card sets it: clip to a window, leave out blank axial
+    slices, resample to the cube. Windowed first, so that a bright object does not bleed below the window's end.
+
+    Raises:
+        VolumeError: the scan is blank, or no head stands out where one is looked for.
+    """
+    if how.orientation is not None:
+        scan = with_orientation(scan, how.orientation)
+    low, high = how.window or window_of(scan.array, how.quantiles)
+    windowed = Volume(to_network_range(scan.array, low, high, how.network_range), scan.affine)
+    background = how.network_range[0]
+    kept = trim_blank(windowed, background) if how.trim_blank_slices else windowed
+    grid = network_grid(kept, how.shape, how.axes, how.spacing_mm, how.placement)
+    border: Literal["clamp", "fade"] = "fade" if how.placement == "stretch" else "clamp"
+    seen = resample(kept, grid, background, border=border)
+    array: NDArray[np.float32] = to_network(seen.array, how.axes).astype(np.float32, copy=False)
+    return Prepared(array, windowed, grid, (low, high))
