@@ -1,0 +1,42 @@
+"""The connection to Redis, and what its server must be like before jobs are trusted to it."""
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from jobs.errors import QueueUnavailable
+from jobs.record import answering
+from jobs.settings import Settings
+
+SOCKET_TIMEOUT_S = 5.0
+
+
+def connect(settings: Settings, *, retries: int = 3, timeout_s: float = SOCKET_TIMEOUT_S) -> Redis:
+    """A client that gives up within seconds. Connects on first use."""
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(2.0, timeout_s),
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries),
+        health_check_interval=15,
+    )
+
+
+def is_durable(redis: Redis) -> bool:
+    """Whether the server keeps an append-only file and its last write to it worked."""
+    with answering():
+        info = redis.info("persistence")
+    return bool(info["aof_enabled"] == 1 and info["aof_last_write_status"] == "ok")
+
+
+def check_server(redis: Redis, settings: Settings) -> None:
+    """Refuses a server that may lose or drop jobs. Raises: QueueUnavailable with the setting to change."""
+    with answering():
+        policy = redis.info("memory")["maxmemory_policy"]
+    if policy != "noeviction":
+        raise QueueUnavailable("The queue's server may evict jobs: set its maxmemory-policy to noeviction.")
+    if not settings.ephemeral and not is_durable(redis):
+        raise QueueUnavailable(
+            "The queue's server keeps no append-only file: set its appendonly to yes, or accept lost jobs "
+            "with VOXELSMITH_EPHEMERAL=true."
+        )

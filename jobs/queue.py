@@ -1,0 +1,252 @@
+"""JobQueue: what the service asks of the jobs. The record is the truth, RQ carries, the store holds the files."""
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from jobs.connection import is_durable
+from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady
+from jobs.events import EventLog
+from jobs.record import JobRecords, answering
+from jobs.results import ResultStore
+from jobs.settings import Settings
+from jobs.state import JobPage, JobRecord, JobState
+from jobs.transport import Transport
+
+MAX_PAGE = 200
+MISSING_PATIENCE_S = 30.0
+"""A queued job that RQ does not list for this long is delivered anew."""
+_LOG_TIMEOUT_MS = 4000
+"""For the append-only file to take a submit; below the client's socket timeout."""
+_SCAN_LIMIT = 5000
+"""Records that one page of a filtered list looks at; beyond it the page is short and its cursor goes on."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A live worker process."""
+
+    name: str
+    last_heartbeat: datetime
+    about: dict[str, Any]
+    """What it says of itself: device, pid, host, job, models, ..."""
+
+
+class JobQueue:
+    """Safe to use from many threads. Every method raises QueueUnavailable when the server does not answer."""
+
+    def __init__(self, redis: Redis, settings: Settings, results: ResultStore | None = None) -> None:
+        self.redis = redis
+        self.settings = settings
+        self.records = JobRecords(redis, settings)
+        self.transport = Transport(redis, settings)
+        self.events = EventLog(self.records)
+        self.results = results or ResultStore(settings.store_url)
+
+    @staticmethod
+    def new_id() -> str:
+        """An id for a job about to be submitted, so that its upload can be stored first."""
+        return uuid.uuid4().hex
+
+    def submit(
+        self,
+        kind: str,
+        model: str,
+        model_sha256: str,
+        request: dict[str, Any],
+        payload: dict[str, Any],
+        idempotency_key: str | None,
+        digest: str,
+        *,
+        job_id: str | None = None,
+    ) -> JobRecord:
+        """Queues a job and returns once it is in the server's log on disk.
+
+        `request` is shown to the user, `payload` is what the worker runs, `digest` identifies the body for the
+        idempotency key: the same key with the same digest returns the job it already made.
+        Raises: IdempotencyConflict, QueueFull, QueueUnavailable (then the job may exist; a repeat is safe with a key).
+        """
+        bodies = (json.dumps(request, allow_nan=False), json.dumps(payload, allow_nan=False))
+        fields = (kind, model, model_sha256, *bodies, digest, idempotency_key or "")
+        mine = job_id or self.new_id()
+        made = self.records.submit(mine, *fields)
+        if made == mine:
+            self.transport.push(mine, 1)
+        self._await_log(made)
+        return self.records.get(made)
+
+    def get(self, job_id: str) -> JobRecord:
+        """Raises: UnknownJob, ExpiredJob."""
+        return self.records.get(job_id)
+
+    def list(
+        self,
+        state: JobState | str | None = None,
+        kind: str | None = None,
+        model: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> JobPage:
+        """A page, newest first. Raises: InvalidRequest for a cursor that no page gave."""
+        limit = max(1, min(limit, MAX_PAGE))
+        before = _sequence(cursor)
+        found: list[tuple[int, JobRecord]] = []
+        seen = 0
+        while len(found) <= limit and seen < _SCAN_LIMIT:
+            rows = self._rows(before, MAX_PAGE)
+            if not rows:
+                break
+            seen, before = seen + len(rows), rows[-1][0]
+            found += [row for row in rows if _matches(row[1], state, kind, model)]
+        if len(found) > limit:
+            return JobPage(items=[record for _, record in found[:limit]], next_cursor=str(found[limit - 1][0]))
+        following = str(before) if seen >= _SCAN_LIMIT else None
+        return JobPage(items=[record for _, record in found], next_cursor=following)
+
+    def cancel(self, job_id: str) -> JobRecord:
+        """Ends a queued job at once, asks a running one to stop, leaves a final one. Raises: UnknownJob, ExpiredJob."""
+        if self.records.cancel(job_id) is JobState.QUEUED:
+            for delivery in self.transport.waiting().get(job_id, ()):
+                self.transport.forget(job_id, delivery)
+            self.results.remove_prefix(f"uploads/{job_id}")
+        return self.records.get(job_id)
+
+    def remove(self, job_id: str) -> None:
+        """Removes a job that has ended, with its files. Raises: UnknownJob, ExpiredJob, ResultNotReady (not ended)."""
+        self.records.get(job_id)
+        if not self.records.remove(job_id):
+            raise ResultNotReady("The job has not ended yet; cancel it first.")
+        self._remove_files(job_id)
+
+    def wait(self, job_id: str, timeout_s: float) -> JobRecord:
+        """The record once the job has ended or `timeout_s` has passed. Raises: UnknownJob, ExpiredJob."""
+        deadline = time.monotonic() + timeout_s
+        last = self.events.last_id(job_id)
+        record = self.records.get(job_id)
+        while not record.state.is_terminal and (left := deadline - time.monotonic()) > 0:
+            entries = self.events.poll(job_id, last, left)
+            last = entries[-1][0] if entries else last
+            if any(kind == "end" for _, kind, _ in entries) or not entries:
+                record = self.records.get(job_id)
+        return record
+
+    def reap(self) -> int:
+        """Recovers what lost workers and lost messages left behind, and removes what has expired; how many jobs.
+
+        Safe to run in any number of processes at once.
+        """
+        taken = self.records.reap()
+        for job in taken:
+            self.transport.forget(job.id, job.delivery)
+            if job.following:
+                self.transport.push(job.id, job.following, front=True)
+        expired = self.records.expire()
+        for job_id in expired:
+            self._remove_files(job_id)
+        return len(taken) + len(expired) + self._redeliver_missing()
+
+    def sweep(self) -> int:
+        """Removes files of jobs that have no record, and temp files of dead processes; how many jobs' files."""
+        return self.results.sweep(lambda job_id: self.records.get_many([job_id])[0] is not None)
+
+    def ping(self) -> bool:
+        """Whether the server answers."""
+        try:
+            with answering():
+                return bool(self.redis.ping())
+        except QueueUnavailable:
+            return False
+
+    def durable(self) -> bool:
+        """Whether an accepted job survives a restart of the server."""
+        return is_durable(self.redis)
+
+    def workers(self) -> Sequence[Worker]:
+        """Workers that have shown a sign of life within the last lease."""
+        with answering():
+            seconds, micros = self.redis.time()
+            oldest = seconds * 1_000_000 + micros - int(self.settings.lease_s * 1e6)
+            names: Any = self.redis.zrangebyscore(self.records.key("workers"), oldest, "+inf")
+            pipe = self.redis.pipeline(transaction=False)
+            for name in names:
+                pipe.hmget(self.records.key("worker", name.decode()), ("about", "beat"))
+            answers = pipe.execute()
+        return [
+            Worker(name.decode(), datetime.fromtimestamp(int(beat) / 1e6, tz=UTC), json.loads(about))
+            for name, (about, beat) in zip(names, answers, strict=True)
+            if about
+        ]
+
+    def _await_log(self, job_id: str) -> None:
+        """Returns once the record is in the append-only file on disk. Raises: QueueUnavailable."""
+        pipe: Any = self.redis.pipeline(transaction=False)
+        self.records.call("confirm", job_id, client=pipe)
+        pipe.execute_command("WAITAOF", 1, 0, _LOG_TIMEOUT_MS)
+        with answering():
+            try:
+                exists, (logged, _) = pipe.execute()
+            except ResponseError as err:
+                # The one server without a log that check_server lets pass.
+                if self.settings.ephemeral and "WAITAOF" in str(err):
+                    return
+                raise
+        if not exists or not logged:
+            raise QueueUnavailable("The queue could not store the job; try again shortly.")
+
+    def _rows(self, before: int | None, count: int) -> Any:
+        """(sequence number, record) of the newest jobs before a sequence number."""
+        top = "+inf" if before is None else f"({before}"
+        with answering():
+            index: Any = self.redis.zrevrangebyscore(
+                self.records.key("jobs"), top, "-inf", start=0, num=count, withscores=True
+            )
+        records = self.records.get_many([job_id.decode() for job_id, _ in index])
+        return [(int(score), record) for (_, score), record in zip(index, records, strict=True)]
+
+    def _redeliver_missing(self) -> int:
+        """Delivers anew what is queued but in no list of RQ: an API that died in mid-submit, a lost reply."""
+        with answering():
+            queued: Any = self.redis.zrange(self.records.key("queued"), 0, -1)
+            waiting = self.transport.waiting()
+            pipe = self.redis.pipeline(transaction=False)
+            for job_id in queued:
+                pipe.hget(self.records.key("job", job_id.decode()), "delivery")
+            deliveries = pipe.execute()
+        count = 0
+        for job_id, delivery in zip((name.decode() for name in queued), deliveries, strict=True):
+            if delivery is None or int(delivery) in waiting.get(job_id, ()):
+                continue
+            following = self.records.redeliver_missing(job_id, int(delivery), MISSING_PATIENCE_S)
+            if following:
+                self.transport.forget(job_id, int(delivery))
+                self.transport.push(job_id, following, front=True)
+                count += 1
+        return count
+
+    def _remove_files(self, job_id: str) -> None:
+        for top in ("results", "uploads"):
+            self.results.remove_prefix(f"{top}/{job_id}")
+
+
+def _sequence(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 15):
+        raise InvalidRequest("The cursor is not one that a page gave.", [("/cursor", "must be a next_cursor")])
+    return int(cursor)
+
+
+def _matches(record: JobRecord | None, state: Any, kind: str | None, model: str | None) -> bool:
+    return (
+        record is not None
+        and state in (None, record.state, record.state.value)
+        and kind in (None, record.kind)
+        and model in (None, record.model)
+    )

@@ -1,0 +1,223 @@
+"""ResultStore: files by key over obstore, on disk before anyone is told of them."""
+
+import errno
+import hashlib
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, from_url
+
+from jobs import durable
+from jobs.errors import StoreFull, StoreUnavailable, UnknownResult
+
+_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._=+-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._=+-]{0,127}){0,4}")
+_TEMP = ".tmp"
+
+
+@contextmanager
+def _failing_clearly() -> Iterator[None]:
+    """Turns the storage layer's errors into UnknownResult, StoreFull and StoreUnavailable."""
+    try:
+        yield
+    except FileNotFoundError as err:
+        raise UnknownResult("There is no such file.") from err
+    except (OSError, BaseError) as err:
+        raise _write_failure(err) from err
+
+
+def _write_failure(err: Exception) -> StoreFull | StoreUnavailable:
+    if isinstance(err, OSError) and err.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull("The result store is full.")
+    return StoreUnavailable("The result store does not answer.")
+
+
+class ResultStore:
+    """A file:// folder or an object store.
+
+    Keys: results/<job>/<name>, uploads/<job>/<name>, directions/<model>/<name>.json.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Makes the folder of a file:// URL. Raises: StoreUnavailable."""
+        self._root: Path | None = None
+        with _failing_clearly():
+            if url.startswith("file://"):
+                self._root = Path(unquote(urlsplit(url).path))
+                self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._store: Any = LocalStore(self._root, automatic_cleanup=True)
+            else:
+                self._store = from_url(url)
+
+    def write(
+        self, key: str, path: Path, *, exclusive: bool = False, check: Callable[[], object] | None = None
+    ) -> tuple[int, str]:
+        """Copies a local file under a key; returns its size in bytes and its SHA-256 once it is on disk.
+
+        `check` runs when all bytes are safe but the key does not show them yet: what it raises leaves nothing behind.
+        `exclusive` refuses to replace. Raises: FileExistsError (exclusive), StoreFull, StoreUnavailable.
+        """
+        _require(key)
+        put = self._put_object if self._root is None else self._put_file
+        try:
+            return put(key, path, exclusive, check)
+        except AlreadyExistsError as err:
+            raise FileExistsError(errno.EEXIST, "the key is taken") from err
+        except FileExistsError:
+            raise
+        except (OSError, BaseError) as err:
+            raise _write_failure(err) from err
+
+    def open(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes [start, end) in pieces. The file stays readable to the end even if it is removed meanwhile.
+
+        Raises at once, not on the first step: UnknownResult, StoreUnavailable.
+        """
+        size = self.size(key)
+        end = size if end is None else min(end, size)
+        if start >= end:
+            return iter(())
+        with _failing_clearly():
+            answer = obstore.get(self._store, key, options={"range": (start, end)})
+            return _pieces(answer.stream(min_chunk_size=durable.CHUNK_BYTES))
+
+    def size(self, key: str) -> int:
+        """In bytes. Raises: UnknownResult, StoreUnavailable."""
+        _require(key)
+        with _failing_clearly():
+            return int(obstore.head(self._store, key)["size"])
+
+    def verify(self, key: str, sha256: str) -> bool:
+        """Whether the stored bytes have that digest; reads them all. Raises: UnknownResult, StoreUnavailable."""
+        digest = hashlib.sha256()
+        for piece in self.open(key):
+            digest.update(piece)
+        return digest.hexdigest() == sha256
+
+    @contextmanager
+    def read_path(self, key: str) -> Iterator[Path]:
+        """A local path with the file's bytes, to read only. Raises: UnknownResult, StoreUnavailable, StoreFull."""
+        pieces = self.open(key)
+        if self._root is not None:
+            yield self._root / key
+            return
+        with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
+            path = Path(folder) / key.rpartition("/")[2]
+            with _failing_clearly(), path.open("wb") as file:
+                for piece in pieces:
+                    file.write(piece)
+            yield path
+
+    def list(self, prefix: str) -> list[str]:
+        """Every key under a folder. Raises: StoreUnavailable."""
+        return sorted(key for key, _ in self._entries(prefix))
+
+    def remove(self, key: str) -> None:
+        """Raises: UnknownResult, StoreUnavailable."""
+        _require(key)
+        with _failing_clearly():
+            obstore.delete(self._store, key)
+
+    def remove_prefix(self, prefix: str) -> None:
+        """Removes every file under a folder, and the folder; nothing there is fine. Raises: StoreUnavailable."""
+        _require(prefix)
+        if self._root is not None:
+            with _failing_clearly():
+                shutil.rmtree(self._root / prefix, onerror=_unless_missing)
+            return
+        for key in self.list(prefix):
+            try:
+                self.remove(key)
+            except UnknownResult:
+                continue
+
+    def writable(self) -> bool:
+        """Whether a small file can be written and synced now."""
+        with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
+            probe = Path(folder) / "probe"
+            probe.write_bytes(b"probe")
+            try:
+                if self._root is None:
+                    self._put_object("probe", probe, False, None)
+                else:
+                    temp = durable.temp_path(self._root / _TEMP)
+                    durable.copy(probe, temp)
+                    temp.unlink()
+            except (OSError, BaseError):
+                return False
+        return True
+
+    def sweep(self, is_known: Callable[[str], bool], min_age_s: float = 3600.0) -> int:
+        """Removes what nothing points to: temp files of dead processes, and files of jobs without a record.
+
+        `min_age_s` spares an upload whose job is just being submitted. Returns how many jobs' files went.
+        """
+        if self._root is not None:
+            durable.sweep_temp(self._root / _TEMP)
+        newest: dict[tuple[str, str], float] = {}
+        for top in ("results", "uploads"):
+            for key, modified in self._entries(top):
+                folder = (top, key.split("/")[1])
+                newest[folder] = max(newest.get(folder, 0.0), modified)
+        gone = [
+            (top, job_id)
+            for (top, job_id), modified in newest.items()
+            if time.time() - modified > min_age_s and not is_known(job_id)
+        ]
+        for top, job_id in gone:
+            self.remove_prefix(f"{top}/{job_id}")
+        return len(gone)
+
+    def _entries(self, prefix: str) -> Iterator[tuple[str, float]]:
+        """(key, time of last change) of every file under a folder."""
+        _require(prefix)
+        with _failing_clearly():
+            for page in obstore.list(self._store, prefix):
+                for entry in page:
+                    yield entry["path"], entry["last_modified"].timestamp()
+
+    def _put_file(self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None) -> tuple[int, str]:
+        assert self._root is not None
+        temp = durable.temp_path(self._root / _TEMP)
+        try:
+            size, digest = durable.copy(path, temp)
+            if check is not None:
+                check()
+            durable.publish(temp, self._root / key, self._root, exclusive=exclusive)
+        finally:
+            temp.unlink(missing_ok=True)
+        return size, digest
+
+    def _put_object(self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None) -> tuple[int, str]:
+        """An object store shows an object only when it is complete and durable, so that a plain put will do."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if check is not None:
+            check()
+        obstore.put(self._store, key, path, mode="create" if exclusive else "overwrite")
+        return path.stat().st_size, digest
+
+
+def _require(key: str) -> None:
+    """Keys are made by this project's own code, so that a bad one is a bug."""
+    if not _KEY.fullmatch(key):
+        raise ValueError("not a key of the result store")
+
+
+def _pieces(stream: Any) -> Iterator[bytes]:
+    with _failing_clearly():
+        for piece in stream:
+            yield bytes(piece)
+
+
+def _unless_missing(_function: Any, _path: Any, failure: Any) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]

@@ -1,0 +1,7 @@
+-- life of a tombstone in seconds, how many at most -> ids whose record is gone; their files are the caller's to remove
+local due = redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', integer(now()), 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(due) do
+  forget(id)
+  redis.call('SET', key('gone', id), 'expired', 'EX', ARGV[1])
+end
+return due
