@@ -16,9 +16,10 @@ def measure(volume: Volume, name: MeasureName, threshold: float | None = None) -
     Raises:
         ValueError: a volume measurement without a threshold.
     """
+    values = np.asarray(volume.array, dtype=np.float32)
     if name == "mean_intensity":
-        return float(np.mean(volume.array, dtype=np.float64))
+        return float(values.mean(dtype=np.float64))
     if threshold is None:
         raise ValueError(f"{name} needs a threshold")
-    inside = volume.array > threshold if name == "volume_above" else volume.array < threshold  # type: ignore[operator]
+    inside = values > threshold if name == "volume_above" else values < threshold
     return int(np.count_nonzero(inside)) * math.prod(volume.spacing_mm) / 1000

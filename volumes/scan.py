@@ -13,7 +13,7 @@ from volumes.volume import Volume
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a network expects of a scan. `shape` and `spacing_mm` are in the network's own axis order, named by `axes`."""
+    """What a network expects of a scan. `shape` and `spacing_mm` are in the network's axis order, named by `axes`."""
 
     shape: tuple[int, int, int]
     axes: str
