@@ -1,0 +1,86 @@
+"""The command line: `voxelsmith`. Reads the environment once, joins the commands, turns errors into exit codes.
+
+Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error.
+"""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
+
+from jobs.errors import VoxelsmithError
+from model_store.catalogue import UnknownModelName
+from model_store.importers.jail import ImportRefused
+from model_store.integrity import BrokenModel
+from voxelsmith.commands import models
+from voxelsmith.embedded_valkey import DataFolderError
+from voxelsmith.extras import MissingExtraError
+from voxelsmith.problems import ClientError
+from voxelsmith.surroundings import survey
+
+EXPECTED = (
+    VoxelsmithError,
+    ClientError,
+    BrokenModel,
+    UnknownModelName,
+    ImportRefused,
+    DataFolderError,
+    MissingExtraError,
+)
+
+
+class CommandLine(TyperGroup):
+    """The root group: an expected error is one line and exit code 1, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EXPECTED as err:
+            line = _line(err)
+        except OSError as err:
+            if err.filename is None:
+                raise
+            line = f"{err.filename}: {err.strerror}"
+        sys.stderr.write(f"voxelsmith: {line}\n")
+        raise typer.Exit(1)
+
+
+def _line(err: Exception) -> str:
+    if isinstance(err, UnknownModelName):
+        return f"there is no model named {err.args[0]}; `voxelsmith models list` shows those there are"
+    return " ".join(str(getattr(err, "detail", None) or err).split())
+
+
+app = typer.Typer(
+    name="voxelsmith",
+    cls=CommandLine,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            "--models", metavar="DIR", envvar="VOXELSMITH_MODELS_URL", help="Model folder beside the shipped one."
+        ),
+    ] = None,
+) -> None:
+    """The inference server for 3D medical-image GANs."""
+    try:
+        context.obj = survey(os.environ, models)
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise typer.BadParameter(f"VOXELSMITH_{name.upper()}: {first['msg']}") from err
+
+
+app.add_typer(models.app, name="models")

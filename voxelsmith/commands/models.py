@@ -1,0 +1,143 @@
+"""voxelsmith models: list, show, verify, remove, import."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from model_store.card import ModelCard
+from model_store.catalogue import SHIPPED
+from model_store.importers.hagan import import_hagan
+from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.surroundings import Surroundings
+
+app = typer.Typer(help="The model store.", no_args_is_help=True)
+imports = typer.Typer(help="Bring a trained checkpoint of another project into the store.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Existing = typer.Option(exists=True, dir_okay=False, readable=True)
+
+
+@app.command("list")
+def list_models(context: typer.Context, as_json: Json = False) -> None:
+    """All models, the broken ones with the reason."""
+    place: Surroundings = context.obj
+    catalogue = place.catalogue
+    cards, broken = catalogue.cards(), catalogue.broken()
+    if as_json:
+        print_json([*(card.model_dump(mode="json") for card in cards), *_broken_rows(broken)])
+        return
+    rows = [(card.name, card.family, _shape(card), card.modality, _abilities(card), card.title) for card in cards]
+    rows += [(name, "broken", "", "", "", reason) for name, reason in broken.items()]
+    print_table(["name", "family", "shape", "modality", "can", "title"], rows)
+
+
+@app.command()
+def show(context: typer.Context, name: str) -> None:
+    """One model's card as JSON, with the directions that ship with it."""
+    place: Surroundings = context.obj
+    catalogue = place.catalogue
+    card = catalogue.card(name)
+    names = [direction["name"] for direction in catalogue.directions(name)]
+    print_json({**card.model_dump(mode="json"), "directions": names})
+
+
+@app.command()
+def verify(context: typer.Context, name: Annotated[str | None, typer.Argument()] = None, as_json: Json = False) -> None:
+    """Hash the files of one model, or of all, against its card. Exit code 1 when one does not match."""
+    place: Surroundings = context.obj
+    catalogue = place.catalogue  # a new one knows nothing yet, so it reads and hashes every file
+    if name is not None:
+        catalogue.folder(name)
+    broken = {key: reason for key, reason in catalogue.broken().items() if name in (None, key)}
+    sound = [card for card in catalogue.cards() if name in (None, card.name)]
+    if as_json:
+        print_json(
+            [*({"name": card.name, "sha256": card.sha256, "broken": None} for card in sound), *_broken_rows(broken)]
+        )
+    else:
+        rows = [(card.name, "sound", card.sha256) for card in sound]
+        print_table(["name", "state", "sha256 or reason"], [*rows, *((n, "broken", why) for n, why in broken.items())])
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a model of the model folder. Shipped models stay."""
+    place: Surroundings = context.obj
+    folder = place.catalogue.folder(name)
+    if folder.parent == SHIPPED:
+        raise typer.BadParameter(f"{name} ships with Voxelsmith and cannot be removed")
+    if not yes:
+        typer.confirm(f"Delete {folder}?", abort=True)
+    # Renamed first: a server scanning the folder sees it whole or not at all.
+    hidden = folder.with_name(f".removed-{name}")
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+    typer.echo(f"removed {name}")
+
+
+@imports.command("hagan")
+def import_hagan_files(
+    context: typer.Context,
+    name: Annotated[str, typer.Option(help="The model's name here.")],
+    generator: Annotated[Path, Existing],
+    encoder: Annotated[Path | None, Existing] = None,
+    sub_encoder: Annotated[Path | None, Existing] = None,
+    discriminator: Annotated[Path | None, typer.Option(exists=True, help="Looked at for sizes only.")] = None,
+    config: Annotated[Path | None, typer.Option(exists=True, help="configs.json of the training run.")] = None,
+    resolution: Annotated[Literal["128", "256"] | None, typer.Option(help="Where no file tells.")] = None,
+    intensity: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored units of -1 and 1.")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(metavar="NAME,NAME,...", help="Of a conditional model.")] = None,
+    modality: Annotated[Literal["CT", "MR"], typer.Option()] = "CT",
+    axes: Annotated[str | None, typer.Option(help='Where the network\'s axes point, such as "IAL".')] = None,
+    spacing: Annotated[tuple[float, float, float] | None, typer.Option(metavar="MM MM MM")] = None,
+    licence: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Checkpoints in the format of the HA-GAN authors: G, and E with Sub_E to encode."""
+    place: Surroundings = context.obj
+    card = import_hagan(
+        name,
+        generator,
+        place.models,
+        encoder=encoder,
+        sub_encoder=sub_encoder,
+        discriminator=discriminator,
+        config=config,
+        resolution=int(resolution) if resolution else None,
+        intensity=intensity,
+        classes=classes.split(",") if classes else None,
+        modality=modality,
+        axes=axes,
+        spacing_mm=spacing,
+        licence=licence,
+        force=force,
+    )
+    if as_json:
+        print_json(card.model_dump(mode="json"))
+    else:
+        typer.echo(f"imported {card.name} ({_shape(card)}, {_abilities(card)}) into {place.models / card.name}")
+
+
+def _broken_rows(broken: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"name": name, "broken": reason} for name, reason in broken.items()]
+
+
+def _shape(card: ModelCard) -> str:
+    return "x".join(str(length) for length in card.shape)
+
+
+def _abilities(card: ModelCard) -> str:
+    classes = f", {len(card.classes)} classes" if card.classes else ""
+    return ("generate, encode, edit" if card.has_encoder else "generate, edit") + classes
