@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from volumes import nifti
+from volumes import metaimage, nifti, nrrd
 from volumes.header import Header, Limits
 from volumes.stream import CHUNK_BYTES, Stream, open_stream
 from volumes.volume import VolumeError
@@ -37,7 +37,7 @@ def opened(path: Path, limits: Limits) -> Iterator[tuple[Header, Stream]]:
 
 def _read_header(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
     """Tell the format by the first bytes; the file's name is only a label."""
-    head = file.read(4)
+    head = file.read(32)
     file.seek(0)
     if head.startswith(GZIP_MAGIC):
         stream = open_stream(file, "gzip")
@@ -45,4 +45,10 @@ def _read_header(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
     if nifti.starts_like(head):
         stream = open_stream(file, "raw")
         return nifti.read_header(stream, limits, "nii"), stream
+    if head.startswith(b"NRRD"):
+        header = nrrd.read_header(file, limits)
+        return header, open_stream(file, header.codec)
+    if metaimage.starts_like(head):
+        header = metaimage.read_header(file, limits)
+        return header, open_stream(file, header.codec)
     raise VolumeError("The file is not a NIfTI, NRRD or MetaImage volume.")

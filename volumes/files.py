@@ -1,13 +1,19 @@
-"""Volumes from and to files."""
+"""Volumes from and to files of every format."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
+from volumes import metaimage, nifti, nrrd
 from volumes.check import opened
-from volumes.header import Header, Limits
+from volumes.header import Header, Limits, Marking
+from volumes.orientation import reorient
 from volumes.stream import CHUNK_BYTES, Stream
 from volumes.volume import Array, Volume
+
+FileFormat = Literal["nii.gz", "nii", "nrrd", "mha", "npy"]
 
 
 def read(path: Path, limits: Limits = Limits()) -> Volume:  # noqa: B008 -- frozen
@@ -21,6 +27,37 @@ def read(path: Path, limits: Limits = Limits()) -> Volume:  # noqa: B008 -- froz
     with opened(path, limits) as (header, stream):
         array = _take_voxels(header, stream)
     return Volume(array, header.affine)
+
+
+def write(
+    volume: Volume,
+    path: Path,
+    *,
+    format: FileFormat,
+    window: tuple[float, float] | None = None,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a volume with the type that its array has: the same bytes for the same input.
+
+    nii.gz and nii carry the display window and the provenance, nrrd the provenance, mha and npy neither. npy holds the
+    array alone, turned to RAS.
+
+    Raises:
+        ValueError: a type of voxel that the formats do not hold.
+    """
+    if volume.array.dtype.str[1:] not in nifti.DTYPES.values():
+        raise ValueError(f"voxels of type {volume.array.dtype} cannot be written")
+    marking = Marking(window, provenance)
+    with path.open("wb") as file:
+        match format:
+            case "nii.gz" | "nii":
+                nifti.write(volume, file, marking, is_packed=format == "nii.gz")
+            case "nrrd":
+                nrrd.write(volume, file, marking)
+            case "mha":
+                metaimage.write(volume, file)
+            case "npy":
+                np.save(file, np.ascontiguousarray(reorient(volume).array), allow_pickle=False)
 
 
 def _take_voxels(header: Header, stream: Stream) -> Array:

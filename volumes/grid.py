@@ -6,7 +6,7 @@ scan's own is the same resampling with the two grids exchanged.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 -- its users' name for it
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from volumes.head import foreground_points_mm
-from volumes.volume import Affine, Array, Volume, VolumeError, checked_affine, spacing_of
+from volumes.orientation import from_network, in_ras_order, reorient, to_network, trim_blank, with_orientation
+from volumes.volume import Affine, Volume, checked_affine, spacing_of
+
+__all__ = [
+    "Grid", "from_network", "grid_of", "in_ras_order", "network_grid", "own_grid", "reorient", "resample", "to_network",
+    "trim_blank", "with_orientation",
+]  # fmt: skip
 
 Shape = tuple[int, int, int]
 Border = Literal["clamp", "fade"]
-T = TypeVar("T")
-
-RAS = "RAS"
-AXIS_OF = {letter: axis for axis, pair in enumerate(("RL", "AP", "SI")) for letter in pair}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,63 +44,6 @@ class Grid:
 def grid_of(volume: Volume) -> Grid:
     """The grid that a volume fills."""
     return Grid(volume.shape, volume.affine)
-
-
-def _turn(have: str, want: str) -> tuple[list[int], list[bool]]:
-    """For each wanted axis: which of the axes at hand it is, and whether it runs the other way."""
-    order = [next(i for i, code in enumerate(have) if AXIS_OF[code] == AXIS_OF[wanted]) for wanted in want]
-    if sorted(order) != [0, 1, 2]:
-        raise ValueError(f"axis codes must name each direction once, got {have} and {want}")
-    return order, [have[axis] != wanted for axis, wanted in zip(order, want, strict=True)]
-
-
-def _turn_array(array: Array, have: str, want: str) -> Array:
-    """A view of an array (three axes in the directions `have`) with its axes in the directions `want`."""
-    order, flips = _turn(have, want)
-    return array.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-
-
-def reorient(volume: Volume, codes: str = RAS) -> Volume:
-    """The same voxels at the same places, the array's axes turned to `codes`: flips and permutations, no copy."""
-    have = volume.axis_codes
-    order, flips = _turn(have, codes)
-    back = np.zeros((4, 4))  # index in the turned array -> index in the given one
-    back[3, 3] = 1
-    for new, (old, flip) in enumerate(zip(order, flips, strict=True)):
-        back[old, new] = -1 if flip else 1
-        back[old, 3] = volume.shape[old] - 1 if flip else 0
-    return Volume(_turn_array(volume.array, have, codes), volume.affine @ back)
-
-
-def with_orientation(volume: Volume, codes: str) -> Volume:
-    """The volume with its array axes declared to run along `codes`, for a file whose own directions are wrong.
-
-    Voxel sizes and the centre of the field of view stay; rotation is dropped.
-    """
-    _turn(codes, RAS)
-    affine = np.eye(4)
-    affine[:3, :3] = 0
-    for axis, (code, size) in enumerate(zip(codes, volume.spacing_mm, strict=True)):
-        affine[AXIS_OF[code], axis] = size if code in RAS else -size
-    middle = (np.array(volume.shape) - 1) / 2
-    affine[:3, 3] = volume.affine[:3, :3] @ middle + volume.affine[:3, 3] - affine[:3, :3] @ middle
-    return Volume(volume.array, affine)
-
-
-def to_network(array: Array, axes: str) -> Array:
-    """RAS-ordered array (X, Y, Z) -> the network's (A0, A1, A2), contiguous. `axes` are the card's axis codes."""
-    return np.ascontiguousarray(_turn_array(array, RAS, axes))  # XYZ -> A0 A1 A2
-
-
-def from_network(array: Array, axes: str) -> Array:
-    """The network's array (A0, A1, A2) -> RAS-ordered (X, Y, Z), a view: the exact inverse of `to_network`."""
-    return _turn_array(array, axes, RAS)  # A0 A1 A2 -> XYZ
-
-
-def in_ras_order(values: Sequence[T], axes: str) -> tuple[T, T, T]:
-    """One value per network axis (a side, a voxel size) -> one per X, Y, Z."""
-    x, y, z = (values[axis] for axis in _turn(axes, RAS)[0])
-    return x, y, z
 
 
 def own_grid(shape: Sequence[int], axes: str, spacing_mm: Sequence[float]) -> Grid:
@@ -147,23 +92,6 @@ def _head_grid(volume: Volume, sides: Shape, sizes: NDArray[np.float64]) -> Grid
     affine = np.diag([*sizes, 1.0])
     affine[:3, 3] = np.array([*(middle - extent[:2] / 2), top - extent[2]]) + sizes / 2
     return Grid(sides, affine)
-
-
-def trim_blank(volume: Volume, threshold: float) -> Volume:
-    """Leave out the axial slices at both ends that have no value above `threshold`. A view; the affine follows.
-
-    Raises:
-        VolumeError: every slice is blank.
-    """
-    axis = next(i for i, code in enumerate(volume.axis_codes) if code in "SI")
-    others = tuple(i for i in range(3) if i != axis)
-    filled = np.flatnonzero(np.greater(volume.array, threshold).any(axis=others))
-    if not filled.size:
-        raise VolumeError("Every slice of the scan is blank.")
-    first, last = int(filled[0]), int(filled[-1])
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, axis] * first
-    return Volume(np.moveaxis(np.moveaxis(volume.array, axis, 0)[first : last + 1], 0, axis), affine)
 
 
 def resample(volume: Volume, grid: Grid, background: float, antialias: bool = True, border: Border = "clamp") -> Volume:

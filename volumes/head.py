@@ -7,7 +7,7 @@ from scipy import ndimage
 from volumes.volume import Volume, VolumeError
 
 LEAST_PART = 0.1
-"""An object counts when it has this share of the largest one: a scalp apart from the brain does, a head frame does not."""
+"""An object counts when it has this share of the largest one: a scalp apart from the brain, but no frame."""
 
 
 def foreground_points_mm(volume: Volume, step_mm: float = 2.0) -> NDArray[np.float64]:

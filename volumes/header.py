@@ -1,8 +1,9 @@
 """What the strict readers share: the limits, the checked header, and how far a header may reach."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,6 +14,18 @@ Codec = Literal["raw", "gzip", "zlib"]
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_SIDE = 1024
+MAX_SCALE = 1e30
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Marking:
+    """What a written file says about itself beside its voxels."""
+
+    window: tuple[float, float] | None = None
+    """Display window in stored units."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-ready: the model and what made the sample."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,6 @@ class Header:
     """How the bytes from there on are packed (for nii.gz: the whole file)."""
     slope: float = 1.0
     intercept: float = 0.0
-    packed_bytes: int | None = None
-    """Length of the packed voxels where the header states it."""
 
     @property
     def voxels(self) -> int:

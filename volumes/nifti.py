@@ -4,14 +4,17 @@ Sources: nifti1.h and nifti2.h of the NIfTI Data Format Working Group. Nothing h
 before any library sees them.
 """
 
-from typing import Any
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from volumes.header import MAX_HEADER_BYTES, Format, Header, Limits, checked_shape
-from volumes.quaternion import rotation_of
+from volumes.header import MAX_HEADER_BYTES, MAX_SCALE, Format, Header, Limits, Marking, checked_shape
+from volumes.packing import GZIP_WINDOW, packed, voxel_bytes
+from volumes.quaternion import quaternion_of, rotation_of
 from volumes.stream import Stream
-from volumes.volume import Affine, VolumeError, checked_affine
+from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
 NIFTI_1 = np.dtype(
     [
@@ -99,7 +102,7 @@ def _scaling(fields: Any) -> tuple[float, float]:
     slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
     if slope == 0 or np.isnan(slope):
         return 1.0, 0.0
-    if not (np.isfinite(slope) and np.isfinite(intercept) and max(abs(slope), abs(intercept)) < 1e30):
+    if not (abs(slope) <= MAX_SCALE and abs(intercept) <= MAX_SCALE):
         raise VolumeError("The header's intensity scaling is not finite.")
     return slope, intercept
 
@@ -142,3 +145,48 @@ def _affine(fields: Any) -> Affine:
     with np.errstate(over="ignore", invalid="ignore"):
         affine[:3] *= scale
     return checked_affine(affine)
+
+
+def write(volume: Volume, file: BinaryIO, marking: Marking, is_packed: bool) -> None:
+    """Write a volume (X, Y, Z) as NIfTI-1 in RAS+ mm, marked as synthetic, its provenance a header extension."""
+    extension = _extension(marking)
+    fields = np.zeros((), NIFTI_1)
+    fields["sizeof_hdr"], fields["magic"], fields["vox_offset"] = 348, b"n+1", 352 + len(extension)
+    fields["dim"] = (3, *volume.shape, 1, 1, 1, 1)
+    fields["datatype"] = next(code for code, name in DTYPES.items() if name == volume.array.dtype.str[1:])
+    fields["bitpix"] = 8 * volume.array.dtype.itemsize
+    fields["scl_slope"], fields["xyzt_units"] = 1, MILLIMETRES
+    fields["descrip"] = f"synthetic; voxelsmith; {marking.provenance.get('model', '')}".encode("ascii", "replace")[:79]
+    if marking.window is not None:
+        fields["cal_min"], fields["cal_max"] = marking.window
+    _place(fields, volume.affine)
+    parts = _parts(fields.tobytes() + (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension, volume)
+    file.writelines(packed(parts, GZIP_WINDOW) if is_packed else parts)
+
+
+def _parts(head: bytes, volume: Volume) -> Iterator[bytes | memoryview]:
+    yield head
+    yield from voxel_bytes(volume.array)
+
+
+def _place(fields: Any, affine: Affine) -> None:
+    """sform, and qform where it can say the same: a quaternion holds no shear."""
+    fields["srow"], fields["sform_code"] = affine[:3], SCANNER
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    handed = -1.0 if np.linalg.det(affine[:3, :3]) < 0 else 1.0
+    fields["pixdim"] = (handed, *sizes, 0, 0, 0, 0)
+    rotation = affine[:3, :3] / sizes * (1, 1, handed)
+    if np.abs(rotation.T @ rotation - np.eye(3)).max() < 1e-5:
+        fields["quatern"], fields["qoffset"], fields["qform_code"] = quaternion_of(rotation), affine[:3, 3], SCANNER
+
+
+def _extension(marking: Marking) -> bytes:
+    """The provenance as JSON in a comment extension (code 6), or nothing where there is none."""
+    if not marking.provenance:
+        return b""
+    text = json.dumps(marking.provenance, sort_keys=True, allow_nan=False)
+    if len(text) > MAX_PROVENANCE_BYTES:  # a style latent; the job's provenance.json has it in full
+        short = {name: value for name, value in marking.provenance.items() if len(json.dumps(value)) <= 1024}
+        text = json.dumps({**short, "abridged": True}, sort_keys=True, allow_nan=False)
+    length = -(-(8 + len(text)) // 16) * 16
+    return np.array([length, COMMENT_EXTENSION], "<i4").tobytes() + text.encode("ascii").ljust(length - 8, b"\0")

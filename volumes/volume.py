@@ -1,11 +1,13 @@
 """Volume: the one convention outside the networks, an array (X, Y, Z) and its affine into RAS+ millimetres."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
+"""Voxels of whatever real type the file or the caller has."""
 Affine = NDArray[np.float64]
 
 SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 1e-5, 1e4
