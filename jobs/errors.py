@@ -11,10 +11,12 @@ VoxelsmithError
 ├── ExpiredJob
 ├── ResultNotReady
 ├── DirectionExists
+├── DirectionShipped          it came with its model and cannot be removed
 ├── QueueFull, QueueUnavailable, StoreUnavailable, StoreFull
 └── JobFailure                a running job that cannot go on
     ├── ModelBroken, NonFiniteOutput, GpuOutOfMemory, OutOfMemory, WorkerLost, DeadlineExceeded, InternalFailure
 JobCanceled                   not an error: the way a running job leaves when its cancel flag is seen
+JobHandedBack, LeaseLost      not errors either: the job goes on elsewhere
 """
 
 from collections.abc import Sequence
@@ -88,6 +90,10 @@ class DirectionExists(VoxelsmithError):
     code, title = "direction_exists", "A direction of that name exists"
 
 
+class DirectionShipped(VoxelsmithError):
+    code, title = "direction_shipped", "The direction belongs to the model"
+
+
 class QueueFull(VoxelsmithError):
     code, title = "queue_full", "The queue is full"
 
@@ -138,6 +144,10 @@ class InternalFailure(JobFailure):
 
 class JobCanceled(Exception):  # an outcome, not an error
     """A running job leaves through here when its cancel flag is seen between two steps."""
+
+
+class JobHandedBack(Exception):
+    """A stopping worker leaves its job through here between two samples; another worker runs it again."""
 
 
 class LeaseLost(Exception):  # an outcome, not an error

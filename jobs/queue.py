@@ -137,6 +137,12 @@ class JobQueue:
                 record = self.records.get(job_id)
         return record
 
+    def hand_back(self, job_id: str, delivery: int, *, crashed: bool = False) -> None:
+        """A worker returns its job, to be run next. `crashed`: as of JobRecords.hand_back. Raises: LeaseLost."""
+        following = self.records.hand_back(job_id, delivery, crashed=crashed)
+        if following:
+            self.transport.push(job_id, following, front=True)
+
     def reap(self) -> int:
         """Recovers what lost workers and lost messages left behind, and removes what has expired; how many jobs.
 

@@ -192,6 +192,14 @@ class JobRecords:
         """Replaces every record past its time by a tombstone; the ids, whose files are still there."""
         return [job_id.decode() for job_id in self.call("expire", TOMBSTONE_S, REAP_LIMIT)]
 
+    def beat(self, worker: str, about: dict[str, Any]) -> None:
+        """A worker's sign of life, with what it says of itself."""
+        self.call("beat", worker, json.dumps(about), max(60, int(2 * self.settings.lease_s)))
+
+    def retire(self, worker: str) -> None:
+        """A worker leaves in order."""
+        self.call("beat", worker, "", 0)
+
     def get(self, job_id: str) -> JobRecord:
         """Raises: UnknownJob, ExpiredJob, QueueUnavailable."""
         record = self.get_many([job_id])[0]

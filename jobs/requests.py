@@ -83,7 +83,7 @@ class GenerateRequest(Request):
             raise ValueError(f"give one of seed, seeds, latents; got {' and '.join(given)}")
         listed = self.seeds or self.latents
         if listed and "num_samples" in self.model_fields_set and self.num_samples != len(listed):
-            raise ValueError(f"num_samples is {self.num_samples} but {given[0]} has {len(listed)} entries")
+            raise ValueError(f"num_samples differs from the number of entries in {given[0]}")
         return self
 
     @property

@@ -31,6 +31,8 @@ local function finish(id, state, manifest, err, life)
   local job = key('job', id)
   redis.call('HSET', job, 'state', state, 'ended', integer(at), 'expires', integer(at + life), 'error', err)
   if manifest ~= '' then redis.call('HSET', job, 'manifest', manifest) end
+  local total = redis.call('HGET', job, 'total')
+  if state == 'succeeded' and total then redis.call('HSET', job, 'done', total) end
   redis.call('HDEL', job, 'stage', 'worker', 'lease', 'payload')
   redis.call('ZREM', key('queued'), id)
   redis.call('ZREM', key('leases'), id)

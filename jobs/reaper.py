@@ -1,0 +1,38 @@
+"""Reaper: a thread that recovers what lost workers left behind. One runs in every API and every supervisor."""
+
+import logging
+import threading
+import time
+
+from jobs.errors import VoxelsmithError
+from jobs.queue import JobQueue
+
+_SWEEP_S = 3600.0
+log = logging.getLogger("voxelsmith.reaper")
+
+
+class Reaper(threading.Thread):
+    """Calls JobQueue.reap a few times per lease and JobQueue.sweep at the start and every hour."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        super().__init__(name="reaper", daemon=True)
+        self._queue = queue
+        # With a lease of 30 s a lost worker is noticed after at most 35 s.
+        self._period_s = min(5.0, queue.settings.lease_s / 4)
+        self._over = threading.Event()
+        self._swept = float("-inf")
+
+    def run(self) -> None:
+        while not self._over.wait(self._period_s):
+            try:
+                self._queue.reap()
+                if time.monotonic() - self._swept > _SWEEP_S:
+                    self._swept = time.monotonic()
+                    self._queue.sweep()
+            except VoxelsmithError as err:
+                log.warning("will try again: %s", err.detail)
+
+    def stop(self) -> None:
+        """Ends the thread and waits for it."""
+        self._over.set()
+        self.join()

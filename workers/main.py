@@ -1,0 +1,92 @@
+"""The worker process: device, models, warm-up, then jobs. Started by the supervisor, or on its own."""
+
+import logging
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.directions import FittedDirections
+from jobs.errors import GpuOutOfMemory, ModelBroken
+from jobs.results import ResultStore
+from jobs.settings import Settings
+from jobs.state import JobKind, Manifest
+from model_store.catalogue import SHIPPED, Catalogue
+from volumes.header import Limits
+from workers.bench import Bench
+from workers.process import UnfitWorker, run_worker
+from workers.run import run
+from workers.tasks import DeviceLost, QueueSink
+
+log = logging.getLogger("voxelsmith.worker")
+
+
+class DeviceWork:
+    """Jobs on one device with resident models."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens the device and warms up. Raises: UnfitWorker."""
+        self._lock = _take_device(settings.device)
+        folders = [SHIPPED] if settings.models_path is None else [SHIPPED, settings.models_path]
+        try:
+            self._bench = Bench(
+                Catalogue(folders), settings.device, settings.precision, settings.threads, settings.model_memory_bytes
+            )
+            self._warm_up()
+        except (ValueError, RuntimeError) as err:
+            raise UnfitWorker(f"{settings.device}: {err}") from err
+        self._limits = Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes)
+        self._directions = FittedDirections(ResultStore(settings.store_url))
+
+    def __call__(self, kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink) -> Manifest:
+        """Raises: VoxelsmithError, DeviceLost, and what the sink raises."""
+
+        def publish(direction: dict[str, Any]) -> None:
+            self._directions.put(payload["model"], direction)
+
+        try:
+            return run(kind, payload, scan, self._bench, sink, self._limits, publish)
+        except torch.OutOfMemoryError as err:
+            self._bench.release()
+            raise GpuOutOfMemory("The device has too little memory for this job.") from err
+        except torch.AcceleratorError as err:
+            raise DeviceLost from err
+
+    def about(self) -> dict[str, Any]:
+        """Resident models with their bytes, and how often weights were read."""
+        return {"models": self._bench.resident(), "model_loads": self._bench.loads}
+
+    def _warm_up(self) -> None:
+        """The first model that works: later ones load on demand, and a broken one stops nobody."""
+        for card in self._bench.catalogue.cards():
+            try:
+                self._bench.warm_up(card.name)
+            except ModelBroken as err:
+                log.warning("model %s: %s", card.name, err.detail)
+            else:
+                return
+
+
+def _take_device(device: str) -> socket.socket | None:
+    """Makes sure that no other worker has this GPU; the lock lasts as long as the process. Raises: UnfitWorker.
+
+    A name in Linux's abstract socket space leaves no file behind, however the process ends.
+    """
+    if not device.startswith("cuda") or sys.platform != "linux":
+        return None
+    try:
+        card = torch.cuda.get_device_properties(torch.device(device)).uuid
+    except (RuntimeError, AssertionError) as err:
+        raise UnfitWorker(f"{device} cannot be used") from err
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(f"\0voxelsmith-gpu-{card}")
+    except OSError as err:
+        raise UnfitWorker(f"another worker is using {device}") from err
+    return lock
+
+
+if __name__ == "__main__":
+    sys.exit(run_worker(DeviceWork, sys.argv[1:]))

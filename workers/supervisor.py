@@ -1,0 +1,224 @@
+"""The supervisor: one worker process per device, watched, restarted, taken along at its end. Never imports torch."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from pydantic import SecretStr
+
+from jobs.connection import connect
+from jobs.queue import JobQueue
+from jobs.reaper import Reaper
+from jobs.settings import Settings
+
+WORKER_COMMAND = (sys.executable, "-m", "workers.main")
+_EXIT_UNFIT = 78
+"""As of workers.process: starting it again will not help."""
+_START_LIMIT_S = 600.0
+"""For importing torch, loading and warming up, before the first beat."""
+_MAX_BACK_OFF_S = 30.0
+_STABLE_S = 60.0
+"""A worker that lived this long is restarted at once."""
+_TICK_S = 0.1
+_SCRATCH_PREFIX = "voxelsmith-worker-"
+log = logging.getLogger("voxelsmith.supervisor")
+
+
+@dataclass
+class Seat:
+    """The place of one worker: the device it works on, and the process that sits there now."""
+
+    settings: Settings
+    process: subprocess.Popen[bytes] | None = None
+    scratch: Path | None = None
+    beat_fd: int = -1
+    started: float = 0.0
+    heard: float | None = None
+    """When the last beat came; None before the first."""
+    failures: int = 0
+    due: float = 0.0
+    """When to start the next process."""
+    is_unfit: bool = False
+
+
+@dataclass
+class Supervisor:
+    """Runs until stop() or until no worker can work. run() and its thread must live as long as the workers:
+    Linux ends a worker when the thread that started it ends."""
+
+    settings: Settings
+    count: int = 1
+    """Workers per device (only the CPU takes more than one)."""
+    command: Sequence[str] = WORKER_COMMAND
+    seats: list[Seat] = field(default_factory=list)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        cores = os.cpu_count() or 1
+        for device in devices(self.settings.device):
+            update: dict[str, object] = {"device": device}
+            if self.count > 1 and not self.settings.threads:
+                update["threads"] = max(1, cores // self.count)
+            self.seats += [Seat(self.settings.model_copy(update=update)) for _ in range(self.count)]
+
+    def stop(self) -> None:
+        """Asks run() to let the workers finish or hand back, and return. Safe from any thread or signal handler."""
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Supervises; the exit code: 0 when stopped, 1 when no worker can work."""
+        remove_orphaned_scratch()
+        reaper = Reaper(JobQueue(connect(self.settings), self.settings))
+        reaper.start()
+        try:
+            while not self._stopping.wait(_TICK_S):
+                for seat in self.seats:
+                    self._look_after(seat, time.monotonic())
+                if all(seat.is_unfit for seat in self.seats):
+                    return 1
+            return 0
+        finally:
+            self._end_all()
+            reaper.stop()
+
+    def _look_after(self, seat: Seat, now: float) -> None:
+        if seat.is_unfit:
+            return
+        if seat.process is None:
+            if now >= seat.due:
+                self._start(seat, now)
+            return
+        if _drain(seat.beat_fd):
+            seat.heard = now
+        code = seat.process.poll()
+        if code is not None:
+            self._bury(seat, code, now)
+        elif now - (seat.heard or seat.started + _START_LIMIT_S) > self.settings.lease_s:
+            log.error("worker %d on %s is silent: killing it", seat.process.pid, seat.settings.device)
+            seat.process.kill()
+
+    def _start(self, seat: Seat, now: float) -> None:
+        seat.scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-"))
+        seat.beat_fd, theirs = os.pipe()
+        os.set_blocking(seat.beat_fd, False)
+        command = [*self.command, "--supervised", str(theirs), "--scratch", str(seat.scratch)]
+        try:
+            seat.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[theirs])  # noqa: S603 -- our own
+        finally:
+            os.close(theirs)
+        seat.started, seat.heard = now, None
+        assert seat.process.stdin is not None
+        try:
+            # The pipe stays open: its end tells the worker that we are gone.
+            seat.process.stdin.write(settings_line(seat.settings))
+            seat.process.stdin.flush()
+        except BrokenPipeError:
+            log.warning("worker %d ended at once", seat.process.pid)
+
+    def _bury(self, seat: Seat, code: int, now: float) -> None:
+        assert seat.process is not None
+        pid = seat.process.pid
+        seat.failures = 0 if now - seat.started > _STABLE_S else seat.failures + 1
+        back_off_s = min(_MAX_BACK_OFF_S, 0.5 * 2**seat.failures) if seat.failures else 0.0
+        seat.due, seat.is_unfit = now + back_off_s, code == _EXIT_UNFIT
+        _clear(seat)
+        following = "it cannot work here" if seat.is_unfit else f"starting another in {back_off_s:g} s"
+        log.warning("worker %d on %s ended with %d: %s", pid, seat.settings.device, code, following)
+
+    def _end_all(self) -> None:
+        """SIGTERM to all, the grace time for all together, then SIGKILL."""
+        living = [seat for seat in self.seats if seat.process is not None]
+        for seat in living:
+            assert seat.process is not None
+            seat.process.terminate()
+        deadline = time.monotonic() + self.settings.shutdown_grace_s + 5.0
+        for seat in living:
+            assert seat.process is not None
+            try:
+                seat.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.error("worker %d did not stop: killing it", seat.process.pid)
+                seat.process.kill()
+                seat.process.wait()
+            _clear(seat)
+
+
+def devices(device: str) -> list[str]:
+    """The devices that a setting names; "all" is every CUDA device that the driver lists, or the CPU."""
+    if device != "all":
+        return [device]
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*"))
+    return [f"cuda:{index}" for index in range(len(cards))] or ["cpu"]
+
+
+def settings_line(settings: Settings) -> bytes:
+    """All settings as one line of JSON, secrets included: for a worker's standard input alone."""
+    values = settings.model_dump(mode="json")
+    for name, value in settings:
+        if isinstance(value, SecretStr):
+            values[name] = value.get_secret_value()
+    return json.dumps(values).encode() + b"\n"
+
+
+def remove_orphaned_scratch() -> None:
+    """Temporary files of workers whose supervisor was killed before it could remove them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _drain(descriptor: int) -> bool:
+    """Whether a beat came."""
+    try:
+        return bool(os.read(descriptor, 4096))
+    except BlockingIOError:
+        return False
+
+
+def _clear(seat: Seat) -> None:
+    assert seat.process is not None
+    assert seat.process.stdin is not None
+    seat.process.stdin.close()
+    os.close(seat.beat_fd)
+    if seat.scratch is not None:
+        shutil.rmtree(seat.scratch, ignore_errors=True)
+    seat.process, seat.scratch, seat.beat_fd = None, None, -1
+
+
+def main() -> int:
+    """The `worker` role: supervises the device or devices of the settings until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    supervisor = Supervisor(Settings())
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        supervisor.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
