@@ -51,4 +51,4 @@ def _read_header(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
     if metaimage.starts_like(head):
         header = metaimage.read_header(file, limits)
         return header, open_stream(file, header.codec)
-    raise VolumeError("The file is not a NIfTI, NRRD or MetaImage volume.")
+    raise VolumeError("The file is not a NIfTI (.nii, .nii.gz), NRRD (.nrrd) or MetaImage (.mha) volume.")

@@ -40,10 +40,11 @@ def window_of(array: Array, quantiles: Range) -> Range:
 def to_network_range(array: Array, low: float, high: float, network_range: Range) -> NDArray[np.float32]:
     """[low, high] -> network_range, linearly and with clipping, as float32 of the same shape. NaN counts as low."""
     scale = (network_range[1] - network_range[0]) / (high - low)
-    result = np.array(array, dtype=np.float32, order="K")
-    result -= np.float32(low)
-    result *= np.float32(scale)
-    result += np.float32(network_range[0])
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is clipped or NaN in the end
+        result = np.array(array, dtype=np.float32, order="K")
+        result -= np.float32(low)
+        result *= np.float32(scale)
+        result += np.float32(network_range[0])
     np.clip(result, *(np.float32(end) for end in network_range), out=result)
     return np.nan_to_num(result, copy=False, nan=network_range[0])
 
