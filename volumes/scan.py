@@ -6,8 +6,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from volumes.grid import Grid, network_grid, resample, to_network, trim_blank, with_orientation
+from volumes.grid import Grid, network_grid, resample
 from volumes.intensity import Range, to_network_range, window_of
+from volumes.orientation import to_network, trim_blank, with_orientation
 from volumes.volume import Volume
 
 
@@ -40,6 +41,8 @@ class Prepared:
     """The place of the network's voxels in RAS order."""
     window: Range
     """The scan's values that became the ends of the network's range."""
+    seen: Volume
+    """The network's array in RAS order, at its place: what a reconstruction is compared with."""
 
 
 def prepare(scan: Volume, how: Preparation) -> Prepared:
@@ -59,4 +62,4 @@ def prepare(scan: Volume, how: Preparation) -> Prepared:
     border: Literal["clamp", "fade"] = "fade" if how.placement == "stretch" else "clamp"
     seen = resample(kept, grid, background, border=border)
     array: NDArray[np.float32] = to_network(seen.array, how.axes).astype(np.float32, copy=False)
-    return Prepared(array, windowed, grid, (low, high))
+    return Prepared(array, windowed, grid, (low, high), seen)

@@ -1,0 +1,161 @@
+"""Bench: the device, its arithmetic, and the models that stay on it (least recently used out, counted in bytes)."""
+
+import gc
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from jobs.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
+from latents.sample import gaussian
+from model_store.card import ModelCard
+from model_store.catalogue import Catalogue, UnknownModelName
+from model_store.generator import Generator
+from model_store.integrity import BrokenModel
+from model_store.load import Precision, load
+
+T = TypeVar("T")
+
+
+class Bench:
+    """One device and the models resident on it. Serves one job at a time."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        device: str = "cpu",
+        precision: Precision = "float32",
+        threads: int = 0,
+        memory_bytes: int = 8 * 2**30,
+    ) -> None:
+        """`threads` 0 leaves torch's own choice.
+
+        Raises:
+            ValueError: float16 arithmetic on the CPU, or a device that this machine lacks.
+        """
+        self.catalogue = catalogue
+        self.device = torch.device(device)
+        self.precision: Precision = precision
+        self.memory_bytes = memory_bytes
+        self.loads = 0
+        """How often weights were read; stays put while jobs for resident models come in."""
+        self._resident: OrderedDict[str, Generator] = OrderedDict()
+        if precision == "float16" and self.device.type == "cpu":
+            raise ValueError("float16 needs a CUDA device; take bfloat16 or float32 on the CPU")
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError("there is no CUDA device on this machine; take --device cpu")
+        _make_repeatable(threads)
+
+    def card(self, name: str) -> ModelCard:
+        """Raises: UnknownModel, ModelBroken."""
+        try:
+            return self.catalogue.card(name)
+        except UnknownModelName as err:
+            raise UnknownModel("There is no model of that name.") from err
+        except BrokenModel as err:
+            raise ModelBroken(_sentence(err.detail)) from err
+
+    def generator(self, name: str) -> Generator:
+        """The model, resident from now on; loading it may put out those used least recently.
+
+        Raises:
+            UnknownModel: no such folder.
+            ModelBroken: the folder is broken; the catalogue lists it as such from now on.
+        """
+        card = self.card(name)
+        kept = self._resident.get(name)
+        if kept is not None and kept.card == card:
+            self._resident.move_to_end(name)
+            return kept
+        self._resident.pop(name, None)  # its folder changed
+        try:
+            folder = self.catalogue.folder(name)
+            loaded = self.attempt(lambda: load(folder, card, self.device, self.precision))
+        except BrokenModel as err:
+            self.catalogue.note_broken(name, err.detail)
+            raise ModelBroken(_sentence(err.detail)) from err
+        self.loads += 1
+        self._resident[name] = loaded
+        self._make_room()
+        return loaded
+
+    def warm_up(self, name: str) -> None:
+        """Loads a model and renders one volume, so that the first job pays for neither.
+
+        Raises:
+            UnknownModel, ModelBroken: as `generator`.
+            ModelBroken: the volume is not finite.
+        """
+        generator = self.generator(name)
+        z = gaussian(0, generator.card.latent.z_dim)[None]
+        with torch.inference_mode():
+            volume = generator.synthesise(generator.map(z, 0 if generator.card.classes else None))
+        if not bool(torch.isfinite(volume).all()):
+            raise ModelBroken("The model gives values that are not finite in this precision.")
+
+    def resident(self) -> dict[str, int]:
+        """Names of the models in memory with their bytes, least recently used first."""
+        return {name: generator.size_bytes for name, generator in self._resident.items()}
+
+    def release(self, keep: str | None = None) -> None:
+        """Puts out every model but `keep` and gives the memory back to the device: what to do when it ran out."""
+        for name in [name for name in self._resident if name != keep]:
+            del self._resident[name]
+        _return_memory(self.device)
+
+    def attempt(self, step: Callable[[], T], keep: str | None = None) -> T:
+        """The step's result; where the device's memory runs out, once more after putting out all models but `keep`.
+
+        Raises:
+            GpuOutOfMemory, OutOfMemory: not even then.
+        """
+        try:
+            return step()
+        except RuntimeError as err:
+            if not _is_out_of_memory(err):
+                raise
+        # Out of the except block: its traceback held the step's tensors.
+        self.release(keep)
+        try:
+            return step()
+        except RuntimeError as err:
+            if not _is_out_of_memory(err):
+                raise
+        self.release()
+        if self.device.type == "cuda":
+            raise GpuOutOfMemory("The device has too little memory for one volume of this model.")
+        raise OutOfMemory("The worker has too little memory for one volume of this model.")
+
+    def _make_room(self) -> None:
+        dropped = False
+        while len(self._resident) > 1 and sum(self.resident().values()) > self.memory_bytes:
+            self._resident.popitem(last=False)
+            dropped = True
+        if dropped:
+            _return_memory(self.device)
+
+
+def _make_repeatable(threads: int) -> None:
+    """The same seed must give the same bytes: fixed algorithms, no reduced precision behind float32's name."""
+    if threads:
+        torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _is_out_of_memory(err: RuntimeError) -> bool:
+    """torch gives the CPU's allocator no class of its own."""
+    return isinstance(err, torch.OutOfMemoryError) or "can't allocate memory" in str(err)
+
+
+def _return_memory(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _sentence(detail: str) -> str:
+    return f"The model cannot be used: {detail}."

@@ -1,0 +1,83 @@
+"""Where a volume comes from: the record that a replay needs, and what each volume carries in its own header."""
+
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.errors import InvalidRequest
+from jobs.requests import REQUESTS, AnyRequest, EncodeRequest
+from jobs.state import JobKind
+from model_store.card import DirectionCard, ModelCard
+from model_store.integrity import sha256_of
+from workers.bench import Bench
+
+PROVENANCE_VERSION = 1
+
+
+def replay_record(
+    kind: JobKind,
+    request: AnyRequest,
+    card: ModelCard,
+    direction: DirectionCard | None,
+    scan_path: Path | None,
+    bench: Bench,
+) -> dict[str, Any]:
+    """provenance.json without the results. No times, hosts or file names: the same job gives the same record."""
+    reads_scan = isinstance(request, EncodeRequest) and scan_path is not None
+    return {
+        "provenance_version": PROVENANCE_VERSION,
+        "synthetic": True,
+        "software": {"name": "voxelsmith", "version": _version(), "torch": torch.__version__},
+        "model": {"name": card.name, "sha256": card.sha256, "family": card.family},
+        "kind": kind,
+        "request": request.model_dump(mode="json"),
+        "direction": direction.model_dump(mode="json") if direction is not None else None,
+        "scan": {"sha256": sha256_of(scan_path)} if reads_scan and scan_path is not None else None,
+        "device": {"type": bench.device.type, "precision": bench.precision},
+    }
+
+
+def origin(record: Mapping[str, Any], request: AnyRequest) -> dict[str, Any]:
+    """What every volume carries in its own header."""
+    software = record["software"]
+    settings = {name: getattr(request, name, None) for name in ("class_label", "truncation", "noise")}
+    return {
+        "synthetic": True,
+        "software": f"{software['name']} {software['version']}",
+        "model": record["model"]["name"],
+        "model_sha256": record["model"]["sha256"],
+        "kind": record["kind"],
+        **{name: value for name, value in settings.items() if value is not None},
+    }
+
+
+def replayed(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench) -> tuple[JobKind, dict[str, Any]]:
+    """Kind and payload of the job that a provenance.json tells of.
+
+    Raises:
+        InvalidRequest: no such record, other weights under the model's name, or another scan. And as `Bench.card`.
+    """
+    try:
+        kind, request, scan = provenance["kind"], dict(provenance["request"]), provenance["scan"]
+        known = provenance["provenance_version"] == PROVENANCE_VERSION and kind in REQUESTS
+        digest, model, direction = provenance["model"]["sha256"], str(request["model"]), provenance["direction"]
+        scan_digest = None if scan is None else scan["sha256"]
+    except (KeyError, TypeError, ValueError) as err:
+        raise InvalidRequest("This is not the provenance record of a job.") from err
+    if not known:
+        raise InvalidRequest("This provenance record is of another version.")
+    if bench.card(model).sha256 != digest:
+        raise InvalidRequest("The model's weights are not those of the provenance record.")
+    if scan_digest is not None and (scan_path is None or sha256_of(scan_path) != scan_digest):
+        raise InvalidRequest("The scan is not the one of the provenance record.")
+    return kind, {**request, "direction": direction}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("voxelsmith")
+    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"

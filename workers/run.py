@@ -1,0 +1,228 @@
+"""run: a payload and perhaps a scan to a manifest, whichever way it came. Knows neither the queue nor the store."""
+
+import secrets
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.errors import InvalidRequest, JobCanceled, OutOfMemory, UnknownDirection, UnreadableVolume
+from jobs.requests import (
+    MAX_SEED,
+    REQUESTS,
+    AnyRequest,
+    EditRequest,
+    FitDirectionRequest,
+    GenerateRequest,
+    MoveEdit,
+    OutputOptions,
+    TargetEdit,
+)
+from jobs.state import JobKind, Manifest, ResultFile
+from model_store.card import DirectionCard, ModelCard
+from model_store.check import CardMismatch, check_direction, check_request
+from volumes.files import read
+from volumes.header import Limits
+from volumes.volume import VolumeError
+from workers.bench import Bench
+from workers.fitting import fit_direction
+from workers.provenance import origin, replay_record, replayed
+from workers.recipes import edit, encode, generate
+from workers.steps import Event, Finding, Product, Stage
+from workers.writer import Sink, Writer
+
+BESIDE_THE_REQUEST = frozenset({"upload", "direction"})
+"""Keys of a payload that are no part of the request: where the upload lies, and the direction that an edit follows."""
+
+
+def run(
+    kind: JobKind,
+    payload: Mapping[str, Any],
+    scan_path: Path | None,
+    bench: Bench,
+    sink: Sink,
+    limits: Limits = Limits(),  # noqa: B008 -- frozen
+    publish_direction: Callable[[dict[str, Any]], None] | None = None,
+) -> Manifest:
+    """Does one job: each volume goes to the sink as it is made, and the manifest says what was made.
+
+    `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
+    where an edit follows one that does not ship with the model. The same payload, model, device type and version give
+    the same bytes. `publish_direction` takes each fitted direction to where directions live.
+
+    Raises:
+        InvalidRequest, UnreadableVolume, NotFound: the job does not fit the model or its scan.
+        JobFailure: it cannot be done.
+        JobCanceled, LeaseLost, JobHandedBack: from the sink.
+    """
+    request = parse(kind, payload)
+    card = bench.card(request.model)
+    direction = _fitting_direction(request, card, payload, bench)
+    record = replay_record(kind, request, card, direction, scan_path, bench)
+    clock = Clock()
+    with _plain_failures(), tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
+        output = getattr(request, "output", OutputOptions())
+        writer = Writer(card, output, Path(scratch), sink, origin(record, request))
+        found: dict[str, Any] = {}
+        try:
+            for event in _events(request, scan_path, bench, direction, limits):
+                _take(event, writer, sink, clock, found)
+                if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
+                    publish_direction(event.direction.model_dump(mode="json"))
+        except JobCanceled:
+            _close(writer, clock, found, record)  # what was finished is kept, and can be replayed
+            raise
+        return _close(writer, clock, found, record)
+
+
+def replay(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, sink: Sink) -> Manifest:
+    """Does again what a provenance.json tells of. On the same device type and version the bytes are the same.
+
+    Raises:
+        InvalidRequest: no provenance record, other weights under the model's name, or another scan; and as `run`.
+    """
+    kind, payload = replayed(provenance, scan_path, bench)
+    return run(kind, payload, scan_path, bench, sink)
+
+
+def parse(kind: JobKind, payload: Mapping[str, Any]) -> AnyRequest:
+    """The request of a payload, by the classes that parsed the HTTP body; a generate without origin gets a seed.
+
+    Raises:
+        InvalidRequest: malformed.
+    """
+    body = {key: value for key, value in payload.items() if key not in BESIDE_THE_REQUEST}
+    try:
+        request = REQUESTS[kind].model_validate(body)
+    except ValidationError as err:
+        problems = err.errors(include_input=False, include_url=False, include_context=False)
+        errors = [("/" + "/".join(str(part) for part in p["loc"]), p["msg"]) for p in problems]
+        raise InvalidRequest("The request is not valid.", errors) from err
+    if isinstance(request, GenerateRequest) and not (request.seeds or request.latents or request.seed is not None):
+        return request.model_copy(update={"seed": secrets.randbelow(min(MAX_SEED, 2**32))})
+    return request
+
+
+def _silent(_name: str, _done: int, _total: int) -> None:
+    """Progress that nobody watches."""
+
+
+class Clock:
+    """Seconds per stage; what is timed belongs to the stage entered last."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._stage = "load"
+        self._spent: dict[str, float] = defaultdict(float, load=0.0, forward=0.0, write=0.0)
+
+    def enter(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._spent[self._stage] += now - self._last
+        self._stage, self._last = stage, now
+
+    def timings_s(self) -> dict[str, float]:
+        self.enter(self._stage)
+        return {name: round(spent, 6) for name, spent in self._spent.items()} | {
+            "total": round(self._last - self._start, 6)
+        }
+
+
+class FolderSink:
+    """Results in a folder, for the command line without a server."""
+
+    def __init__(self, folder: Path, on_stage: Callable[[str, int, int], None] = _silent) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._on_stage = folder, on_stage
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Passes progress on, to a progress bar."""
+        self._on_stage(name, done, total)
+
+    def keep(self, path: Path, entry: ResultFile) -> ResultFile:
+        """Moves a finished file in under its name."""
+        shutil.move(path, self.folder / entry.name)
+        return entry
+
+
+def _events(
+    request: AnyRequest, scan_path: Path | None, bench: Bench, direction: DirectionCard | None, limits: Limits
+) -> Iterator[Event]:
+    """The recipe of the request's kind."""
+    if isinstance(request, GenerateRequest):
+        return generate(request, bench)
+    if isinstance(request, EditRequest):
+        return edit(request, bench, direction)
+    if isinstance(request, FitDirectionRequest):
+        return fit_direction(request, bench)
+    if scan_path is None:
+        raise InvalidRequest("An encode needs a volume.")
+    try:
+        scan = read(scan_path, limits)
+    except VolumeError as err:
+        raise UnreadableVolume(err.detail) from err
+    return encode(request, scan, bench)
+
+
+def _take(event: Event, writer: Writer, sink: Sink, clock: Clock, found: dict[str, Any]) -> None:
+    if isinstance(event, Stage):
+        clock.enter(event.name)
+        sink.stage(event.name, event.done, event.total)
+    elif isinstance(event, Product):
+        clock.enter("write")
+        writer.keep_volume(event)
+    else:
+        clock.enter("write")
+        if event.direction is not None:
+            writer.keep_direction(event.direction)
+        if event.latents is not None:
+            found["latents"] = event.latents
+        if event.metrics is not None:
+            found["metrics"] = found.get("metrics", {}) | event.metrics
+
+
+def _close(writer: Writer, clock: Clock, found: Mapping[str, Any], record: Mapping[str, Any]) -> Manifest:
+    """Companion files, then the manifest."""
+    clock.enter("write")
+    latents = found.get("latents")
+    writer.keep_latents(latents)
+    writer.keep_provenance(record)
+    return writer.manifest(
+        latents=None if latents is None else [latent.values.tolist() for latent in latents],
+        metrics=found.get("metrics"),
+        timings_s=clock.timings_s(),
+    )
+
+
+def _fitting_direction(
+    request: AnyRequest, card: ModelCard, payload: Mapping[str, Any], bench: Bench
+) -> DirectionCard | None:
+    """The request held against the card, and the direction that its edit names."""
+    try:
+        check_request(card, request)
+        if not isinstance(request, EditRequest) or not isinstance(request.edit, MoveEdit | TargetEdit):
+            return None
+        given = payload.get("direction")
+        shipped = bench.catalogue.directions(card.name) if given is None else [given]
+        named = [direction for direction in shipped if direction["name"] == request.edit.direction]
+        if not named:
+            raise UnknownDirection("This model has no direction of that name.")
+        direction = DirectionCard.model_validate(named[0])
+        check_direction(card, direction, request.edit)
+    except CardMismatch as err:
+        raise InvalidRequest(f"The request does not fit the model: {err.detail}.", [(err.pointer, err.detail)]) from err
+    return direction
+
+
+@contextmanager
+def _plain_failures() -> Iterator[None]:
+    """Python's own lack of memory as the error that a user can meet."""
+    try:
+        yield
+    except MemoryError as err:
+        raise OutOfMemory("The worker has too little memory for this job.") from err

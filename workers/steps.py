@@ -1,0 +1,55 @@
+"""What a recipe yields: where it is, a volume it made, or something it found."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from jobs.requests import LatentSpace
+from model_store.card import DirectionCard
+from volumes.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """A point of a latent space on the CPU: z (z_dim,), or w (num_styles, w_dim)."""
+
+    space: LatentSpace
+    values: Tensor
+    seed: int | None = None
+    """The seed whose draw it is, where drawing it again gives the same."""
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """How to make it again, in the form of an edit's `source`."""
+        return {"latent": self.values.tolist(), "space": self.space} if self.seed is None else {"seed": self.seed}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What happens from now on; `done` of `total` volumes or steps are finished."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """One volume (X, Y, Z) in the network's range, at its place, and the latent it was made from."""
+
+    volume: Volume
+    latent: Latent
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is no volume: latents (one per scan), metrics, or a fitted direction."""
+
+    latents: list[Latent] | None = None
+    metrics: dict[str, Any] | None = None
+    direction: DirectionCard | None = None
+
+
+Event = Stage | Product | Finding

@@ -1,0 +1,137 @@
+"""Writer: a job's products to files in stored units, each handed to the sink as soon as it is whole."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import NonFiniteOutput
+from jobs.requests import OutputOptions
+from jobs.state import Manifest, ResultFile
+from model_store.card import DirectionCard, ModelCard
+from model_store.integrity import sha256_of
+from volumes.files import write
+from volumes.intensity import to_stored
+from volumes.preview import three_planes
+from volumes.volume import Volume
+from workers.steps import Latent, Product
+
+MEDIA_TYPES = {
+    "nii.gz": "application/gzip",
+    "nii": "application/octet-stream",
+    "nrrd": "application/octet-stream",
+    "mha": "application/octet-stream",
+    "npy": "application/octet-stream",
+    "png": "image/png",
+    "json": "application/json",
+}
+
+
+class Sink(Protocol):
+    """Where a job's progress and files go."""
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Called between steps. Raises: JobCanceled, LeaseLost."""
+
+    def keep(self, path: Path, entry: ResultFile) -> ResultFile:
+        """Stores a finished file durably, may move it away, and gives the entry with its address."""
+
+
+class Writer:
+    """The files of one job, made in `scratch`. Same products, same bytes: nothing here knows the time or the job."""
+
+    def __init__(
+        self, card: ModelCard, output: OutputOptions, scratch: Path, sink: Sink, origin: dict[str, Any]
+    ) -> None:
+        """`origin` goes into every volume: what made it, save the latent."""
+        self.card, self.output, self.scratch, self.sink, self.origin = card, output, scratch, sink, origin
+        self.results: list[ResultFile] = []
+        self.files: list[ResultFile] = []
+        self._latents: list[Latent] = []
+
+    def keep_volume(self, product: Product) -> None:
+        """One result: the volume and, where wanted, its preview.
+
+        Raises:
+            NonFiniteOutput: the network gave NaN or infinity.
+        """
+        network_array = np.asarray(product.volume.array, dtype=np.float32)
+        if not np.isfinite(network_array).all():
+            raise NonFiniteOutput("The model gave values that are not finite; nothing was stored for this sample.")
+        stored = Volume(self._stored(network_array), product.volume.affine)
+        index = len(self.results)
+        preview = f"{index:03d}.png" if self.output.preview else None
+        path = self.scratch / f"{index:03d}.{self.output.format}"
+        source = product.latent.source
+        origin = self.origin | {"latent": source, "label": product.label}
+        write(stored, path, format=self.output.format, window=self._window(), provenance=origin)
+        entry = self._keep(
+            path,
+            index,
+            self.output.format,
+            shape=list(stored.shape),
+            spacing_mm=[float(size) for size in stored.spacing_mm],
+            latent=source,
+            preview=preview,
+            label=product.label,
+        )
+        # The preview first: a result that a reader can see has all that it names.
+        if preview is not None:
+            path = self.scratch / preview
+            path.write_bytes(three_planes(stored, self._window()))
+            self.files.append(self._keep(path, index, "png"))
+        self.results.append(entry)
+        self._latents.append(product.latent)
+
+    def keep_direction(self, direction: DirectionCard) -> None:
+        """A fitted direction as a file of its own."""
+        path = self.scratch / f"{direction.name}.json"
+        path.write_text(direction.model_dump_json(indent=2))
+        self.files.append(self._keep(path, 0, "json", label="direction"))
+
+    def keep_latents(self, latents: list[Latent] | None = None) -> None:
+        """latents.npy: (n, z_dim) or (n, num_styles, w_dim) float32, of an encode's finding or else of the results."""
+        found = latents if latents is not None else self._latents
+        if found:
+            path = self.scratch / "latents.npy"
+            np.save(path, np.stack([latent.values.numpy().astype(np.float32, copy=False) for latent in found]))
+            self.files.append(self._keep(path, 0, "npy"))
+
+    def keep_provenance(self, replay: Mapping[str, Any]) -> None:
+        """provenance.json: all that a replay needs, and the digests that it should give again."""
+        made = [
+            {"name": entry.name, "sha256": entry.sha256, "latent": entry.latent, "label": entry.label}
+            for entry in self.results
+        ]
+        path = self.scratch / "provenance.json"
+        path.write_text(json.dumps({**replay, "results": made}, indent=2) + "\n")
+        self.files.append(self._keep(path, 0, "json"))
+
+    def manifest(self, **found: Any) -> Manifest:
+        """What has been kept up to now."""
+        return Manifest(results=list(self.results), files=list(self.files), **found)
+
+    def _keep(self, path: Path, index: int, kind: str, **facts: Any) -> ResultFile:
+        digest, size = sha256_of(path), path.stat().st_size
+        entry = ResultFile(
+            name=path.name, index=index, media_type=MEDIA_TYPES[kind], size_bytes=size, sha256=digest, **facts
+        )
+        stored = self.sink.keep(path, entry)
+        path.unlink(missing_ok=True)
+        return stored
+
+    def _stored(self, network_array: NDArray[np.float32]) -> NDArray[np.generic]:
+        spec, output = self.card.intensity, self.output
+        return to_stored(network_array, spec.low, spec.high, spec.network_range, output.dtype, output.intensity)
+
+    def _window(self) -> tuple[float, float]:
+        """The card's display window in the units of the file: through the same conversion as the voxels."""
+        spec, (low, high) = self.card.intensity, self.card.window
+        start, end = spec.network_range
+        per_unit = (end - start) / (spec.high - spec.low)
+        ends = np.array([[[start + (x - spec.low) * per_unit for x in (low, high)]]], dtype=np.float32)
+        first, last = self._stored(ends).ravel().tolist()
+        return float(first), float(last)
