@@ -14,10 +14,10 @@ import hagan_files as authors
 import pytest
 import torch
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Provenance
 from model_store.catalogue import Catalogue
 from model_store.importers.checkpoint import read_claims, read_tensors
-from model_store.importers.hagan import import_hagan
+from model_store.importers.hagan import import_hagan, make_card
 from model_store.importers.hagan_sizes import Sizes, read_config, settle
 from model_store.importers.hagan_weights import generator_table, inspect
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
@@ -103,7 +103,7 @@ def test_card_of_a_ct_model_says_what_the_authors_preprocessing_did(card_128: Mo
     assert card_128.preprocess.window == (-1024, 600)
     assert card_128.classes == ["mild", "moderate", "severe"]
     assert card_128.has_encoder
-    assert set(card_128.provenance.original_sha256) == {"G128.pth", "E.pth", "Sub_E128.pth", "D128.pth"}
+    assert set(card_128.provenance.original_sha256) == {"generator", "encoder", "sub_encoder", "discriminator"}
     assert Catalogue([models]).card("lungs") == card_128
     assert sorted(path.name for path in (models / "lungs").iterdir()) == ["card.json", "weights.safetensors"]
 
@@ -120,6 +120,27 @@ def test_brain_model_of_the_generator_alone(folder: Path, tmp_path: Path) -> Non
     assert Catalogue([tmp_path]).card("brains") == again
     assert (again.modality, again.intensity.low, again.spacing_mm) == ("CT", -1000, (1, 1, 1))
     assert [path.name for path in tmp_path.iterdir()] == ["brains"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"axes": "SPS"}, "--axes"),
+        ({"axes": "spl"}, "--axes"),
+        ({"intensity": (600.0, -1024.0)}, "--intensity"),
+        ({"intensity": (float("nan"), 1.0)}, "--intensity"),
+        ({"spacing_mm": (1.0, 0.0, 1.0)}, "voxel size"),
+        ({"modality": "PET"}, "--modality"),
+    ],
+)
+def test_card_that_makes_no_sense_is_refused(options: dict, message: str) -> None:
+    parts = {"name": "x", "axes": None, "spacing_mm": None, "intensity": None, "licence": "", "has_encoder": False}
+    provenance = Provenance(origin="imported")
+    whole = parts | {"provenance": provenance, "files": {"weights.safetensors": ""}}
+    modality = options.get("modality", "CT")
+    assert make_card(Sizes(128, 8, 0), "CT", [], whole).shape == (128, 128, 128)
+    with pytest.raises(ImportRefused, match=message):
+        make_card(Sizes(128, 8, 0), modality, [], whole | {k: v for k, v in options.items() if k != "modality"})
 
 
 def test_refused_import_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def staged(root: Path, name: str, force: bool) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)
         for path in folder.iterdir():
+            path.chmod(0o644)
             _flush(path)
         _flush(folder)
         _publish(folder, target, force)

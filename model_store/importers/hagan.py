@@ -4,6 +4,7 @@ The files are read in a jail (`jail.py`, `hagan_weights.py`); here the sizes are
 finished folder appears under its name in one step.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,23 +92,24 @@ def import_hagan(
             sources=["HA-GAN checkpoint files (Sun et al., IEEE JBHI 2022)"],
             notes=sizes.note,
             software_version=software_version(),
-            original_sha256={path.name: sha256_of(path) for path in files.values()},
+            original_sha256={role: sha256_of(path) for role, path in files.items()},
         )
         parts = {"name": name, "provenance": provenance, "has_encoder": "encoder" in files, "axes": axes,
                  "spacing_mm": spacing_mm, "intensity": intensity, "licence": licence,
                  "files": {_WEIGHTS: sha256_of(folder / _WEIGHTS)}}  # fmt: skip
-        card = _card(sizes, modality, _class_names(classes, sizes.num_classes), parts)
+        card = make_card(sizes, modality, _class_names(classes, sizes.num_classes), parts)
         (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return card
 
 
-def _card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[str, Any]) -> ModelCard:
+def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[str, Any]) -> ModelCard:
     """`parts`: the card's fields as the user gave them (None: the modality's own), without sizes."""
     if modality not in _CONVENTIONS:
         raise ImportRefused("--modality is CT or MR.")
     usual, size = _CONVENTIONS[modality], sizes.size
     spacing = tuple(extent / size for extent in usual.extent_mm) if usual.extent_mm else (1.0, 1.0, 1.0)
     window = parts["intensity"] or usual.intensity
+    _check_geometry(parts["axes"] or usual.axes, parts["spacing_mm"] or spacing, window)
     whole = parts | {
         "family": "hagan",
         "title": f"HA-GAN {usual.anatomy}, {size} cubed",
@@ -131,6 +133,16 @@ def _card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[str,
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ImportRefused(f"The card cannot be made: {where}: {first['msg']}.") from err
+
+
+def _check_geometry(axes: str, spacing_mm: Sequence[float], window: tuple[float, float]) -> None:
+    """What the card's own types let through."""
+    if sorted("RLAPSI".find(letter) // 2 for letter in axes) != [0, 1, 2]:
+        raise ImportRefused("--axes needs three letters, one of each pair R/L, A/P, S/I, such as SPL.")
+    if len(spacing_mm) != 3 or not all(math.isfinite(step) and step > 0 for step in spacing_mm):
+        raise ImportRefused("The voxel size needs three positive numbers of millimetres.")
+    if not (math.isfinite(window[0]) and math.isfinite(window[1]) and window[0] < window[1]):
+        raise ImportRefused("--intensity needs two numbers, the lower one first.")
 
 
 def _class_names(classes: Sequence[str] | None, count: int) -> list[str]:

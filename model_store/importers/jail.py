@@ -56,15 +56,17 @@ def run_jailed(reader: str, request: dict[str, Any], limits: Limits = Limits()) 
     environment = {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-P", "-s", "-c", f"from {__name__} import main; main()"]
     with subprocess.Popen(  # noqa: S603 -- our own interpreter and a constant program; the file's path travels as data
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as child:
         try:
-            reply, _ = child.communicate(order, timeout=limits.wall_s)
+            reply, complaint = child.communicate(order, timeout=limits.wall_s)
         except BaseException as err:
             child.kill()
             if isinstance(err, subprocess.TimeoutExpired):
                 raise ImportRefused(_TOO_MUCH) from err
             raise
+    if complaint:
+        logger.debug("the import's child process said: %s", complaint[-4000:].decode(errors="replace"))
     return _answer(child.returncode, reply)
 
 
