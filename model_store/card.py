@@ -12,7 +12,7 @@ class CardPart(BaseModel):
 
 
 class LatentSpec(CardPart):
-    """Sizes of the latent spaces: z is (z_dim,), w is (num_styles, w_dim). Without a style space w is z, num_styles 1."""
+    """Sizes of the latent spaces: z is (z_dim,), w is (num_styles, w_dim). Without a style space w is z."""
 
     z_dim: Annotated[int, Field(ge=1)]
     w_dim: Annotated[int, Field(ge=1)]
