@@ -203,11 +203,15 @@ class SefaFit(Request):
     count: Annotated[int, Field(ge=1, le=32)] = 4
 
 
+Fit = Annotated[RegressionFit | SefaFit, Field(discriminator="method")]
+"""Body of POST /models/{name}/directions."""
+
+
 class FitDirectionRequest(Request):
     """A fit with the model's name from the path (the HTTP body holds `fit`'s fields alone)."""
 
     model: Name
-    fit: Annotated[RegressionFit | SefaFit, Field(discriminator="method")]
+    fit: Fit
 
 
 AnyRequest = GenerateRequest | EncodeRequest | EditRequest | FitDirectionRequest

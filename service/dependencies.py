@@ -1,0 +1,108 @@
+"""What endpoints ask for by name."""
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Request
+
+from jobs.errors import UnknownJob, UnknownModel
+from jobs.queue import JobQueue
+from jobs.requests import NAME_PATTERN
+from jobs.results import ResultStore
+from jobs.settings import Settings
+from model_store.card import ModelCard
+from service.fields import wait_of
+from service.metrics import Metrics
+from service.registry import Registry
+
+MAX_LISTENERS = 128
+_NAME = re.compile(NAME_PATTERN)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What one app holds. Made in create_app, found in app.state.services."""
+
+    settings: Settings
+    queue: JobQueue
+    results: ResultStore
+    registry: Registry
+    metrics: Metrics
+    listeners: threading.BoundedSemaphore
+    """Requests that wait for a job: each holds a thread."""
+
+
+@dataclass(frozen=True)
+class PostFields:
+    """The header fields that a POST may carry."""
+
+    wait_s: int | None
+    idempotency_key: str | None
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+House = Annotated[Services, Depends(_services)]
+
+
+def _queue(services: House) -> JobQueue:
+    return services.queue
+
+
+def _results(services: House) -> ResultStore:
+    return services.results
+
+
+def _registry(services: House) -> Registry:
+    return services.registry
+
+
+Queue = Annotated[JobQueue, Depends(_queue)]
+Results = Annotated[ResultStore, Depends(_results)]
+Models = Annotated[Registry, Depends(_registry)]
+
+
+def _job_id(job_id: Annotated[str, Path(description="Id of a job")]) -> str:
+    if not _NAME.fullmatch(job_id):
+        raise UnknownJob("There is no job of that id.")
+    return job_id
+
+
+def _card(name: Annotated[str, Path(description="Name of a model")], registry: Models) -> ModelCard:
+    return registry.card(_model_name(name))
+
+
+def _model_name(name: Annotated[str, Path(description="Name of a model")]) -> str:
+    if not _NAME.fullmatch(name):
+        raise UnknownModel("There is no model of that name; GET /models lists them.")
+    return name
+
+
+JobId = Annotated[str, Depends(_job_id)]
+ModelName = Annotated[str, Depends(_model_name)]
+Card = Annotated[ModelCard, Depends(_card)]
+
+
+def _post_fields(
+    prefer: Annotated[
+        list[str] | None, Header(description="`wait=N` holds the answer up to N <= 60 s until the job has ended.")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[\x21-\x7e]+$",
+            description="The same key and body give the same job, however often they are posted.",
+        ),
+    ] = None,
+) -> PostFields:
+    return PostFields(wait_of(prefer or ()), idempotency_key)
+
+
+Post = Annotated[PostFields, Depends(_post_fields)]

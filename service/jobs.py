@@ -1,0 +1,98 @@
+"""GET /jobs, GET and DELETE /jobs/{id}, GET /jobs/{id}/events."""
+
+import json
+from collections.abc import Iterator
+from threading import BoundedSemaphore
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response, StreamingResponse
+
+from jobs.errors import VoxelsmithError
+from jobs.events import Event
+from jobs.queue import MAX_PAGE
+from jobs.requests import Name
+from jobs.state import JobKind, JobPage, JobRecord, JobState
+from service.dependencies import House, JobId, Queue
+from service.errors import TooManyListeners
+from service.openapi import EVENT_STREAM, PROBLEMS, RECORD
+from service.replies import JSON, NO_CACHE, current
+
+HEARTBEAT_S = 5.0
+"""Silence on an event stream lasts no longer; a vanished listener is noticed after it."""
+
+EVENT_STREAM_TYPE = "text/event-stream"
+
+router = APIRouter(tags=["jobs"], responses=PROBLEMS)
+
+
+class JobFilter(BaseModel):
+    """The query of GET /jobs."""
+
+    model_config = ConfigDict(extra="forbid", regex_engine="python-re")
+
+    state: JobState | None = None
+    kind: JobKind | None = None
+    model: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 50
+    cursor: Annotated[str | None, Field(max_length=64)] = None
+
+
+@router.get("/jobs", response_model=JobPage)
+def list_jobs(query: Annotated[JobFilter, Query()], queue: Queue) -> Response:
+    """A page of records, newest first. `next_cursor` leads to the next page."""
+    page = queue.list(query.state, query.kind, query.model, query.limit, query.cursor)
+    return Response(page.model_dump_json(), 200, NO_CACHE, JSON)
+
+
+@router.get("/jobs/{job_id}", responses=RECORD, response_model=JobRecord)
+@router.head("/jobs/{job_id}", include_in_schema=False)
+def get_job(job_id: JobId, queue: Queue, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+    """One record, with an ETag."""
+    return current(queue.get(job_id), if_none_match)
+
+
+@router.delete("/jobs/{job_id}", responses=RECORD, response_model=JobRecord)
+def delete_job(job_id: JobId, queue: Queue) -> Response:
+    """A queued job is canceled at once (200), a running one asked to stop (202), one that has ended removed (204)."""
+    if queue.get(job_id).state.is_terminal:
+        queue.remove(job_id)
+        return Response(status_code=204)
+    record = queue.cancel(job_id)
+    return Response(record.model_dump_json(), 200 if record.state.is_terminal else 202, NO_CACHE, JSON)
+
+
+@router.get("/jobs/{job_id}/events", responses=EVENT_STREAM, response_class=StreamingResponse)
+def follow_job(
+    job_id: JobId, services: House, queue: Queue, last_event_id: Annotated[str | None, Header()] = None
+) -> Response:
+    """Server-sent events from the start or after `Last-Event-ID`, up to the terminal `end`."""
+    if queue.get(job_id).state.is_terminal and last_event_id == queue.events.last_id(job_id):
+        return Response(status_code=204)  # tells an EventSource not to come back
+    events = queue.events.read(job_id, last_event_id, ping_s=HEARTBEAT_S)
+    return StreamingResponse(listen(events, services.listeners), 200, {"Cache-Control": "no-store"}, EVENT_STREAM_TYPE)
+
+
+def listen(events: Iterator[Event], listeners: BoundedSemaphore) -> Iterator[bytes]:
+    """The bytes of an event stream. Raises TooManyListeners before the first one."""
+    if not listeners.acquire(blocking=False):
+        raise TooManyListeners("Too many clients are listening; ask again later, or poll the job.")
+    return _frames(events, listeners)
+
+
+def _frames(events: Iterator[Event], listeners: BoundedSemaphore) -> Iterator[bytes]:
+    try:
+        for event in events:
+            yield _frame(event)
+    except VoxelsmithError:
+        # The answer has begun, so that no problem can be sent; the client comes back with its Last-Event-ID.
+        yield b": interrupted\n\n"
+    finally:
+        listeners.release()
+
+
+def _frame(event: Event) -> bytes:
+    if not event.id:
+        return b": heartbeat\n\n"
+    return f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n".encode()

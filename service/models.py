@@ -1,0 +1,62 @@
+"""GET /models and /models/{name}; the directions of a model: list, look, fit, remove."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import TypeAdapter
+from starlette.responses import Response
+
+from jobs.requests import Fit, FitDirectionRequest
+from service.body import JsonBody
+from service.dependencies import Card, House, ModelName, Models, Post
+from service.openapi import ACCEPTED, PROBLEMS, json_body
+from service.replies import accepted, plain
+from service.strict_json import parse
+from service.submission import submit
+
+router = APIRouter(tags=["models"], responses=PROBLEMS)
+FIT: TypeAdapter[Any] = TypeAdapter(Fit)
+
+
+@router.get("/models", response_model=dict[str, Any])
+def list_models(registry: Models) -> Response:
+    """The cards of all models. A broken one is listed with its reason and cannot be used."""
+    return plain({"items": registry.models()})
+
+
+@router.get("/models/{name}", response_model=dict[str, Any])
+def get_model(name: ModelName, registry: Models) -> Response:
+    """One card."""
+    return plain(registry.model(name))
+
+
+@router.get("/models/{name}/directions", response_model=dict[str, Any])
+def list_directions(card: Card, registry: Models) -> Response:
+    """The model's named latent directions, without their vectors."""
+    return plain({"items": [entry.summary(card) for entry in registry.directions(card)]})
+
+
+@router.get("/models/{name}/directions/{direction}", response_model=dict[str, Any])
+def get_direction(card: Card, direction: str, registry: Models) -> Response:
+    """One direction, with its vector."""
+    entry = registry.direction(card, direction)
+    return plain({**entry.summary(card), "vector": entry.card.vector})
+
+
+@router.post(
+    "/models/{name}/directions",
+    status_code=202,
+    responses=ACCEPTED,
+    openapi_extra=json_body("RegressionFit", "SefaFit"),
+)
+def fit_direction(card: Card, body: JsonBody, services: House, fields: Post) -> Response:
+    """Queues the fit of one direction by regression, or of several by SeFa."""
+    request = FitDirectionRequest(model=card.name, fit=parse(FIT, body))
+    return accepted(submit("fit_direction", request, services, fields), fields.wait_s)
+
+
+@router.delete("/models/{name}/directions/{direction}", status_code=204, response_class=Response)
+def remove_direction(card: Card, direction: str, registry: Models) -> Response:
+    """Removes a direction that was fitted here. One that came with the model stays."""
+    registry.remove_direction(card, direction)
+    return Response(status_code=204)

@@ -1,0 +1,123 @@
+"""What /openapi.json says of bodies that the endpoints read as raw bytes, and of answers that they write themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from jobs.requests import EditRequest, EncodeRequest, GenerateRequest, RegressionFit, SefaFit
+from jobs.state import JobRecord
+
+TEMPLATE = "#/components/schemas/{model}"
+DESCRIBED: tuple[type[BaseModel], ...] = (
+    GenerateRequest,
+    EncodeRequest,
+    EditRequest,
+    RegressionFit,
+    SefaFit,
+    JobRecord,
+)
+
+
+class ErrorItem(BaseModel):
+    """One place that is wrong."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[ErrorItem] | None = None
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": TEMPLATE.format(model=name)}
+
+
+_PROBLEM = {"content": {"application/problem+json": {"schema": _ref("Problem")}}}
+_RECORD = {"content": {"application/json": {"schema": _ref("JobRecord")}}}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "The request was refused", **_PROBLEM},
+    "5XX": {"description": "The service cannot do it now", **_PROBLEM},
+    422: {"description": "The request is not valid; `errors` says where", **_PROBLEM},
+}
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "Queued",
+        **_RECORD,
+        "headers": {"Location": {"schema": {"type": "string"}}, "Retry-After": {"schema": {"type": "integer"}}},
+    },
+    200: {"description": "Ended within the seconds of `Prefer: wait`", **_RECORD},
+    **PROBLEMS,
+}
+RECORD: dict[int | str, dict[str, Any]] = {200: {"description": "The record", **_RECORD}}
+EVENT_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "state, progress, result and end events", "content": {"text/event-stream": {}}},
+    204: {"description": "The stream was read to its end before"},
+}
+_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", **_BYTES},
+    206: {"description": "The range of the file", **_BYTES},
+    304: {"description": "The client has this file"},
+    409: {"description": "The job has not made it yet", **_PROBLEM},
+    416: {"description": "The range lies outside the file", **_PROBLEM},
+}
+
+
+def json_body(*names: str) -> dict[str, Any]:
+    """The description of a JSON body: one of some schemas."""
+    schema: dict[str, Any] = _ref(names[0]) if len(names) == 1 else {"oneOf": [_ref(name) for name in names]}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+ENCODE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["volume", "request"],
+                    "properties": {
+                        "volume": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "A .nii, .nii.gz, .nrrd or .mha file; told by its content, not its name",
+                        },
+                        "request": _ref("EncodeRequest"),
+                    },
+                },
+                "encoding": {"request": {"contentType": "application/json"}},
+            },
+            "application/json": {"schema": _ref("EncodeRequest")},
+        },
+    }
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The whole schema, made once per app."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _, extra = models_json_schema(
+            [
+                *((model, "validation") for model in DESCRIBED[:-1]),
+                (JobRecord, "serialization"),
+                (Problem, "validation"),
+            ],
+            ref_template=TEMPLATE,
+        )
+        schema.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,142 @@
+"""Registry: the models and directions that requests may name. Foreign errors become ours here."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from jobs.directions import FittedDirections
+from jobs.errors import (
+    DirectionExists,
+    DirectionShipped,
+    InvalidRequest,
+    ModelBroken,
+    UnknownDirection,
+    UnknownModel,
+)
+from jobs.requests import EditRequest, FitDirectionRequest, MoveEdit, RegressionFit, TargetEdit
+from jobs.results import ResultStore
+from model_store.card import DirectionCard, ModelCard
+from model_store.catalogue import Catalogue, UnknownModelName
+from model_store.check import CardMismatch, check_direction, check_request
+from model_store.integrity import BrokenModel
+
+_BROKEN = "The model cannot be used: {}."
+
+
+class Entry(NamedTuple):
+    """A direction and whether it came with the model."""
+
+    card: DirectionCard
+    is_shipped: bool
+
+    def summary(self, model: ModelCard) -> dict[str, Any]:
+        """What a list shows: all but the vector."""
+        facts = self.card.model_dump(mode="json", exclude={"vector"})
+        fits = self.card.model_sha256 == model.sha256 and len(self.card.vector) == model.latent.z_dim
+        return {**facts, "shipped": self.is_shipped, "stale": not fits}
+
+
+class Registry:
+    """The catalogue's models, and beside their own directions those fitted here, which lie in the result store."""
+
+    def __init__(self, catalogue: Catalogue, results: ResultStore) -> None:
+        self._catalogue, self._fitted = catalogue, FittedDirections(results)
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every model by name: its card with `status` ready, or `status` broken with the reason."""
+        ready = {card.name: ready_model(card) for card in self._catalogue.cards()}
+        broken = {name: _broken_model(name, reason) for name, reason in self._catalogue.broken().items()}
+        return [model for _, model in sorted((ready | broken).items())]
+
+    def model(self, name: str) -> dict[str, Any]:
+        """One entry of `models`. Raises: UnknownModel."""
+        try:
+            return ready_model(self._catalogue.card(name))
+        except UnknownModelName as err:
+            raise UnknownModel("There is no model of that name; GET /models lists them.") from err
+        except BrokenModel as err:
+            return _broken_model(name, err.detail)
+
+    def card(self, name: str) -> ModelCard:
+        """Raises: UnknownModel, ModelBroken."""
+        try:
+            return self._catalogue.card(name)
+        except UnknownModelName as err:
+            raise UnknownModel("There is no model of that name; GET /models lists them.") from err
+        except BrokenModel as err:
+            raise ModelBroken(_BROKEN.format(err.detail)) from err
+
+    def directions(self, card: ModelCard) -> list[Entry]:
+        """All directions of a model, by name."""
+        entries = {entry.card.name: entry for entry in (*self._fitted_here(card), *self._shipped(card))}
+        return [entry for _, entry in sorted(entries.items())]
+
+    def direction(self, card: ModelCard, name: str) -> Entry:
+        """Raises: UnknownDirection."""
+        for entry in self._shipped(card):
+            if entry.card.name == name:
+                return entry
+        found = self._read(card, name)
+        if found is None:
+            raise UnknownDirection("The model has no direction of that name; GET its /directions to list them.")
+        return found
+
+    def remove_direction(self, card: ModelCard, name: str) -> None:
+        """Removes a fitted direction. Raises: UnknownDirection, DirectionShipped."""
+        if self.direction(card, name).is_shipped:
+            raise DirectionShipped("This direction came with the model and stays as long as the model does.")
+        self._fitted.delete(card.name, name)
+
+    def check(self, card: ModelCard, request: Any) -> Entry | None:
+        """Holds a request against its model; the direction that it follows, where it follows one.
+
+        Raises: InvalidRequest, UnknownDirection, DirectionExists.
+        """
+        try:
+            check_request(card, request)
+            if isinstance(request, FitDirectionRequest):
+                self._check_names_free(card, request)
+            if not isinstance(request, EditRequest) or not isinstance(request.edit, MoveEdit | TargetEdit):
+                return None
+            entry = self.direction(card, request.edit.direction)
+            check_direction(card, entry.card, request.edit)
+        except CardMismatch as err:
+            raise InvalidRequest("The request does not fit the model.", [(err.pointer, err.detail)]) from err
+        return entry
+
+    def _check_names_free(self, card: ModelCard, request: FitDirectionRequest) -> None:
+        fit = request.fit
+        if isinstance(fit, RegressionFit):
+            wanted = {fit.name}
+        else:
+            wanted = {f"{fit.name_prefix}-{k}" for k in range(1, fit.count + 1)}
+        if wanted & {entry.card.name for entry in self.directions(card)}:
+            raise DirectionExists("The model has a direction of that name; remove it first or take another name.")
+
+    def _shipped(self, card: ModelCard) -> list[Entry]:
+        cards = self._catalogue.directions(card.name)
+        return [Entry(DirectionCard.model_validate(fields), is_shipped=True) for fields in cards]
+
+    def _fitted_here(self, card: ModelCard) -> Iterator[Entry]:
+        for name in self._fitted.names(card.name):
+            found = self._read(card, name)
+            if found is not None:
+                yield found
+
+    def _read(self, card: ModelCard, name: str) -> Entry | None:
+        """A fitted direction; None where there is none, or one that no version of ours wrote."""
+        try:
+            return Entry(DirectionCard.model_validate(self._fitted.get(card.name, name)), is_shipped=False)
+        except (UnknownDirection, ValidationError):
+            return None
+
+
+def ready_model(card: ModelCard) -> dict[str, Any]:
+    """A card as the service shows it."""
+    facts = card.model_dump(mode="json") | {"sha256": card.sha256}
+    return {**facts, "status": "ready", "broken": False, "reason": None}
+
+
+def _broken_model(name: str, reason: str) -> dict[str, Any]:
+    return {"name": name, "status": "broken", "broken": True, "reason": reason}

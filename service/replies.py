@@ -1,0 +1,40 @@
+"""Records as HTTP answers."""
+
+import hashlib
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from jobs.state import JobRecord
+from service.fields import names_tag
+
+JSON = "application/json"
+POLL_S = 1
+NO_CACHE = {"Cache-Control": "private, no-cache"}
+
+
+def accepted(record: JobRecord, wait_s: int | None) -> Response:
+    """The answer to a POST: 202, or 200 where the client was willing to wait and the job has ended."""
+    is_done = wait_s is not None and record.state.is_terminal
+    headers = {"Location": f"/jobs/{record.id}", "Cache-Control": "no-store"}
+    if not is_done:
+        headers["Retry-After"] = str(POLL_S)
+    if wait_s is not None:
+        headers["Preference-Applied"] = f"wait={wait_s}"
+    return Response(record.model_dump_json(), 200 if is_done else 202, headers, JSON)
+
+
+def current(record: JobRecord, if_none_match: str | None) -> Response:
+    """The record with its ETag, or 304 for a client that has this very version."""
+    body = record.model_dump_json()
+    tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": tag, **NO_CACHE}
+    if names_tag(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, 200, headers, JSON)
+
+
+def plain(document: Any, status: int = 200) -> Response:
+    """Any JSON that must not be kept by a cache."""
+    return Response(json.dumps(document, allow_nan=False), status, NO_CACHE, JSON)

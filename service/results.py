@@ -1,0 +1,93 @@
+"""GET /jobs/{id}/results/{name}: whole or by range, under the file's SHA-256 as its ETag."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from starlette.responses import Response, StreamingResponse
+
+from jobs.errors import ResultNotReady, UnknownResult
+from jobs.results import ResultStore
+from jobs.state import JobRecord, ResultFile
+from service.dependencies import JobId, Queue, Results
+from service.errors import RangeNotSatisfiable, ResultDamaged
+from service.fields import Span, UnsatisfiableError, names_tag, span_of
+from service.openapi import FILE, PROBLEMS
+from service.replies import NO_CACHE
+
+SHOWN = frozenset({"image/png", "application/json"})
+"""Media types that a browser may show; everything else is for saving."""
+
+router = APIRouter(tags=["results"], responses=PROBLEMS)
+
+
+@router.get("/jobs/{job_id}/results/{name}", responses=FILE, response_class=Response)
+@router.head("/jobs/{job_id}/results/{name}", include_in_schema=False)
+def get_result(
+    request: Request,
+    job_id: JobId,
+    name: str,
+    queue: Queue,
+    results: Results,
+    if_none_match: Annotated[str | None, Header()] = None,
+    if_range: Annotated[str | None, Header()] = None,
+) -> Response:
+    """A file of a job, as soon as it is stored."""
+    file = file_of(queue.get(job_id), name)
+    tag = f'"{file.sha256}"'
+    if names_tag(if_none_match, tag):
+        return Response(status_code=304, headers={"ETag": tag, **NO_CACHE})
+    span = _span(request.headers.get("range"), if_range, tag, file.size_bytes) if request.method == "GET" else None
+    headers = _headers(file, tag, span)
+    if request.method == "HEAD":
+        return Response(status_code=200, headers=headers)
+    return _content(results, f"results/{job_id}/{name}", file, span, headers)
+
+
+def file_of(record: JobRecord, name: str) -> ResultFile:
+    """The manifest's entry of a file; what the manifest does not name does not exist.
+
+    Raises: ResultNotReady while it may still come, then UnknownResult.
+    """
+    for file in (*record.results, *record.files):
+        if file.name == name:
+            return file
+    if record.state.is_terminal:
+        raise UnknownResult("The job has no result of that name.")
+    raise ResultNotReady("The job has not ended, and there is no result of that name yet.")
+
+
+def _span(field: str | None, if_range: str | None, tag: str, size_bytes: int) -> Span | None:
+    try:
+        return span_of(field, if_range, tag, size_bytes)
+    except UnsatisfiableError as err:
+        raise RangeNotSatisfiable("The range lies outside the file.", size_bytes) from err
+
+
+def _headers(file: ResultFile, tag: str, span: Span | None) -> dict[str, str]:
+    how = "inline" if file.media_type in SHOWN else "attachment"
+    length = file.size_bytes if span is None else span.end - span.start
+    headers = {
+        "Content-Type": file.media_type,
+        "Content-Length": str(length),
+        "Content-Disposition": f'{how}; filename="{file.name}"',
+        "Accept-Ranges": "bytes",
+        "ETag": tag,
+        **NO_CACHE,
+    }
+    if span is not None:
+        headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{file.size_bytes}"
+    return headers
+
+
+def _content(
+    results: ResultStore, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]
+) -> StreamingResponse:
+    """The bytes, hashed before the first one leaves: a damaged file is never sent as if it were sound."""
+    try:
+        if not results.verify(key, file.sha256):
+            raise ResultDamaged("The stored file does not have its SHA-256 any more; run the job again.")
+        start, end = span or (0, file.size_bytes)
+        pieces = results.open(key, start, end)
+    except UnknownResult as err:
+        raise ResultDamaged("The stored file is gone; run the job again.") from err
+    return StreamingResponse(pieces, 200 if span is None else 206, headers)

@@ -1,0 +1,107 @@
+"""{"job": ..., "index": ...} sources to what they mean now, so that a queued job depends on no other job's record."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from jobs.errors import InvalidRequest, ResultNotReady, UnknownResult
+from jobs.queue import JobQueue
+from jobs.requests import (
+    AnyRequest,
+    EditRequest,
+    FitDirectionRequest,
+    InterpolateEdit,
+    JobSource,
+    LatentSource,
+    MixEdit,
+    RegressionFit,
+    SeedSource,
+)
+from jobs.state import JobRecord, ResultFile
+from model_store.card import ModelCard
+
+READABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
+"""Results that can be encoded again."""
+_PLAIN_SOURCE: TypeAdapter[SeedSource | LatentSource] = TypeAdapter(SeedSource | LatentSource)
+
+Source = SeedSource | LatentSource | JobSource
+
+
+class Sources:
+    """Looks up the jobs that one request names."""
+
+    def __init__(self, queue: JobQueue, card: ModelCard) -> None:
+        self._queue, self._card = queue, card
+
+    def resolve(self, request: AnyRequest) -> AnyRequest:
+        """The request with every job source replaced by a seed or a latent; an encode's own is left to `volume`.
+
+        Raises: UnknownJob, ExpiredJob, ResultNotReady, UnknownResult, InvalidRequest.
+        """
+        if isinstance(request, EditRequest):
+            changes: dict[str, Any] = {"source": self._plain(request.source, "/source")}
+            if isinstance(request.edit, InterpolateEdit | MixEdit):
+                target = self._plain(request.edit.target, "/edit/target")
+                changes["edit"] = request.edit.model_copy(update={"target": target})
+            return request.model_copy(update=changes)
+        if isinstance(request, FitDirectionRequest) and isinstance(request.fit, RegressionFit) and request.fit.samples:
+            samples = [
+                sample.model_copy(update={"source": self._plain(sample.source, f"/samples/{k}/source")})
+                for k, sample in enumerate(request.fit.samples)
+            ]
+            return request.model_copy(update={"fit": request.fit.model_copy(update={"samples": samples})})
+        return request
+
+    def volume(self, source: JobSource) -> str:
+        """The store's key of the volume that an encode's source names. Raises: as `resolve`."""
+        record = self._queue.get(source.job)
+        name = _result(record, source).name
+        if not name.endswith(READABLE):
+            raise InvalidRequest(
+                "The source cannot be encoded.", [("/source", "that result is not in a format that can be read again")]
+            )
+        return f"results/{record.id}/{name}"
+
+    def _plain(self, source: Source, pointer: str) -> Source:
+        if not isinstance(source, JobSource):
+            return source
+        record = self._queue.get(source.job)
+        if record.model != self._card.name:
+            raise _unfit(f"{pointer}/job", "that job used another model")
+        if record.model_sha256 != self._card.sha256:
+            raise _unfit(f"{pointer}/job", "that job used other weights of this model")
+        if record.kind == "fit_direction":
+            raise _unfit(f"{pointer}/job", "that job made no volumes")
+        if record.kind == "encode":
+            return _encoded(record, source)
+        latent = _result(record, source).latent
+        if latent is None:
+            raise _unfit(pointer, "that result has no latent")
+        return _PLAIN_SOURCE.validate_python(latent)
+
+
+def _encoded(record: JobRecord, source: JobSource) -> LatentSource:
+    """Scan `index` of an encode job."""
+    latents = record.latents or []
+    if source.index >= len(latents):
+        raise _missing(record)
+    latent = latents[source.index]
+    return LatentSource(latent=latent, space="w" if isinstance(latent[0], list) else "z")
+
+
+def _result(record: JobRecord, source: JobSource) -> ResultFile:
+    """Volume `index` of a job; a running job's results count as soon as they are stored."""
+    for result in record.results:
+        if result.index == source.index:
+            return result
+    raise _missing(record)
+
+
+def _missing(record: JobRecord) -> Exception:
+    if record.state.is_terminal:
+        return UnknownResult("The source job has no result of that index.")
+    return ResultNotReady("The source job has not made that result yet.")
+
+
+def _unfit(pointer: str, reason: str) -> InvalidRequest:
+    return InvalidRequest("The source does not fit the request.", [(pointer, reason)])

@@ -1,0 +1,94 @@
+"""Uploaded volumes: streamed to a nameless temp file, checked by their content, then into the store."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from jobs.errors import IdempotencyConflict, InvalidRequest, QueueFull, UnreadableVolume, UnsupportedMedia
+from jobs.results import ResultStore
+from jobs.settings import Settings
+from service.body import MAX_JSON_BYTES, is_json, limited, read_json
+from service.multipart import Form, Memory, Spool
+from volumes.check import check
+from volumes.header import Limits
+from volumes.volume import VolumeError
+
+
+@dataclass(frozen=True)
+class Scan:
+    """An uploaded file, for as long as its request lasts."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class EncodeBody:
+    """What POST /encode brought: the request's JSON, and the scan where it came along."""
+
+    request: bytes
+    scan: Scan | None
+
+
+async def read_encode(request: Request) -> AsyncIterator[EncodeBody]:
+    """JSON, or multipart/form-data with `volume` and `request`. Whatever happens, no file stays behind.
+
+    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout.
+    """
+    if is_json(request):
+        yield EncodeBody(await read_json(request), None)
+        return
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise UnsupportedMedia("Send multipart/form-data with the parts volume and request, or application/json.")
+    settings: Settings = request.app.state.services.settings
+    # The file has no name in any folder, so that even a killed process leaves nothing behind.
+    with tempfile.TemporaryFile() as file:
+        yield await _read_form(request, file, settings.max_upload_bytes)
+
+
+Encode = Annotated[EncodeBody, Depends(read_encode)]
+
+
+async def _read_form(request: Request, file: BinaryIO, max_bytes: int) -> EncodeBody:
+    text, volume = Memory(MAX_JSON_BYTES), Spool(file)
+    form = Form(request.headers["content-type"], {"request": text, "volume": volume})
+    async for chunk in limited(request, max_bytes):
+        await run_in_threadpool(form.feed, chunk)
+    form.close()
+    missing = [(f"/{name}", "this part is missing") for name in ("request", "volume") if name not in form.seen]
+    if missing:
+        raise InvalidRequest("The form is not complete.", missing)
+    await run_in_threadpool(file.flush)
+    return EncodeBody(bytes(text.data), Scan(Path(f"/dev/fd/{file.fileno()}"), volume.size_bytes, volume.sha256))
+
+
+def check_scan(scan: Scan, settings: Settings) -> None:
+    """Reads the whole file by our own strict readers. Raises: UnreadableVolume."""
+    if not scan.size_bytes:
+        raise UnreadableVolume("The volume is empty.", [("/volume", "The file has no bytes.")])
+    try:
+        check(scan.path, Limits(max_voxels=settings.max_voxels))
+    except VolumeError as err:
+        raise UnreadableVolume("The volume cannot be read.", [("/volume", err.detail)]) from err
+
+
+@contextmanager
+def stored(path: Path, job_id: str, results: ResultStore) -> Iterator[str]:
+    """The scan's key in the store, where it stays unless the job is refused.
+
+    An answer that got lost is no refusal: the job may exist, and a scan without a job is swept away later.
+    """
+    key = f"uploads/{job_id}/scan"
+    results.write(key, path)
+    try:
+        yield key
+    except (IdempotencyConflict, QueueFull):
+        results.remove_prefix(f"uploads/{job_id}")
+        raise

@@ -1,0 +1,129 @@
+"""The front end on a real port in a thread, over a real Valkey and tiny real models. No worker: tests play its part."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tiny_models import write_card, write_tiny_hagan
+
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.state import JobState, Manifest, ResultFile
+from model_store.card import DirectionCard, ModelCard
+from service.main import make_server
+
+
+@dataclass
+class Api:
+    """A running front end and the queue behind it."""
+
+    http: httpx.Client
+    queue: JobQueue
+    settings: Settings
+    port: int
+
+    def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        return self.http.post(path, json=body, headers=headers)
+
+    def submit(self, **fields: Any) -> str:
+        """The id of a small new job."""
+        answer = self.post("/generate", {"model": "tiny", "seed": 1, **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def finish(
+        self,
+        job_id: str,
+        files: dict[str, bytes] | None = None,
+        latents: Sequence[Any] = (),
+        state: JobState = JobState.SUCCEEDED,
+        encoded: list[Any] | None = None,
+    ) -> list[ResultFile]:
+        """Does what a worker would: claims the job, stores files, publishes them."""
+        self.queue.records.claim(job_id, 1, "test")
+        entries = []
+        for index, (name, data) in enumerate((files or {}).items()):
+            path = Path(self.settings.store_url.removeprefix("file://")).parent / "made"
+            path.write_bytes(data)
+            self.queue.results.write(f"results/{job_id}/{name}", path)
+            entries.append(
+                ResultFile(
+                    name=name,
+                    index=index,
+                    media_type="image/png" if name.endswith("png") else "application/gzip",
+                    size_bytes=len(data),
+                    sha256=hashlib.sha256(data).hexdigest(),
+                    shape=[2, 2, 2],
+                    spacing_mm=[1.0, 1.0, 1.0],
+                    latent=latents[index] if index < len(latents) else {"seed": index},
+                    url=f"/jobs/{job_id}/results/{name}",
+                )
+            )
+        self.queue.records.finish(job_id, 1, state, Manifest(results=entries, latents=encoded))
+        return entries
+
+    def stored(self, prefix: str) -> list[str]:
+        return self.queue.results.list(prefix)
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Api]:
+    server = make_server(settings)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline and thread.is_alive(), "the front end did not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    queue = server.config.app.state.services.queue  # type: ignore[union-attr]
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        yield Api(client, queue, settings, port)
+    server.should_exit = True
+    thread.join(15)
+    assert not thread.is_alive()
+
+
+def write_models(folder: Path) -> None:
+    """tiny and tiny-ct (no classes; tiny-ct has no encoder), tiny-classes, and one that is broken."""
+    card = write_tiny_hagan(folder, "tiny")
+    write_direction(folder / "tiny", card, "shipped-one")
+    write_tiny_hagan(folder, "tiny-ct", encoder=False, seed=1)
+    write_tiny_hagan(folder, "tiny-classes", classes=("healthy", "severe"), encoder=False, seed=2)
+    broken = write_tiny_hagan(folder, "tiny-broken", encoder=False, seed=3)
+    write_card(folder / "tiny-broken", broken)
+    with (folder / "tiny-broken" / "weights.safetensors").open("r+b") as file:
+        file.truncate(1000)
+
+
+def direction_card(card: ModelCard, name: str, method: str = "regression") -> DirectionCard:
+    vector = [1.0, *[0.0] * (card.latent.z_dim - 1)]
+    line = {"slope": 2.0, "intercept": 1.0, "r2": 0.9} if method == "regression" else {}
+    return DirectionCard(
+        name=name, method=method, attribute="size", vector=vector, std=1.0, model_sha256=card.sha256, **line
+    )  # type: ignore[arg-type]
+
+
+def write_direction(folder: Path, card: ModelCard, name: str) -> None:
+    (folder / "directions").mkdir(exist_ok=True)
+    (folder / "directions" / f"{name}.json").write_text(direction_card(card, name).model_dump_json())
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_models(folder)
+    return folder
+
+
+@pytest.fixture
+def api(settings: Settings, models: Path) -> Iterator[Api]:
+    with serving(settings.model_copy(update={"port": 0, "models_url": str(models)})) as running:
+        yield running

@@ -1,0 +1,169 @@
+"""The HTTP contract on a real port: submitting, waiting, listing, deleting."""
+# ruff: noqa: F811 -- fixtures are imported and then asked for by name
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Timer
+
+import httpx
+import pytest
+from service_fixtures import Api, api, models, serving  # noqa: F401
+
+from jobs.settings import Settings
+from jobs.state import JobState
+
+
+def test_a_generate_is_accepted_with_its_place_and_the_seed_that_was_drawn(api: Api) -> None:
+    answer = api.post("/generate", {"model": "tiny"})
+    record = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/jobs/{record['id']}"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "preference-applied" not in answer.headers
+    assert record["state"] == "queued"
+    assert record["queue_position"] == 1
+    assert 0 <= record["request"]["seed"] < 2**32
+    assert api.http.get(answer.headers["location"]).json()["request"] == record["request"]
+    assert api.queue.records.claim(record["id"], 1, "test").payload["seed"] == record["request"]["seed"]
+
+
+def test_an_accepted_request_can_be_posted_again_as_it_is(api: Api) -> None:
+    for body in ({"model": "tiny"}, {"model": "tiny", "seeds": [3, 1]}, {"model": "tiny", "latents": [[0.5] * 8]}):
+        accepted = api.post("/generate", body).json()["request"]
+        again = api.post("/generate", accepted)
+        assert again.status_code == 202
+        assert again.json()["request"] == accepted
+
+
+def test_prefer_wait_holds_the_answer_until_the_job_has_ended(api: Api) -> None:
+    first = api.submit()
+
+    def work() -> None:
+        second = next(r.id for r in api.queue.list().items if r.id != first)
+        api.finish(second, {"000.nii.gz": b"x"})
+
+    timer = Timer(0.5, work)
+    timer.start()
+    answer = api.post("/generate", {"model": "tiny", "seed": 2}, Prefer="respond-async, Wait=20")
+    timer.join()
+    assert answer.status_code == 200
+    assert answer.headers["preference-applied"] == "wait=20"
+    assert answer.json()["state"] == "succeeded"
+    assert answer.json()["results"][0]["url"].endswith("/results/000.nii.gz")
+
+
+def test_prefer_wait_gives_up_after_its_seconds(api: Api) -> None:
+    answer = api.post("/generate", {"model": "tiny", "seed": 2}, Prefer="wait=1")
+    assert answer.status_code == 202
+    assert answer.headers["preference-applied"] == "wait=1"
+    assert answer.json()["state"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "field", ["wait", "wait=", "wait=-1", "wait=1.5", 'wait="x"', "wait=\u00b2", "=;,", "x" * 5000]
+)
+def test_a_preference_that_makes_no_sense_is_ignored(api: Api, field: str) -> None:
+    answer = api.http.post("/generate", json={"model": "tiny"}, headers={"Prefer": field.encode()})
+    assert answer.status_code == 202
+    assert "preference-applied" not in answer.headers
+
+
+def test_twenty_parallel_posts_with_one_key_make_one_job(api: Api) -> None:
+    def post(_: int) -> str:
+        return str(httpx.post(f"{api.http.base_url}/generate", json={"model": "tiny"}, headers={"Idempotency-Key": "k"})
+                   .json()["id"])  # fmt: skip
+
+    with ThreadPoolExecutor(20) as pool:
+        ids = set(pool.map(post, range(20)))
+    assert len(ids) == 1
+    assert len(api.http.get("/jobs").json()["items"]) == 1
+
+
+def test_a_key_with_another_body_is_refused(api: Api) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = api.post("/generate", {"model": "tiny", "seed": 1}, **headers)
+    # The same request in other words is the same body.
+    same = api.post("/generate", {"seed": 1, "num_samples": 1, "model": "tiny", "class_label": None}, **headers)
+    other = api.post("/generate", {"model": "tiny", "seed": 2}, **headers)
+    assert same.json()["id"] == first.json()["id"]
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
+
+
+def test_a_record_answers_not_modified_until_it_changes(api: Api) -> None:
+    path = f"/jobs/{api.submit()}"
+    tag = api.http.get(path).headers["etag"]
+    assert api.http.get(path, headers={"If-None-Match": f'W/{tag}, "x"'}).status_code == 304
+    api.finish(path.rpartition("/")[2])
+    fresh = api.http.get(path, headers={"If-None-Match": tag})
+    assert fresh.status_code == 200
+    assert fresh.headers["etag"] != tag
+    assert api.http.head(path).headers["etag"] == fresh.headers["etag"]
+
+
+def test_jobs_are_paged_newest_first_and_filtered(api: Api) -> None:
+    ids = [api.submit(seed=k) for k in range(5)]
+    api.finish(ids[0])
+    other = api.post("/generate", {"model": "tiny-ct", "seed": 1}).json()["id"]
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = api.http.get("/jobs", params=query).json()
+        seen += [record["id"] for record in page["items"]]
+        assert len(page["items"]) <= 2
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == [other, *reversed(ids)]
+    listed = [r["id"] for r in api.http.get("/jobs", params={"state": "succeeded", "kind": "generate"}).json()["items"]]
+    assert listed == [ids[0]]
+    assert [r["id"] for r in api.http.get("/jobs?model=tiny-ct").json()["items"]] == [other]
+    assert api.http.get("/jobs?kind=encode").json() == {"items": [], "next_cursor": None}
+
+
+def test_delete_cancels_a_queued_job_at_once(api: Api) -> None:
+    path = f"/jobs/{api.submit()}"
+    answer = api.http.delete(path)
+    assert (answer.status_code, answer.json()["state"]) == (200, "canceled")
+    assert api.http.get(path).json()["state"] == "canceled"
+
+
+def test_delete_asks_a_running_job_to_stop(api: Api) -> None:
+    job_id = api.submit()
+    claim = api.queue.records.claim(job_id, 1, "test")
+    answer = api.http.delete(f"/jobs/{job_id}")
+    assert (answer.status_code, answer.json()["state"]) == (202, "running")
+    assert api.queue.records.renew(claim.id, 1), "the worker hears of it"
+    api.queue.records.finish(job_id, 1, JobState.CANCELED)
+
+
+def test_delete_removes_a_job_that_has_ended_with_its_files(api: Api) -> None:
+    job_id = api.submit()
+    api.finish(job_id, {"000.nii.gz": b"data"})
+    assert api.stored(f"results/{job_id}")
+    answer = api.http.delete(f"/jobs/{job_id}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert api.stored(f"results/{job_id}") == []
+    assert api.http.get(f"/jobs/{job_id}").status_code == 404
+    assert api.http.delete(f"/jobs/{job_id}").status_code == 404
+
+
+def test_an_expired_job_is_gone(settings: Settings, models: Path) -> None:
+    with serving(settings.model_copy(update={"port": 0, "models_url": str(models), "result_ttl_s": 1})) as api:
+        path = f"/jobs/{api.submit()}"
+        api.finish(path.rpartition("/")[2], {"000.nii.gz": b"x"})
+        deadline = time.monotonic() + 10
+        while (answer := api.http.get(path)).status_code == 200 and time.monotonic() < deadline:
+            time.sleep(0.1)  # the front end's own reaper removes it
+        assert (answer.status_code, answer.json()["code"]) == (410, "job_expired")
+        assert api.http.get(f"{path}/events").status_code == 410
+        assert api.http.get(f"{path}/results/000.nii.gz").status_code == 410
+        assert api.http.delete(path).status_code == 410
+
+
+def test_a_full_queue_says_when_to_come_back(settings: Settings, models: Path) -> None:
+    with serving(settings.model_copy(update={"port": 0, "models_url": str(models), "queue_limit": 1})) as api:
+        api.submit()
+        answer = api.post("/generate", {"model": "tiny"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
+        assert int(answer.headers["retry-after"]) > 0
