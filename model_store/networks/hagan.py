@@ -56,12 +56,10 @@ class CommonGenerator(nn.Module):
             raise ValueError("a one-hot class belongs to a conditional model, and only to it")
         if one_hot is not None:
             z = torch.cat([z, one_hot.to(z)], dim=1)
-        x = self.fc1(z).view(-1, self.start_channels, _BASE, _BASE, _BASE)
-        if x.device.type != "mps":
-            x = x.contiguous(memory_format=torch.channels_last_3d)
+        x: Tensor = self.fc1(z).view(-1, self.start_channels, _BASE, _BASE, _BASE)
+        x = x.contiguous(memory_format=torch.channels_last_3d)
         for index in range(1, last + 1):
-            x = self.get_submodule(f"conv{index}")(x)
-            x = self.get_submodule(f"norm{index}")(x)
+            x = self.get_submodule(f"norm{index}")(self.get_submodule(f"conv{index}")(x))
         return x
 
 
@@ -109,14 +107,16 @@ class HAGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, one_hot: Tensor | None = None) -> Tensor:
         """(n, L) -> (n, 1, S, S, S) in [-1, 1]."""
-        return self.high(self.common(z, one_hot))
+        volume: Tensor = self.high(self.common(z, one_hot))
+        return volume
 
     def sub_volume(self, features: Tensor, start: int) -> Tensor:
         """G^H on the slices of A that belong to the sub-volume starting at slice `start` (eq. 3).
 
         Not equal to the same slices of the full volume: GroupNorm sees the sub-volume alone.
         """
-        return self.high(select_features(features, start, self.size))
+        volume: Tensor = self.high(select_features(features, start, self.size))
+        return volume
 
 
 def select_features(features: Tensor, start: int, size: int) -> Tensor:
@@ -147,7 +147,8 @@ class HighResolutionEncoder(nn.Module):
         """(n, 1, d, S, S) -> (n, 2 width, d/4, S/4, S/4)."""
         x = self.norm1(self.conv1(slab))
         x = self.norm2(self.conv2(x))
-        return self.norm3(self.conv3(x))
+        features: Tensor = self.norm3(self.conv3(x))
+        return features
 
 
 class GroundEncoder(nn.Module):
@@ -166,13 +167,13 @@ class GroundEncoder(nn.Module):
     def features(self, x: Tensor, first: int | None = None) -> Tensor:
         """Up to the last convolution: -> (n, 8 width, 4, 4, 4), from convolution `first` on."""
         for index in range(self.first if first is None else first, 5):
-            x = self.get_submodule(f"conv{index}")(x)
-            x = self.get_submodule(f"norm{index}")(x)
+            x = self.get_submodule(f"norm{index}")(self.get_submodule(f"conv{index}")(x))
         return x
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, 2 width, S/4, S/4, S/4) -> (n, L)."""
-        return self.conv5(self.features(features)).flatten(1)
+        z: Tensor = self.conv5(self.features(features))
+        return z.flatten(1)
 
 
 class HAGANEncoder(nn.Module):
@@ -192,11 +193,16 @@ class HAGANEncoder(nn.Module):
 
     def forward(self, volume: Tensor) -> Tensor:
         """(n, 1, S, S, S) -> (n, L)."""
-        return self.ground(self.slab_features(volume))
+        z: Tensor = self.ground(self.slab_features(volume))
+        return z
 
 
-def _spectral(in_channels: int, out_channels: int, kernel: tuple[int, int, int], stride: int | tuple[int, int, int],
-              padding: int | tuple[int, int, int]) -> nn.Module:  # fmt: skip
+_Triple = int | tuple[int, int, int]
+
+
+def _spectral(
+    in_channels: int, out_channels: int, kernel: tuple[int, int, int], stride: _Triple, padding: _Triple
+) -> nn.Module:
     return spectral_norm(nn.Conv3d(in_channels, out_channels, kernel, stride, padding), eps=1e-4)
 
 
@@ -206,7 +212,7 @@ class HighResolutionDiscriminator(nn.Module):
     def __init__(self, size: int, width: int = 32, num_classes: int = 0) -> None:
         super().__init__()
         c = width
-        stages = [
+        stages: list[tuple[int, tuple[int, int, int], _Triple, _Triple]] = [
             (c // 2, (4, 4, 4), 2, 1),
             (c, (4, 4, 4), 2, 1),
             (2 * c, (4, 4, 4), 2, 1),

@@ -1,0 +1,149 @@
+"""A latent that means something: each axis of z says how a scan was chosen, placed, shaped and lit.
+
+For a warm start with a handful of scans (docs/decisions/0010). z is drawn from N(0, I); its axes name a scan and a
+deformation of it, so that the pair (z, deformed scan) supervises the generator, and its inverse the encoder.
+Millimetres are on the card's grid, axes (A0, A1, A2) = (inferior, anterior, left), from the centre of the box. The
+affine part is built with MONAI's matrices; the smooth elastic part and the ventricle field are ours.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from monai.transforms.utils import create_rotate, create_scale, create_translate
+from torch import Tensor
+
+AXES = {"rotation": slice(0, 3), "size": slice(3, 4), "proportions": slice(4, 7), "position": slice(7, 10),
+        "ventricles": slice(10, 11), "contrast": slice(11, 12), "brightness": slice(12, 13), "elastic": slice(13, 43),
+        "subject": slice(43, 47), "skull_stripping": slice(47, 48)}  # fmt: skip
+"""What each stretch of z means."""
+LATENT_DIM = 48
+STRIPPED_MEAN = 5.0
+"""Skull-stripped scans lie this far out along their axis, so that samples of N(0, I) are whole heads."""
+
+_MODES = [k for k in itertools.product(range(3), repeat=3) if 1 <= sum(k) <= 2] + [(1, 1, 1)]
+_ELASTIC_MM = 1.5
+_ROTATION_DEG = (4.0, 3.0, 6.0)
+_POSITION_MM = (3.5, 3.5, 2.5)
+_VERTEX_MM = -96.0  # heads grow and shrink about the vertex, because scans are placed by it
+_VENTRICLES_MM = (-25.0, -4.0, 0.0)
+_VENTRICLE_SIGMA_MM = (20.0, 34.0, 24.0)
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """What is done to a scan. Angles in degrees about A0, A1, A2; lengths in mm."""
+
+    rotation_deg: tuple[float, ...] = (0.0, 0.0, 0.0)
+    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
+    translation_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
+    ventricles: float = 0.0
+    """In (-0.8, 0.8): how far the ventricles are widened; the magnification at their centre is 1 / (1 - ventricles)."""
+    elastic_mm: Tensor | None = None
+    """(10, 3) amplitudes of the cosine modes."""
+    gamma: float = 1.0
+    gain: float = 1.0
+
+
+def deformation_of(z: Tensor) -> Deformation:
+    """(48,) -> the deformation that its axes describe."""
+
+    def scaled(axis: str, sigmas: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(s * float(v) for s, v in zip(sigmas, z[AXES[axis]], strict=True))
+
+    size = 0.05 * float(z[AXES["size"]])
+    return Deformation(
+        rotation_deg=scaled("rotation", _ROTATION_DEG),
+        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.035, 0.035, 0.035))),
+        translation_mm=scaled("position", _POSITION_MM),
+        ventricles=0.7 * math.tanh(0.5 * float(z[AXES["ventricles"]])),
+        elastic_mm=_ELASTIC_MM * z[AXES["elastic"]].reshape(len(_MODES), 3),
+        gamma=math.exp(0.12 * float(z[AXES["contrast"]])),
+        gain=math.exp(0.07 * float(z[AXES["brightness"]])),
+    )
+
+
+def subject_of(z: Tensor, whole: int, stripped: int) -> tuple[bool, int]:
+    """(48,) -> (skull-stripped?, index in its group).
+
+    The subject axes are cut into five equal cones around the corners of a simplex, so every z names one scan and a
+    sample never asks for a mixture of two.
+    """
+    is_stripped = stripped > 0 and float(z[AXES["skull_stripping"]]) > STRIPPED_MEAN / 2
+    count = stripped if is_stripped else whole
+    scores = _simplex(5) @ z[AXES["subject"]]
+    return is_stripped, int(scores.argmax()) % count
+
+
+def _simplex(corners: int) -> Tensor:
+    """(n, n - 1) unit vectors with equal angles."""
+    centred = torch.eye(corners) - 1 / corners
+    basis = torch.linalg.svd(centred)[0][:, : corners - 1]
+    return F.normalize(centred @ basis, dim=1)
+
+
+def draw(count: int, generator: torch.Generator, stripped_share: float, spread: float = 1.0) -> Tensor:
+    """(n, 48) latents: N(0, spread^2 I), of which a share is moved to the skull-stripped mean."""
+    z = (spread * torch.randn(count, LATENT_DIM, generator=generator)).clamp(-3.5, 3.5)
+    moved = torch.rand(count, generator=generator) < stripped_share
+    z[:, AXES["skull_stripping"]] += STRIPPED_MEAN * moved[:, None].float()
+    return z
+
+
+def _matrix(deformation: Deformation) -> Tensor:
+    """(3, 4): box millimetres of the result to box millimetres of the scan."""
+    rotate = create_rotate(3, [math.radians(a) for a in deformation.rotation_deg])
+    scale = create_scale(3, [1 / s for s in deformation.scale])
+    shift = create_translate(3, [-t for t in deformation.translation_mm])
+    from_vertex, to_vertex = create_translate(3, [_VERTEX_MM, 0, 0]), create_translate(3, [-_VERTEX_MM, 0, 0])
+    matrix = from_vertex @ scale @ to_vertex @ rotate @ shift
+    return torch.as_tensor(matrix, dtype=torch.float32)[:3]
+
+
+def _elastic_field(amplitudes_mm: Tensor, normalised: Tensor) -> Tensor:
+    """Cosine modes: (m, 3) and (d, h, w, 3) in [-1, 1] -> (d, h, w, 3) mm."""
+    axes = [normalised[:, 0, 0, 0], normalised[0, :, 0, 1], normalised[0, 0, :, 2]]
+    waves = [[torch.cos(math.pi * k * (a + 1) / 2) for k in range(3)] for a in axes]
+    field = torch.zeros_like(normalised)
+    for (i, j, k), amplitude in zip(_MODES, amplitudes_mm, strict=True):
+        wave = waves[0][i][:, None, None] * waves[1][j][None, :, None] * waves[2][k][None, None, :]
+        field += wave[..., None] * amplitude
+    return field
+
+
+def sampling_grid(deformation: Deformation, shape: tuple[int, int, int], box_mm: tuple[float, float, float],
+                  start: int = 0, slices: int | None = None) -> Tensor:  # fmt: skip
+    """Where each voxel of the result is found in the scan, for `grid_sample(align_corners=False)`.
+
+    Args:
+        shape: (A0, A1, A2) of the whole grid; `slices` of A0 from `start` on are made (all where None).
+        box_mm: edge lengths of the box that both grids fill.
+
+    Returns:
+        (d, A1, A2, 3) normalised coordinates, last axis ordered (A2, A1, A0).
+    """
+    count = shape[0] if slices is None else slices
+    half = torch.tensor(box_mm) / 2
+    axes = [(torch.arange(n) + 0.5) / n * 2 - 1 for n in shape]
+    axes[0] = axes[0][start : start + count]
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    found = points * half
+    if deformation.elastic_mm is not None:
+        found = found + _elastic_field(deformation.elastic_mm, points)
+    matrix = _matrix(deformation)
+    found = found @ matrix[:, :3].T + matrix[:, 3]
+    if deformation.ventricles:
+        offset = found - torch.tensor(_VENTRICLES_MM)
+        weight = torch.exp(-((offset / torch.tensor(_VENTRICLE_SIGMA_MM)) ** 2).sum(-1, keepdim=True) / 2)
+        found = found - deformation.ventricles * weight * offset
+    return (found / half).flip(-1)
+
+
+def deform(volume: Tensor, deformation: Deformation, shape: tuple[int, int, int], box_mm: tuple[float, float, float],
+           start: int = 0, slices: int | None = None) -> Tensor:  # fmt: skip
+    """(1, D, H, W) in [0, 1] -> (1, d, A1, A2) in [-1, 1]; zero outside the scan's box."""
+    grid = sampling_grid(deformation, shape, box_mm, start, slices)
+    out = F.grid_sample(volume[None], grid[None], align_corners=False, padding_mode="zeros")[0]
+    return (out.clamp_min(0) ** deformation.gamma * deformation.gain).clamp(0, 1) * 2 - 1

@@ -1,0 +1,134 @@
+"""A folder of scans as training volumes: prepared once as the card says, cached, augmented by position in the run."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.transforms import Compose, RandAdjustContrast, RandAffine, RandGaussianNoise
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from volumes.files import read
+from volumes.scan import Preparation, prepare
+from volumes.volume import VolumeError
+
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+
+
+class DataRefused(Exception):  # noqa: N818 -- the tree of the training room has one member
+    """The folder cannot be trained on; `detail` says why."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Prepared scans: files of float16 (A0, A1, A2) in [-1, 1], and one label each where there are classes."""
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...] | None
+
+
+def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = ()) -> Scans:
+    """Every scan of `folder` on the network's grid. What `cache` holds, prepared the same way, is not made again.
+
+    Raises:
+        DataRefused: no scans, an unreadable one, or labels that do not fit `classes`.
+    """
+    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
+    if not files:
+        raise DataRefused(f"no scans ({', '.join(SUFFIXES)}) in the data folder")
+    labels = _read_labels(folder / "labels.csv", files, classes) if classes else None
+    cache.mkdir(parents=True, exist_ok=True)
+    recipe = json.dumps(asdict(how), sort_keys=True)
+    return Scans(tuple(_prepare_file(path, cache, how, recipe) for path in files), labels)
+
+
+def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Path:
+    digest = hashlib.sha256(path.read_bytes() + recipe.encode()).hexdigest()[:24]
+    target = cache / f"{digest}.npy"
+    if not target.exists():
+        try:
+            array = prepare(read(path), how).array
+        except VolumeError as err:
+            raise DataRefused(f"{path.name}: {err.detail}") from err
+        partial = target.with_suffix(".partial.npy")
+        np.save(partial, array.astype(np.float16))
+        partial.replace(target)
+    return target
+
+
+def _read_labels(path: Path, files: Sequence[Path], classes: Sequence[str]) -> tuple[int, ...]:
+    """labels.csv: a header, then file name and label (a class's name or index) in the first two columns."""
+    if not path.exists():
+        raise DataRefused("a conditional model needs labels.csv in the data folder")
+    with path.open(newline="") as file:
+        rows = {row[0]: row[1] for row in list(csv.reader(file))[1:] if len(row) >= 2}
+    names = {name: index for index, name in enumerate(classes)} | {str(k): k for k in range(len(classes))}
+    missing = [file.name for file in files if rows.get(file.name) not in names]
+    if missing:
+        raise DataRefused(f"labels.csv has no known class for {missing[0]} ({len(missing)} such files)")
+    return tuple(names[rows[file.name]] for file in files)
+
+
+def light_augmentation(size: int) -> Compose:
+    """Small shifts, turns, scalings, contrast and noise, as a MONAI pipeline on (1, A0, A1, A2) in [-1, 1]."""
+    return Compose(
+        [
+            RandAffine(
+                prob=0.8,
+                rotate_range=(0.07, 0.07, 0.07),
+                shear_range=(0.02,) * 6,
+                translate_range=(size * 0.02,) * 3,
+                scale_range=(0.06, 0.06, 0.06),
+                mode="bilinear",
+                padding_mode="border",
+            ),
+            RandAdjustContrast(prob=0.3, gamma=(0.85, 1.18)),
+            RandGaussianNoise(prob=0.2, std=0.01),
+        ]
+    )
+
+
+class TrainingVolumes(Dataset[tuple[Tensor, int]]):
+    """Item i is a function of (seed, i) alone, so that a resumed run sees what an unbroken one would have seen."""
+
+    def __init__(self, scans: Scans, seed: int, augmentation: Compose | None = None) -> None:
+        self.scans, self.seed, self.augmentation = scans, seed, augmentation
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """((1, S, S, S) float32 in [-1, 1], label or -1)."""
+        epoch, place = divmod(index, len(self.scans.paths))
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.scans.paths))
+        chosen = int(order[place])
+        volume = torch.from_numpy(_load(self.scans.paths[chosen]))[None]
+        if self.augmentation is not None:
+            # numpy's own integers: MONAI takes a 32-bit seed
+            seed = int(np.random.default_rng([self.seed, index, 1]).integers(2**32))
+            volume = torch.as_tensor(self.augmentation.set_random_state(seed=seed)(volume)).clamp(-1, 1)
+        return volume, -1 if self.scans.labels is None else self.scans.labels[chosen]
+
+
+def _load(path: Path) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = np.load(path).astype(np.float32)
+    return array
+
+
+def batches(volumes: TrainingVolumes, batch_size: int, first: int, last: int, workers: int) -> Iterator[list[Tensor]]:
+    """The batches of iterations [first, last): [(n, 1, S, S, S), (n,) labels] each."""
+    loader = DataLoader(
+        volumes,
+        batch_size=batch_size,
+        sampler=range(first * batch_size, last * batch_size),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    return iter(loader)
