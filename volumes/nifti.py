@@ -124,6 +124,7 @@ def _skip_extensions(stream: Stream, fields: Any, size: int, order: Any) -> int:
     return int(offset)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused in the end
 def _affine(fields: Any) -> Affine:
     """sform, else qform, else the voxel sizes alone (nifti1.h, methods 3, 2 and 1), in mm."""
     scale = MM_PER_UNIT.get(int(fields["xyzt_units"]) & 7)
@@ -142,8 +143,7 @@ def _affine(fields: Any) -> Affine:
             affine[:3, 3] = fields["qoffset"]
         else:
             affine[:3, :3] = np.diag(sizes)
-    with np.errstate(over="ignore", invalid="ignore"):
-        affine[:3] *= scale
+    affine[:3] *= scale
     return checked_affine(affine)
 
 
