@@ -11,24 +11,20 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from jobs.errors import VoxelsmithError
+from jobs.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
-from voxelsmith.commands import models
+from voxelsmith.commands import directions, edit, encode, generate, models, serve, verify
 from voxelsmith.embedded_valkey import DataFolderError
 from voxelsmith.extras import MissingExtraError
+from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
 from voxelsmith.surroundings import survey
 
 EXPECTED = (
-    VoxelsmithError,
-    ClientError,
-    BrokenModel,
-    UnknownModelName,
-    ImportRefused,
-    DataFolderError,
-    MissingExtraError,
+    *(VoxelsmithError, ClientError, BrokenModel, UnknownModelName, ImportRefused),
+    *(DataFolderError, StackError, MissingExtraError),
 )
 
 
@@ -49,8 +45,10 @@ class CommandLine(TyperGroup):
 
 
 def _line(err: Exception) -> str:
-    if isinstance(err, UnknownModelName):
-        return f"there is no model named {err.args[0]}; `voxelsmith models list` shows those there are"
+    if isinstance(err, UnknownModelName | UnknownModel):
+        return "there is no model of that name; `voxelsmith models list` shows those there are"
+    if isinstance(err, UnknownDirection):
+        return "the model has no direction of that name; `voxelsmith directions list MODEL` shows those there are"
     return " ".join(str(getattr(err, "detail", None) or err).split())
 
 
@@ -83,4 +81,10 @@ def root(
         raise typer.BadParameter(f"VOXELSMITH_{name.upper()}: {first['msg']}") from err
 
 
+app.add_typer(serve.app)
+app.add_typer(generate.app)
+app.add_typer(encode.app)
+app.add_typer(edit.app)
 app.add_typer(models.app, name="models")
+app.add_typer(directions.app, name="directions")
+app.add_typer(verify.app)

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -111,6 +112,18 @@ class EmbeddedValkey:
             shutil.rmtree(self.socket_path.parent, ignore_errors=True)
         for name in list(self._locks):
             os.close(self._locks.pop(name))
+
+    @contextlib.contextmanager
+    def visited(self) -> Iterator[str]:
+        """URL of the server that runs on the folder, or of one started for the time of the block.
+
+        Raises: DataFolderError as start().
+        """
+        if self.folder.is_dir() and not self._take("owner.lock") and _ask(self.socket_path, b"PING"):
+            yield self.url
+            return
+        with self:
+            yield self.url
 
     def _launch(self) -> subprocess.Popen[bytes]:
         options = {

@@ -5,6 +5,7 @@ start fast) where only the base package is installed. docs/decisions/0006-lazy-c
 """
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 
@@ -23,3 +24,9 @@ def load(module: str, extra: str) -> ModuleType:
         raise MissingExtraError(
             f"this needs {missing}, which is not installed: pip install 'voxelsmith[{extra}]'"
         ) from err
+
+
+def require(library: str, extra: str) -> None:
+    """Raises: MissingExtraError when a library, which another process is about to need, is not installed."""
+    if importlib.util.find_spec(library) is None:
+        raise MissingExtraError(f"this needs {library}, which is not installed: pip install 'voxelsmith[{extra}]'")

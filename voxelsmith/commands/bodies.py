@@ -1,0 +1,81 @@
+"""Request bodies from options and --request: the JSON that the HTTP call takes."""
+
+import json
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import typer
+from pydantic import ValidationError
+
+from jobs.requests import REQUESTS
+from jobs.state import JobKind
+
+GROUPS = ("output", "preprocess")
+"""Parts of a body whose fields are options of their own; every other option stands for a whole field."""
+
+
+def compose(kind: JobKind, file: IO[str] | None, model: str | None, **options: Any) -> dict[str, Any]:
+    """The body in `file` with the options that were given over it, checked as the server checks it.
+
+    Raises: typer.BadParameter.
+    """
+    body = _read(file)
+    if kind == "fit_direction":  # the HTTP body holds the fit alone, the model being in the path
+        body = {"model": model, "fit": body | {name: value for name, value in options.items() if value is not None}}
+        options = {}
+    elif model is not None:
+        body["model"] = model
+    for name, value in options.items():
+        if name in GROUPS:
+            given = {key: field for key, field in value.items() if field is not None}
+            if given:
+                body[name] = {**(body.get(name) or {}), **given}
+        elif value is not None:
+            body[name] = value
+    try:
+        REQUESTS[kind].model_validate_json(json.dumps(body))
+    except (ValidationError, ValueError, RecursionError) as err:
+        raise typer.BadParameter(_first_problem(err)) from err
+    return body
+
+
+def read_vectors(path: Path | None, option: str) -> Any:
+    """Latents of a .npy file as nested lists. Raises: typer.BadParameter."""
+    if path is None:
+        return None
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as err:
+        raise typer.BadParameter(f"{option}: {path} is not a .npy file of numbers") from err
+    if not (isinstance(array, np.ndarray) and array.ndim in (1, 2, 3) and np.issubdtype(array.dtype, np.floating)):
+        raise typer.BadParameter(f"{option}: {path} must hold one to three dimensions of floating-point numbers")
+    return array.astype(np.float64).tolist()
+
+
+def read_vector(path: Path | None, index: int, option: str) -> Any:
+    """Row `index` of a .npy file of latents, or its only vector. Raises: typer.BadParameter."""
+    vectors = read_vectors(path, option)
+    if vectors is None or not isinstance(vectors[0], list):
+        return vectors
+    if not 0 <= index < len(vectors):
+        raise typer.BadParameter(f"{option}: {path} holds {len(vectors)} latents; there is no number {index}")
+    return vectors[index]
+
+
+def _read(file: IO[str] | None) -> dict[str, Any]:
+    try:
+        body = json.load(file) if file else {}
+    except (ValueError, RecursionError) as err:
+        raise typer.BadParameter(f"--request: not JSON: {err}") from err
+    if not isinstance(body, dict):
+        raise typer.BadParameter("--request: the body must be a JSON object")
+    return body
+
+
+def _first_problem(err: Exception) -> str:
+    if not isinstance(err, ValidationError):
+        return "the request is not valid JSON"
+    first = err.errors(include_url=False, include_input=False)[0]
+    where = "/".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])

@@ -1,0 +1,99 @@
+"""voxelsmith edit: one latent, changed."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from voxelsmith.commands import options as o
+from voxelsmith.commands.bodies import compose, read_vector
+from voxelsmith.commands.running import run_and_report
+
+app = typer.Typer()
+
+
+@app.command()
+def edit(
+    context: typer.Context,
+    model: o.Model = None,
+    seed: Annotated[int | None, typer.Option(help="The source: the sample of a seed.")] = None,
+    latent: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="The source: a .npy file.")] = None,
+    from_job: Annotated[str | None, typer.Option(metavar="ID", help="The source: a job of --server.")] = None,
+    index: Annotated[int, typer.Option(min=0, help="Which latent of --latent or --from-job.")] = 0,
+    direction: Annotated[str | None, typer.Option(help="`voxelsmith directions list` shows them.")] = None,
+    strengths: Annotated[str | None, typer.Option(metavar="X,X,...", help="In standard deviations.")] = None,
+    values: Annotated[str | None, typer.Option(metavar="X,X,...", help="Of the direction's attribute.")] = None,
+    to_seed: Annotated[int | None, typer.Option(help="Interpolate (--steps) or mix (--crossover) with it.")] = None,
+    to_latent: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="As --to-seed: a .npy file.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Volumes of an interpolation, ends included.")] = None,
+    crossover: Annotated[int | None, typer.Option(help="Layers that keep the source's styles.")] = None,
+    truncation: Annotated[float | None, typer.Option(help="As the model's card says.")] = None,
+    class_label: o.ClassLabel = None,
+    format_: o.Format = None,
+    dtype: o.Dtype = None,
+    intensity: o.Intensity = None,
+    preview: o.Preview = None,
+    out: o.Out = Path("voxelsmith-out"),
+    request: o.RequestFile = None,
+    server: o.Server = None,
+    api_key: o.ApiKey = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    data: o.Data = None,
+    as_json: o.Json = False,
+) -> None:
+    """Change one latent: along a direction, or toward another latent."""
+    target = _source(to_seed, read_vector(to_latent, 0, "--to-latent"), None, 0)
+    changes: dict[str, dict[str, Any]] = {
+        "move": {"direction": direction, "strengths": o.numbers(strengths, float, "--strengths")},
+        "target": {"direction": direction, "values": o.numbers(values, float, "--values")},
+        "interpolate": {"target": target, "steps": steps},
+        "mix": {"target": target, "crossover": crossover},
+    }
+    body = compose(
+        "edit",
+        request,
+        model=model,
+        source=_source(seed, read_vector(latent, index, "--latent"), from_job, index),
+        edit=_change(changes),
+        truncation=truncation,
+        class_label=o.class_label(class_label),
+        output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
+    )
+    way = o.Way(out, server, api_key, as_json, device, precision, threads, data)
+    run_and_report("edit", body, None, way, context.obj)
+
+
+def _source(seed: int | None, vector: Any, job: str | None, index: int) -> dict[str, Any] | None:
+    """Raises: typer.BadParameter where several are given."""
+    rows: int | None = len(vector) if vector and isinstance(vector[0], list) else None
+    given = [
+        {"seed": seed} if seed is not None else None,
+        {"latent": vector, "space": "z" if rows is None else "w"} if vector is not None else None,
+        {"job": job, "index": index} if job is not None else None,
+    ]
+    found = [source for source in given if source is not None]
+    if len(found) > 1:
+        raise typer.BadParameter("give one seed, latent or job, not several")
+    return found[0] if found else None
+
+
+def _change(changes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """The change whose own option (the second) was given. Raises: typer.BadParameter unless there is exactly one."""
+    found = [(op, fields) for op, fields in changes.items() if list(fields.values())[1] is not None]
+    if len(found) > 1:
+        raise typer.BadParameter("give one of --strengths, --values, --steps and --crossover")
+    if not found:
+        if any(value is not None for fields in changes.values() for value in fields.values()):
+            raise typer.BadParameter("say how far: --strengths, --values, --steps or --crossover")
+        return None
+    op, fields = found[0]
+    missing = [name for name, value in fields.items() if value is None]
+    if missing:
+        raise typer.BadParameter(
+            "--direction is missing" if missing == ["direction"] else "--to-seed or --to-latent is missing"
+        )
+    return {"op": op, **fields}

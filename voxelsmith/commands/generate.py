@@ -1,0 +1,56 @@
+"""voxelsmith generate: volumes from seeds or latents."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from voxelsmith.commands import options as o
+from voxelsmith.commands.bodies import compose, read_vectors
+from voxelsmith.commands.running import run_and_report
+
+app = typer.Typer()
+
+
+@app.command()
+def generate(
+    context: typer.Context,
+    model: o.Model = None,
+    seed: Annotated[int | None, typer.Option(help="Sample k uses seed + k; drawn where none is given.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="N,N,...", help="A seed for each sample.")] = None,
+    latents: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help=".npy, one row per sample.")] = None,
+    latent_space: Annotated[Literal["z", "w"] | None, typer.Option(help="Of --latents.")] = None,
+    num_samples: Annotated[int | None, typer.Option(help="How many volumes.")] = None,
+    truncation: Annotated[float | None, typer.Option(help="As the model's card says.")] = None,
+    class_label: o.ClassLabel = None,
+    noise: Annotated[Literal["constant", "random"] | None, typer.Option(help="Of families with noise inputs.")] = None,
+    format_: o.Format = None,
+    dtype: o.Dtype = None,
+    intensity: o.Intensity = None,
+    preview: o.Preview = None,
+    out: o.Out = Path("voxelsmith-out"),
+    request: o.RequestFile = None,
+    server: o.Server = None,
+    api_key: o.ApiKey = None,
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+) -> None:
+    """Make volumes from seeds or latents."""
+    body = compose(
+        "generate",
+        request,
+        model=model,
+        seed=seed,
+        seeds=o.numbers(seeds, int, "--seeds"),
+        latents=read_vectors(latents, "--latents"),
+        latent_space=latent_space,
+        num_samples=num_samples,
+        truncation=truncation,
+        class_label=o.class_label(class_label),
+        noise=noise,
+        output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
+    )
+    way = o.Way(out, server, api_key, as_json, device, precision, threads)
+    run_and_report("generate", body, None, way, context.obj)

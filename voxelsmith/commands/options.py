@@ -1,0 +1,62 @@
+"""Options that several commands share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="`voxelsmith models list` shows them.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where the files go.")]
+RequestFile = Annotated[
+    typer.FileText | None,
+    typer.Option("--request", metavar="FILE", help="JSON body as of the HTTP call ('-': standard input); options win."),
+]
+Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="Send it to a server; without, run here.")]
+ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="VOXELSMITH_API_KEY", help="For --server.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", file_okay=False, help="Data folder of `serve`; by default this user's."),
+]
+Device = Annotated[str | None, typer.Option("--device", metavar="cpu|cuda:N", help="Where to compute.")]
+Precision = Annotated[Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the forward pass.")]
+Threads = Annotated[int | None, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+ClassLabel = Annotated[str | None, typer.Option("--class", metavar="NAME|INDEX", help="Class of a conditional model.")]
+Format = Annotated[
+    Literal["nii.gz", "nii", "nrrd", "mha", "npy"] | None, typer.Option("--format", help="Of the volumes.")
+]
+Dtype = Annotated[Literal["int16", "uint8", "float32"] | None, typer.Option("--dtype", help="Of the voxels.")]
+Intensity = Annotated[
+    Literal["stored", "unit"] | None, typer.Option("--intensity", help="The card's units, or [0, 1] of the network.")
+]
+Preview = Annotated[bool | None, typer.Option("--preview/--no-preview", help="A PNG beside each volume.")]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a job is to be run: here, or by a server; where its files go and how it is told."""
+
+    out: Path
+    server: str | None
+    api_key: str | None
+    as_json: bool
+    device: str | None = None
+    precision: Literal["float32", "bfloat16", "float16"] | None = None
+    threads: int | None = None
+    data: Path | None = None
+
+
+def numbers(text: str | None, kind: type[int] | type[float], option: str) -> list[int] | list[float] | None:
+    """ "-3,0,3" -> [-3, 0, 3]. Raises: typer.BadParameter."""
+    if text is None:
+        return None
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as err:
+        raise typer.BadParameter(f"{option} takes numbers with commas between them, such as 1,2,3") from err
+
+
+def class_label(text: str | None) -> int | str | None:
+    """An index where it is a number, otherwise a name."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else text

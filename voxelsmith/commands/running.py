@@ -1,0 +1,107 @@
+"""One job from its body to its files, in this process or by a server, with a progress bar and a report."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jobs.errors import InvalidRequest, UnreadableVolume
+from jobs.state import JobKind
+from voxelsmith import extras
+from voxelsmith.client import Client
+from voxelsmith.commands.options import Way
+from voxelsmith.commands.report import print_json, print_table, size_text
+from voxelsmith.problems import Unprocessable
+from voxelsmith.surroundings import Surroundings
+
+Body = Mapping[str, Any]
+OnStage = Callable[[str, int, int], None]
+
+
+class InProcess(Protocol):
+    """voxelsmith.in_process, which is loaded by name because it needs torch."""
+
+    def run_job(
+        self, kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, on_stage: OnStage
+    ) -> dict[str, Any]: ...
+
+
+def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> None:
+    """Raises: typer.BadParameter where the request does not fit the model, and the errors of the job."""
+    try:
+        record = run(kind, body, scan, way, place)
+    except (InvalidRequest, Unprocessable) as err:
+        if isinstance(err, UnreadableVolume) or err.code == UnreadableVolume.code:
+            raise
+        raise typer.BadParameter(_sentence(err)) from err
+    if way.as_json:
+        print_json(record)
+        return
+    print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
+    for name, value in (record.get("metrics") or {}).items():
+        typer.echo(f"{name}: {value}")
+    timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
+    typer.echo(f"{record['kind']} with {record['model']}: {timings}")
+
+
+def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> dict[str, Any]:
+    """The finished job's record; its files are in `way.out`."""
+    with _progress_bar(kind) as on_stage:
+        if way.server is None:
+            here = cast("InProcess", extras.load("voxelsmith.in_process", "worker"))
+            return here.run_job(kind, body, scan, way, place, on_stage)
+        with Client(way.server, api_key=way.api_key) as client:
+            return _by_server(client, kind, body, scan, way.out, on_stage)
+
+
+def _by_server(
+    client: Client, kind: JobKind, body: Body, scan: Path | None, out: Path, on_stage: OnStage
+) -> dict[str, Any]:
+    def look(record: dict[str, Any]) -> None:
+        progress = record.get("progress") or {}
+        on_stage(record.get("stage") or record["state"], progress.get("done", 0), progress.get("total", 0))
+
+    if kind == "fit_direction":
+        job = client.fit_direction(str(body["model"]), cast("Body", body["fit"]))
+    else:
+        job = client.submit(kind, body, scan=scan)
+    try:
+        job.wait(on_look=look)
+    except KeyboardInterrupt:
+        job.cancel()
+        raise
+    job.download(out)
+    return job.record
+
+
+@contextmanager
+def _progress_bar(title: str) -> Iterator[OnStage]:
+    """On standard error, and only where someone watches."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+
+        def on_stage(name: str, done: int, total: int) -> None:
+            progress.update(task, description=f"{title}: {name}", completed=done, total=total or None)
+
+        yield on_stage
+
+
+def _entries(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*record.get("results", []), *record.get("files", [])]
+
+
+def _row(out: Path, entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    shape = "x".join(str(length) for length in entry.get("shape") or [])
+    latent = entry.get("latent") or {}
+    what = entry.get("label") or (f"seed {latent['seed']}" if "seed" in latent else "")
+    return str(out / entry["name"]), shape, size_text(entry["size_bytes"]), what
+
+
+def _sentence(err: InvalidRequest | Unprocessable) -> str:
+    return "; ".join(f"{pointer.strip('/')}: {detail}" for pointer, detail in err.errors) or err.detail

@@ -1,0 +1,78 @@
+"""voxelsmith verify: hash every stored result again and hold it against its job record."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+from pydantic import SecretStr
+
+from jobs.connection import connect
+from jobs.errors import UnknownResult
+from jobs.queue import MAX_PAGE, JobQueue
+from jobs.settings import Settings
+from jobs.state import JobRecord
+from voxelsmith.commands import options as o
+from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.embedded_valkey import EmbeddedValkey
+from voxelsmith.surroundings import Surroundings, store_url
+
+app = typer.Typer()
+
+
+@app.command()
+def verify(context: typer.Context, data: o.Data = None, as_json: o.Json = False) -> None:
+    """Hash every stored result and compare with its job record. Exit code 1 when one is damaged or missing.
+
+    Looks at the data folder of `serve`, which may be running, or at VOXELSMITH_REDIS_URL where that is set.
+    """
+    with _queue(context.obj, data) as queue:
+        rows = [row for record in _records(queue) for row in _check(queue, record)]
+    bad = [row for row in rows if row["state"] != "sound"]
+    if as_json:
+        print_json(rows)
+    else:
+        if bad:
+            print_table(["job", "file", "state"], [list(row.values()) for row in bad])
+        typer.echo(f"{len(rows)} files, {len(rows) - len(bad)} sound, {len(bad)} not")
+    if bad:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _queue(place: Surroundings, data: Path | None) -> Iterator[JobQueue]:
+    settings = place.settings
+    if data is None and "redis_url" in settings.model_fields_set:
+        with _connected(settings) as queue:
+            yield queue
+        return
+    folder = data or place.data
+    with EmbeddedValkey(folder / "queue").visited() as url:
+        changes = {"redis_url": SecretStr(url), "store_url": store_url(folder)}
+        with _connected(settings.model_copy(update=changes)) as queue:
+            yield queue
+
+
+@contextmanager
+def _connected(settings: Settings) -> Iterator[JobQueue]:
+    with connect(settings) as redis:
+        yield JobQueue(redis, settings)
+
+
+def _records(queue: JobQueue) -> Iterator[JobRecord]:
+    cursor: str | None = None
+    while True:
+        page = queue.list(limit=MAX_PAGE, cursor=cursor)
+        yield from page.items
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor
+
+
+def _check(queue: JobQueue, record: JobRecord) -> Iterator[dict[str, str]]:
+    for entry in (*record.results, *record.files):
+        try:
+            state = "sound" if queue.results.verify(f"results/{record.id}/{entry.name}", entry.sha256) else "damaged"
+        except UnknownResult:
+            state = "missing"
+        yield {"job": record.id, "file": entry.name, "state": state}

@@ -1,0 +1,125 @@
+"""The whole service on one machine: embedded Valkey, API and supervised workers on one data folder.
+
+The API and the supervisor are threads of this process; Valkey and the workers are processes. Workers end with this
+process however it ends. Valkey outlives it if it is killed, and the next stack on the folder stops that orphan first.
+"""
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import uvicorn
+from pydantic import SecretStr
+
+from jobs.settings import Settings
+from service.main import check_host, make_server
+from voxelsmith.embedded_valkey import EmbeddedValkey
+from voxelsmith.surroundings import store_url
+from workers.supervisor import Supervisor
+
+START_S = 30.0
+_LOOK_S = 0.25
+log = logging.getLogger("voxelsmith.local")
+
+
+class StackError(Exception):
+    """The stack cannot start, or a part of it cannot go on; the message is for the user."""
+
+
+class Stack:
+    """start() or `with`; `url`; watch() until stop is asked for; stop()."""
+
+    def __init__(self, data: Path, settings: Settings, workers: int = 1) -> None:
+        """`data`: the queue's log, the results, fitted directions. `settings`: host, port, device, ...
+
+        `workers`: processes per device (more than one on the CPU only).
+        """
+        self.data = data.resolve()
+        self.valkey = EmbeddedValkey(self.data / "queue")
+        changes = {"redis_url": SecretStr(self.valkey.url), "store_url": store_url(self.data), "ephemeral": False}
+        self.settings = settings.model_copy(update=changes)
+        self._workers = workers
+        self._started = contextlib.ExitStack()
+        self._server: uvicorn.Server | None = None
+        self._threads: dict[str, threading.Thread] = {}
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns once the API answers; workers may still be loading. Raises: StackError, DataFolderError."""
+        with contextlib.ExitStack() as undo:
+            listener = undo.enter_context(listen(self.settings.host, self.settings.port))
+            self.valkey.start()
+            undo.callback(self.valkey.stop)
+            supervisor = Supervisor(self.settings, self._workers)
+            self._run("workers", supervisor.run, undo, supervisor.stop)
+            server = self._server = make_server(self.settings)
+            self._run("api", lambda: server.run(sockets=[listener]), undo, lambda: _end(server))
+            self._await_api(server)
+            host, port = listener.getsockname()[:2]
+            self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            self._started = undo.pop_all()
+
+    def stop(self) -> None:
+        """API first, then the workers (who hand back what they cannot finish), Valkey last."""
+        self._started.close()
+
+    def watch(self, stopping: threading.Event) -> None:
+        """Looks after the parts until `stopping` is set; restarts a Valkey that died. Raises: StackError."""
+        while not stopping.wait(_LOOK_S):
+            if not self.valkey.is_running:
+                log.error("Valkey ended unexpectedly: starting it again")
+                self.valkey.restart()
+            for name, thread in self._threads.items():
+                if not thread.is_alive():
+                    raise StackError(f"the {name} ended unexpectedly; the log above says why")
+
+    def _run(
+        self, name: str, work: Callable[[], object], undo: contextlib.ExitStack, end: Callable[[], object]
+    ) -> None:
+        """A thread for a part of the stack; `undo` asks it to end and waits for it."""
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        undo.callback(thread.join)
+        undo.callback(end)
+        self._threads[name] = thread
+
+    def _await_api(self, server: uvicorn.Server) -> None:
+        deadline = time.monotonic() + START_S
+        while not server.started:
+            if not self._threads["api"].is_alive() or time.monotonic() > deadline:
+                raise StackError("the API did not start")
+            time.sleep(0.02)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a free port (0) is known at once and stays ours. Raises: StackError."""
+    try:
+        check_host(host)
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+    except (ValueError, OSError) as err:
+        raise StackError(str(err)) from err
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as err:
+        listener.close()
+        raise StackError(f"cannot listen on {host} port {port}: {err.strerror}") from err
+    return listener
+
+
+def _end(server: uvicorn.Server) -> None:
+    server.should_exit = True
