@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from jobs import errors as tree
-from service.pointers import described
+from service.pointers import parameters
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -160,8 +160,7 @@ async def _answer_ours(request: Request, err: Exception) -> Response:
 async def _answer_validation(request: Request, err: Exception) -> Response:
     """Query and header parameters; bodies are read in service/strict_json.py."""
     assert isinstance(err, RequestValidationError)
-    errors = [("/" + "/".join(str(part) for part in e["loc"][:2]), described(e)) for e in err.errors()]
-    return answer(request, tree.InvalidRequest("A parameter of the request is not valid.", errors))
+    return answer(request, tree.InvalidRequest("A parameter of the request is not valid.", parameters(err.errors())))
 
 
 async def _answer_http(request: Request, err: Exception) -> Response:

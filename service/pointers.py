@@ -18,10 +18,13 @@ def located(err: ValidationError, document: Any) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for error in err.errors(include_input=False, include_url=False):
         path = _path(error["loc"], document, is_absent=error["type"] == "missing")
-        if error["type"] == "extra_forbidden" and not _PLAIN_KEY.fullmatch(str(path[-1])):
-            path = path[:-1]
-        found[pointer(path), described(error)] = None
+        found[pointer(_sayable(path, error)), described(error)] = None
     return list(found)[:MAX_ERRORS]
+
+
+def parameters(errors: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The same of a request's query and header parameters: pointers such as /query/limit."""
+    return [(pointer(_sayable(error["loc"][:2], error)), described(error)) for error in errors[:MAX_ERRORS]]
 
 
 def pointer(path: Sequence[int | str]) -> str:
@@ -43,6 +46,12 @@ def described(error: Mapping[str, Any]) -> str:
     if kind == "string_pattern_mismatch":
         return "has characters or a length that are not allowed here"
     return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _sayable(path: Location, error: Mapping[str, Any]) -> Location:
+    """A path without the name of an unknown field where that name is more than a word: it is the client's own text."""
+    is_odd = error["type"] == "extra_forbidden" and path and not _PLAIN_KEY.fullmatch(str(path[-1]))
+    return path[:-1] if is_odd else path
 
 
 def _path(location: Location, document: Any, is_absent: bool) -> Location:

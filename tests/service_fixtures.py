@@ -80,7 +80,8 @@ def serving(settings: Settings) -> Iterator[Api]:
     thread.start()
     deadline = time.monotonic() + 10
     while not server.started:
-        assert time.monotonic() < deadline and thread.is_alive(), "the front end did not start"
+        assert thread.is_alive(), "the front end did not start"
+        assert time.monotonic() < deadline, "the front end took too long"
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     queue = server.config.app.state.services.queue  # type: ignore[union-attr]

@@ -1,0 +1,108 @@
+"""The table of errors, the problem document, and what the schema says."""
+# ruff: noqa: F811 -- fixtures are imported and then asked for by name
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from service_fixtures import Api, api, models  # noqa: F401
+
+from jobs import errors as tree
+from jobs.errors import InvalidRequest
+from service import errors
+from service.errors import STATUS
+from service.metrics import Metrics
+from service.strict_json import read
+
+APP_PROBLEM = "application/problem+json"
+
+
+def family(base: type[tree.VoxelsmithError]) -> Iterator[type[tree.VoxelsmithError]]:
+    yield base
+    for child in base.__subclasses__():
+        yield from family(child)
+
+
+def test_every_error_of_the_tree_has_its_row_and_no_row_is_left_over() -> None:
+    known = {cls for cls in family(tree.VoxelsmithError) if cls.__module__ in ("jobs.errors", "service.errors")}
+    assert set(STATUS) == known
+    assert all(400 <= status < 600 for status in STATUS.values())
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    codes = [cls.code for cls in STATUS]
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch(r"[a-z_]+", code) for code in codes)
+
+
+def test_a_fault_of_ours_shows_nothing_of_itself() -> None:
+    app = FastAPI()
+    errors.install(app)
+
+    @app.get("/fault")
+    def fault() -> None:
+        raise RuntimeError("/etc/passwd secret")
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/fault")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == APP_PROBLEM
+    assert answer.json()["code"] == "internal_error"
+    for word in ("secret", "passwd", "RuntimeError", "Traceback"):
+        assert word not in answer.text
+
+
+@pytest.mark.parametrize("text", ['{"a": [1, 2.5, "x", null, true]}', '"[[[[{{{{"', '{"a":"\\ud83d\\ude00"}', " 1 "])
+def test_sound_json_is_read(text: str) -> None:
+    assert read(text.encode()) == json.loads(text)
+
+
+def test_json_may_nest_sixteen_levels() -> None:
+    read(b"[" * 16 + b"]" * 16)
+    with pytest.raises(InvalidRequest):
+        read(b"[" * 17 + b"]" * 17)
+
+
+def test_the_schema_describes_every_body_and_every_answer(api: Api) -> None:
+    schema = api.http.get("/openapi.json").json()
+    names = set(schema["components"]["schemas"])
+    assert set(re.findall(r"#/components/schemas/([A-Za-z]+)", json.dumps(schema))) <= names
+    assert not {"HTTPValidationError", "ValidationError"} & names
+    for path, calls in schema["paths"].items():
+        for method, call in calls.items():
+            assert "4XX" in call["responses"], path
+            if method == "post":
+                assert "application/json" in call["requestBody"]["content"], path
+                assert {"200", "202"} <= set(call["responses"])
+    generate = schema["components"]["schemas"]["GenerateRequest"]["properties"]
+    assert {"model", "seed", "seeds", "latents", "truncation", "output"} <= set(generate)
+    volume = schema["paths"]["/encode"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert volume["required"] == ["volume", "request"]
+
+
+def test_the_page_and_the_docs_are_there(api: Api) -> None:
+    page = api.http.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/docs" in page.text
+    assert not re.search(r"(src|href)=.(https?:)?//", page.text), "the page needs nothing from elsewhere"
+    assert api.http.get("/docs").status_code == 200
+
+
+def test_metrics_have_closed_labels_and_a_registry_per_app(api: Api) -> None:
+    api.http.get("/jobs/nope-1")
+    api.http.request("BREW", "/coffee")
+    text = api.http.get("/metrics").text
+    assert 'route="/jobs/{job_id}",status="404"' in text
+    assert 'method="other",route="unmatched"' in text
+    assert "nope-1" not in text
+    assert "coffee" not in text
+    assert "voxelsmith_queue_up 1.0" in text
+    assert Metrics().registry is not Metrics().registry
