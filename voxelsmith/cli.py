@@ -15,7 +15,7 @@ from jobs.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
-from voxelsmith.commands import directions, edit, encode, generate, models, serve, verify
+from voxelsmith.commands import demo, directions, edit, encode, generate, models, serve, verify
 from voxelsmith.embedded_valkey import DataFolderError
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -82,6 +82,7 @@ def root(
 
 
 app.add_typer(serve.app)
+app.add_typer(demo.app)
 app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)

@@ -45,7 +45,6 @@ class Stack:
         self.settings = settings.model_copy(update=changes)
         self._workers = workers
         self._started = contextlib.ExitStack()
-        self._server: uvicorn.Server | None = None
         self._threads: dict[str, threading.Thread] = {}
         self.url = ""
 
@@ -64,7 +63,9 @@ class Stack:
             undo.callback(self.valkey.stop)
             supervisor = Supervisor(self.settings, self._workers)
             self._run("workers", supervisor.run, undo, supervisor.stop)
-            server = self._server = make_server(self.settings)
+            server = make_server(self.settings)
+            # uvicorn sets its own level when configured; it is to be as talkative as everything else here.
+            logging.getLogger("uvicorn.error").setLevel(log.getEffectiveLevel())
             self._run("api", lambda: server.run(sockets=[listener]), undo, lambda: _end(server))
             self._await_api(server)
             host, port = listener.getsockname()[:2]

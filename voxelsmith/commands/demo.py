@@ -1,0 +1,75 @@
+"""voxelsmith demo: the whole service once, to look at."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Protocol, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from voxelsmith import extras
+from voxelsmith.commands import options as o
+from voxelsmith.commands.report import size_text
+from voxelsmith.surroundings import Surroundings
+
+app = typer.Typer()
+
+
+class DemoModule(Protocol):
+    """voxelsmith.demo, which is loaded by name because it needs Pillow."""
+
+    Demo: Any
+    Wish: Any
+    DEMO_MODEL: str
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where the files go.")] = Path(
+        "demo-output"
+    ),
+    model: Annotated[str | None, typer.Option("--model", help="By default the shipped brain-demo-256.")] = None,
+    scan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="By default nilearn's MNI152.")] = None,
+    direction: Annotated[str | None, typer.Option(help="By default the model's first.")] = None,
+    threads: o.Threads = None,
+) -> None:
+    """Start the service, generate, encode a real scan, edit it, save volumes and pictures, stop."""
+    place: Surroundings = context.obj
+    extras.require("torch", "worker")
+    module = cast("DemoModule", extras.load("voxelsmith.demo", "demo"))
+    place.catalogue.card(model or module.DEMO_MODEL)
+    settings = place.settings.model_copy(update={} if threads is None else {"threads": threads})
+    signal.signal(signal.SIGTERM, _leave)
+    console = Console(stderr=True)
+    wish = module.Wish(out, model or module.DEMO_MODEL, scan, direction)
+    with console.status("demo") as status:
+        steps = module.Demo(wish, lambda name: status.update(f"demo: {name}")).run(settings)
+    _print(steps, out)
+
+
+def _print(steps: list[Any], out: Path) -> None:
+    table = Table("step", "made", "files", "size", "seconds", "of these", title=f"Made in {out}", title_justify="left")
+    for step in steps:
+        table.add_row(*_row(step))
+    table.add_section()
+    table.add_row("all", "", str(sum(len(s.files) for s in steps)), "", f"{sum(s.wall_s for s in steps):.2f}", "")
+    Console(width=None if Console().is_terminal else 160).print(table)
+    for step in steps:
+        for path in step.files:
+            if path.name.endswith((".nii.gz", "contact-sheet.png")):
+                typer.echo(f"{size_text(path.stat().st_size):>8}  {path}")
+
+
+def _row(step: Any) -> tuple[str, ...]:
+    size = sum(path.stat().st_size for path in step.files)
+    parts = [f"{name} {spent:.2f}" for name, spent in step.timings_s.items() if name != "total" and spent >= 0.005]
+    count = str(len(step.files)) if step.files else ""
+    return step.name, step.made, count, size_text(size) if size else "", f"{step.wall_s:.2f}", ", ".join(parts)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(143)

@@ -1,0 +1,150 @@
+"""The demo: the whole service for a minute. Generate, encode a real scan, move it along a direction, keep the files.
+
+Loaded through voxelsmith.extras, because the contact sheet needs Pillow.
+"""
+
+import importlib.util
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs.settings import Settings
+from voxelsmith.client import Client
+from voxelsmith.contact_sheet import write_contact_sheet
+from voxelsmith.extras import MissingExtraError
+from voxelsmith.job import Job
+from voxelsmith.local import Stack, StackError
+from voxelsmith.problems import ServiceUnavailable
+
+DEMO_MODEL = "brain-demo-256"
+STRENGTHS = (-2.0, 0.0, 2.0)
+READY_S = 180.0
+_TEMPLATE = ("datasets", "data", "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
+Announce = Callable[[str], object]
+
+
+@dataclass
+class Step:
+    """A row of the table at the end."""
+
+    name: str
+    made: str = ""
+    files: list[Path] = field(default_factory=list)
+    wall_s: float = 0.0
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the demo is to show."""
+
+    out: Path
+    model: str = DEMO_MODEL
+    scan: Path | None = None
+    """None: the MNI152 T1 template that nilearn carries."""
+    direction: str | None = None
+    """None: the first that the model has, or one by SeFa where it has none."""
+
+
+class Demo:
+    """Runs the steps against a stack of its own and remembers what they made."""
+
+    def __init__(self, wish: Wish, announce: Announce) -> None:
+        self.wish, self.announce = wish, announce
+        self.steps: list[Step] = []
+        self._previews: list[tuple[str, bytes]] = []
+
+    def run(self, settings: Settings) -> list[Step]:
+        """Raises: StackError, MissingExtraError, the client's errors."""
+        scan = self.wish.scan or find_template()
+        self.wish.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="voxelsmith-demo-") as data:
+            stack = Stack(Path(data), settings.model_copy(update={"host": "127.0.0.1", "port": 0}))
+            with self._step("start") as step:
+                stack.start()
+                step.made = f"the service on {stack.url}"
+            try:
+                with Client(stack.url) as client:
+                    self._with_client(client, scan)
+            finally:
+                with self._step("stop") as step:
+                    stack.stop()
+                    step.made = "all processes"
+        return self.steps
+
+    def _with_client(self, client: Client, scan: Path) -> None:
+        with self._step("ready") as step:
+            _await_ready(client)
+            step.made = "a worker, loaded and warmed up"
+        with self._step("generate") as step:
+            job = client.generate(model=self.wish.model, seed=0, num_samples=2)
+            self._keep(step, job, "generated", "two volumes from seeds 0 and 1")
+        with self._step("encode") as step:
+            job = client.encode(scan, model=self.wish.model, reconstruct=True)
+            self._keep(step, job, "encoded", "a real scan's latent, and back")
+        with self._step("edit") as step:
+            direction = self.wish.direction or _any_direction(client, self.wish.model)
+            edit = {"op": "move", "direction": direction, "strengths": list(STRENGTHS)}
+            job = client.edit(model=self.wish.model, source={"job": job.id, "index": 0}, edit=edit)
+            self._keep(step, job, "edited", f"the scan moved along {direction!r}")
+        with self._step("contact sheet") as step:
+            sheet = self.wish.out / "contact-sheet.png"
+            write_contact_sheet(sheet, self._previews)
+            step.made, step.files = f"{len(self._previews)} previews in one picture", [sheet]
+
+    def _keep(self, step: Step, job: Job, folder: str, made: str) -> None:
+        step.files = job.download(self.wish.out / folder)
+        step.timings_s = job.record["timings_s"]
+        step.made = made + _likeness(job.record.get("metrics"))
+        for entry in job.results:
+            if entry.get("preview"):
+                caption = entry.get("label") or f"seed {(entry.get('latent') or {}).get('seed', '?')}"
+                self._previews.append((f"{folder}: {caption}", job.preview(entry["index"])))
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[Step]:
+        self.announce(name)
+        step, begun = Step(name), time.perf_counter()
+        yield step
+        step.wall_s = time.perf_counter() - begun
+        self.steps.append(step)
+
+
+def find_template() -> Path:
+    """The MNI152 T1 template among nilearn's data files, found without importing nilearn. Raises: MissingExtraError."""
+    spec = importlib.util.find_spec("nilearn")
+    path = Path(spec.origin).parent.joinpath(*_TEMPLATE) if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise MissingExtraError("the demo's scan is nilearn's: pip install 'voxelsmith[demo]', or give --scan FILE")
+    return path
+
+
+def _await_ready(client: Client) -> None:
+    """Raises: StackError when no worker comes up."""
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            client.ready()
+            return
+        except ServiceUnavailable as err:
+            if time.monotonic() > deadline:
+                raise StackError(f"the service was not ready within {READY_S:g} s: {err}") from err
+            time.sleep(0.1)
+
+
+def _any_direction(client: Client, model: str) -> str:
+    names = [str(entry["name"]) for entry in client.directions(model)]
+    if not names:
+        client.fit_direction(model, {"method": "sefa", "name_prefix": "sefa", "count": 1}).wait()
+        return "sefa-1"
+    return names[0]
+
+
+def _likeness(metrics: Mapping[str, Any] | None) -> str:
+    if not metrics or "psnr" not in metrics:
+        return ""
+    return f" (PSNR {metrics['psnr']:.1f} dB, SSIM {metrics['ssim']:.2f})"
