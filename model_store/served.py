@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from model_store.card import ModelCard
 from model_store.integrity import BrokenModel
-from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
+from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import fold_upsampling
 
 
@@ -90,7 +90,11 @@ class ServedHAGAN(Served):
         if self.encoder is None:
             raise TypeError("this model has no encoder")
         _expect(volume, (1, *self.card.shape), "volumes")
-        z: Tensor = self.encoder(volume.to(self.device, self.dtype))
+        # The eight sub-volumes as a batch: GroupNorm still sees each alone, and torch's CPU convolution leaves its slow
+        # path for a single narrow one (at width 8 and 256^3: a quarter of the time).
+        slabs = torch.cat(volume.to(self.device, self.dtype).chunk(NUM_SLABS, dim=2))
+        features = torch.cat(self.encoder.high(slabs).chunk(NUM_SLABS), dim=2)
+        z: Tensor = self.encoder.ground(features)
         return z.float()[:, None]
 
     def style_matrices(self) -> Sequence[Tensor]:
