@@ -22,6 +22,11 @@ __all__ = [
     "trim_blank", "with_orientation",
 ]  # fmt: skip
 
+VAULT_MM = 100.0
+"""The cranial vault: what lies this far below the vertex sets the middle of a head."""
+HEADROOM_MM = 4.0
+"""Between the vertex and the top of a model's box."""
+
 Shape = tuple[int, int, int]
 Border = Literal["clamp", "fade"]
 
@@ -64,8 +69,8 @@ def network_grid(
     """The model's grid laid over a scan, its array in RAS order. `shape` and `spacing_mm` in the network's axis order.
 
     stretch: the scan's whole field of view, whatever its sides, becomes the model's grid (HA-GAN's preprocessing).
-    head: a box of the card's own millimetres along the world's axes, the top of the head at its top face and the
-    head's extent to the sides and front to back in its middle.
+    head: a box of the card's own millimetres along the world's axes, the top of the head 4 mm under its top face and
+    the vault's extent to the sides and front to back in its middle.
 
     Raises:
         VolumeError: placement "head" on a scan in which no head stands out.
@@ -86,11 +91,11 @@ def _head_grid(volume: Volume, sides: Shape, sizes: NDArray[np.float64]) -> Grid
     points = foreground_points_mm(volume)
     extent = sizes * np.array(sides)
     top = points[:, 2].max()
-    # The neck and shoulders below the box have no say in where its middle is; single outliers neither.
-    head = points[points[:, 2] > top - extent[2]]
-    middle = np.quantile(head[:, :2], (0.005, 0.995), axis=0).mean(axis=0)
+    # Nose, neck and shoulders have no say in where the middle of the head is; single outliers neither.
+    vault = points[points[:, 2] > top - VAULT_MM]
+    middle = np.quantile(vault[:, :2], (0.005, 0.995), axis=0).mean(axis=0)
     affine = np.diag([*sizes, 1.0])
-    affine[:3, 3] = np.array([*(middle - extent[:2] / 2), top - extent[2]]) + sizes / 2
+    affine[:3, 3] = np.array([*(middle - extent[:2] / 2), top + HEADROOM_MM - extent[2]]) + sizes / 2
     return Grid(sides, affine)
 
 
