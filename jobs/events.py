@@ -66,8 +66,10 @@ class EventLog:
 
     def _follow(self, job_id: str, last: str, ping_s: float | None) -> Iterator[Event]:
         spoke = time.monotonic()
+        slice_s = 0.0  # what is there already comes at once, and an end that was read before is noticed at once
         while True:
-            entries = self.poll(job_id, last, _SLICE_S)
+            entries = self.poll(job_id, last, slice_s)
+            slice_s = min(_SLICE_S, ping_s or _SLICE_S)
             for event_id, kind, data in entries:
                 last, spoke = event_id, time.monotonic()
                 if kind == "end":

@@ -143,10 +143,10 @@ class JobQueue:
         if following:
             self.transport.push(job_id, following, front=True)
 
-    def reap(self) -> int:
+    def reap(self, patience_s: float = MISSING_PATIENCE_S) -> int:
         """Recovers what lost workers and lost messages left behind, and removes what has expired; how many jobs.
 
-        Safe to run in any number of processes at once.
+        Safe to run in any number of processes at once. `patience_s`: for a queued job that the transport does not list.
         """
         taken = self.records.reap()
         for job in taken:
@@ -156,7 +156,7 @@ class JobQueue:
         expired = self.records.expire()
         for job_id in expired:
             self._remove_files(job_id)
-        return len(taken) + len(expired) + self._redeliver_missing()
+        return len(taken) + len(expired) + self._redeliver_missing(patience_s)
 
     def sweep(self) -> int:
         """Removes files of jobs that have no record, and temp files of dead processes; how many jobs' files."""
@@ -216,7 +216,7 @@ class JobQueue:
         records = self.records.get_many([job_id.decode() for job_id, _ in index])
         return [(int(score), record) for (_, score), record in zip(index, records, strict=True)]
 
-    def _redeliver_missing(self) -> int:
+    def _redeliver_missing(self, patience_s: float) -> int:
         """Delivers anew what is queued but in no list of RQ: an API that died in mid-submit, a lost reply."""
         with answering():
             queued: Any = self.redis.zrange(self.records.key("queued"), 0, -1)
@@ -229,7 +229,7 @@ class JobQueue:
         for job_id, delivery in zip((name.decode() for name in queued), deliveries, strict=True):
             if delivery is None or int(delivery) in waiting.get(job_id, ()):
                 continue
-            following = self.records.redeliver_missing(job_id, int(delivery), MISSING_PATIENCE_S)
+            following = self.records.redeliver_missing(job_id, int(delivery), patience_s)
             if following:
                 self.transport.forget(job_id, int(delivery))
                 self.transport.push(job_id, following, front=True)

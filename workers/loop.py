@@ -5,7 +5,7 @@ from types import FrameType
 from typing import Any
 
 from rq import Queue, SimpleWorker
-from rq.exceptions import StopRequested
+from rq.exceptions import NoSuchJobError, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
@@ -38,7 +38,11 @@ def job_class(allowed: Mapping[str, Callable[..., None]]) -> type[Job]:
             return allowed[self.func_name]
 
         def restore(self, raw_data: Any) -> None:
-            super().restore(raw_data)
+            # RQ ends its loop at a hash that it cannot read, and again at each start; one that is not there it drops.
+            try:
+                super().restore(raw_data)
+            except (ValueError, TypeError, KeyError, AttributeError) as err:
+                raise NoSuchJobError from err
             self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
             self.webhooks: list[Any] = []
 
@@ -72,6 +76,8 @@ class DeviceWorker(SimpleWorker):  # type: ignore[misc]
 
     def request_stop(self, _signum: int, _frame: FrameType | None) -> None:
         """SIGTERM and SIGINT, however often: finish the sample in hand, or leave at once where there is none."""
+        if self._pulse.is_stopping:
+            return
         self._pulse.request_stop()
         self._stop_requested = True
         if self.get_state() != WorkerStatus.BUSY:

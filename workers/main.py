@@ -59,10 +59,16 @@ class DeviceWork:
         return {"models": self._bench.resident(), "model_loads": self._bench.loads}
 
     def _warm_up(self) -> None:
-        """The first model that works: later ones load on demand, and a broken one stops nobody."""
+        """The first model that works: later ones load on demand, and a broken one stops nobody.
+
+        Only CUDA has a context and kernels to make ready; on the CPU a volume rendered for nothing takes seconds.
+        """
         for card in self._bench.catalogue.cards():
             try:
-                self._bench.warm_up(card.name)
+                if self._bench.device.type == "cuda":
+                    self._bench.warm_up(card.name)
+                else:
+                    self._bench.generator(card.name)
             except ModelBroken as err:
                 log.warning("model %s: %s", card.name, err.detail)
             else:

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 from redis.exceptions import RedisError
 from rq import Queue
@@ -51,7 +52,6 @@ def run_worker(make_work: Callable[[Settings], Work], arguments: Sequence[str]) 
     parser.add_argument("--scratch", type=Path, help="folder for temporary files; the supervisor's to remove")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    # Until the loop has its own handlers an interrupt just ends the process: there is nothing to hand back.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options.supervised is None:
         with tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
@@ -84,9 +84,17 @@ def _serve(
     hasty = connect(settings, retries=0, timeout_s=max(0.5, settings.lease_s / 3))
     pulse = Pulse(JobQueue(hasty, settings), name, beat)
     pulse.about = {"device": settings.device, "pid": os.getpid(), "host": socket.gethostname()} | work.about()
-    pulse.start()
-    follow(pulse)
+
+    def leave(_signum: int, _frame: FrameType | None) -> None:
+        """Until the loop has its own handlers there is nothing to hand back."""
+        pulse.request_stop()
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     try:
+        pulse.start()
+        follow(pulse)
         _loop(settings, Tasks(queue, pulse, work, name), pulse, name)
     except RedisError:
         log.error("the queue went away")

@@ -69,6 +69,7 @@ class Pulse(threading.Thread):
 
     def start(self) -> None:
         """Shows the worker alive before its first job can."""
+        self._beat()
         self._renew()
         super().start()
 

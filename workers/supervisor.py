@@ -130,7 +130,7 @@ class Supervisor:
         assert seat.process is not None
         pid = seat.process.pid
         seat.failures = 0 if now - seat.started > _STABLE_S else seat.failures + 1
-        back_off_s = min(_MAX_BACK_OFF_S, 0.5 * 2**seat.failures) if seat.failures else 0.0
+        back_off_s = min(_MAX_BACK_OFF_S, 0.25 * 2 ** (seat.failures - 1)) if seat.failures else 0.0
         seat.due, seat.is_unfit = now + back_off_s, code == _EXIT_UNFIT
         _clear(seat)
         following = "it cannot work here" if seat.is_unfit else f"starting another in {back_off_s:g} s"
