@@ -17,6 +17,8 @@ from voxelsmith.problems import DamagedDownload, ServerUnreachable, problem_of
 
 Vectors = npt.ArrayLike
 DEFAULT_URL = "http://127.0.0.1:8000"
+DEMO_MODEL = "brain-demo-256"
+"""The model that comes with Voxelsmith."""
 
 
 class Client:
@@ -46,7 +48,7 @@ class Client:
     def generate(
         self,
         *,
-        model: str | None = None,
+        model: str = DEMO_MODEL,
         num_samples: int | None = None,
         seed: int | None = None,
         seeds: Sequence[int] | None = None,
@@ -59,12 +61,12 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """POST /generate. A field left None takes the server's default; `model` None takes the server's only model.
+        """POST /generate. A field left None takes the server's default.
 
         `latents`: (n, z_dim) or (n, num_styles, w_dim). `wait_s`: hold the answer until the job ends, at most so long.
         """
         body = _without_none(
-            model=self._model(model), num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
+            model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
             latents=_listed(latents), latent_space=latent_space, truncation=truncation, class_label=class_label,
             noise=noise, output=output,
         )  # fmt: skip
@@ -74,7 +76,7 @@ class Client:
         self,
         scan: str | Path | None = None,
         *,
-        model: str | None = None,
+        model: str = DEMO_MODEL,
         source: Mapping[str, Any] | None = None,
         refine_steps: int | None = None,
         reconstruct: bool | None = None,
@@ -88,7 +90,7 @@ class Client:
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
         body = _without_none(
-            model=self._model(model), source=source, refine_steps=refine_steps, reconstruct=reconstruct,
+            model=model, source=source, refine_steps=refine_steps, reconstruct=reconstruct,
             class_label=class_label, preprocess=preprocess, output=output,
         )  # fmt: skip
         return self.submit("encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key)
@@ -98,7 +100,7 @@ class Client:
         *,
         source: Mapping[str, Any],
         edit: Mapping[str, Any],
-        model: str | None = None,
+        model: str = DEMO_MODEL,
         truncation: float | None = None,
         class_label: int | str | None = None,
         noise: str | None = None,
@@ -108,7 +110,7 @@ class Client:
     ) -> Job:
         """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...}."""
         body = _without_none(
-            model=self._model(model), source=source, edit=edit, truncation=truncation, class_label=class_label,
+            model=model, source=source, edit=edit, truncation=truncation, class_label=class_label,
             noise=noise, output=output,
         )  # fmt: skip
         return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key)
@@ -226,15 +228,6 @@ class Client:
         return dict(self._json("GET", "/readyz"))
 
     # -- HTTP ----------------------------------------------------------------------------------------------------
-
-    def _model(self, name: str | None) -> str:
-        """`name`, or the server's only model. Raises: ValueError, naming them, where there are several."""
-        if name is not None:
-            return name
-        names = [str(card["name"]) for card in self.models() if not card.get("broken")]
-        if len(names) != 1:
-            raise ValueError(f"give a model; the server has {', '.join(names) or 'none'}")
-        return names[0]
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
         return self._send(method, path, **options).json()

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.settings import Settings
-from voxelsmith.client import Client
+from voxelsmith.client import DEMO_MODEL, Client
 from voxelsmith.contact_sheet import write_contact_sheet
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.job import Job
 from voxelsmith.local import Stack, StackError
 from voxelsmith.problems import ServiceUnavailable
 
-DEMO_MODEL = "brain-demo-256"
 STRENGTHS = (-2.0, 0.0, 2.0)
 READY_S = 180.0
 _TEMPLATE = ("datasets", "data", "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from voxelsmith import extras
+from voxelsmith.client import DEMO_MODEL
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import size_text
 from voxelsmith.surroundings import Surroundings
@@ -23,7 +24,6 @@ class DemoModule(Protocol):
 
     Demo: Any
     Wish: Any
-    DEMO_MODEL: str
 
 
 @app.command()
@@ -32,7 +32,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where the files go.")] = Path(
         "demo-output"
     ),
-    model: Annotated[str | None, typer.Option("--model", help="By default the shipped brain-demo-256.")] = None,
+    model: Annotated[str, typer.Option("--model", metavar="NAME")] = DEMO_MODEL,
     scan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="By default nilearn's MNI152.")] = None,
     direction: Annotated[str | None, typer.Option(help="By default the model's first.")] = None,
     threads: o.Threads = None,
@@ -41,11 +41,11 @@ def demo(
     place: Surroundings = context.obj
     extras.require("torch", "worker")
     module = cast("DemoModule", extras.load("voxelsmith.demo", "demo"))
-    place.catalogue.card(model or module.DEMO_MODEL)
+    place.catalogue.card(model)
     settings = place.settings.model_copy(update={} if threads is None else {"threads": threads})
     signal.signal(signal.SIGTERM, _leave)
     console = Console(stderr=True)
-    wish = module.Wish(out, model or module.DEMO_MODEL, scan, direction)
+    wish = module.Wish(out, model, scan, direction)
     with console.status("demo") as status:
         steps = module.Demo(wish, lambda name: status.update(f"demo: {name}")).run(settings)
     _print(steps, out)
