@@ -297,6 +297,22 @@ def test_output_that_is_not_finite_fails_the_job(tmp_path):
         bench.warm_up("wild")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("generate", {"latents": [[1e300] * 8]}),
+        ("edit", {"source": {"seed": 1}, "edit": {"op": "interpolate", "target": {"latent": [3e38] * 8}, "steps": 2}}),
+    ],
+)
+def test_absurd_latents_end_as_a_failure_of_the_job_or_as_finite_volumes(bench, tmp_path, kind, body):
+    try:
+        manifest = _run(kind, body, bench, tmp_path)
+    except NonFiniteOutput:
+        return
+    for entry in manifest.results:
+        assert np.isfinite(np.asarray(nibabel.load(tmp_path / entry.name).dataobj)).all()
+
+
 class CancelingSink(FolderSink):
     """Cancels when the given number of volumes is done."""
 

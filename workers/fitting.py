@@ -67,7 +67,9 @@ def _regress(latents: list[Latent], values: list[float], fit: RegressionFit, car
     if any(latent.space != "z" for latent in latents):
         raise InvalidRequest("A regression takes samples in the latent space z.")
     try:
-        found = fit_regression(torch.stack([latent.values for latent in latents]), torch.tensor(values).double())
+        found = fit_regression(
+            torch.stack([latent.values for latent in latents]), torch.tensor(values, dtype=torch.float64)
+        )
     except ValueError as err:
         raise InvalidRequest(f"No direction can be fitted to these samples: {err}.") from err
     return DirectionCard(

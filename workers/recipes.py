@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jobs.errors import InvalidRequest, UnreadableVolume
+from jobs.errors import InvalidRequest, NonFiniteOutput, UnreadableVolume
 from jobs.requests import EditRequest, EncodeRequest, GenerateRequest, InterpolateEdit, MoveEdit, TargetEdit
 from latents.directions import Direction, move, reach
 from latents.interpolate import lerp, slerp
@@ -97,6 +97,8 @@ def encode(request: EncodeRequest, scan: Volume, bench: Bench) -> Iterator[Event
     if request.refine_steps:
         for step in _descend(renderer, prepared, latent, request.refine_steps):
             yield Stage("refine", len(losses), request.refine_steps)
+            if not math.isfinite(step.best_loss):
+                raise NonFiniteOutput("The model gave values that are not finite for this scan.")
             losses.append(step.best_loss)
             latent = Latent(latent.space, step.best)
     yield Finding(latents=[latent], metrics=_refinement(losses) | {"window": list(prepared.window)})
@@ -129,6 +131,8 @@ def _encoder_guess(renderer: Renderer, prepared: Prepared) -> Latent:
             return renderer.generator.encode(volume)[0].cpu()
 
     styles = renderer.bench.attempt(forward, keep=renderer.card.name)
+    if not bool(torch.isfinite(styles).all()):
+        raise NonFiniteOutput("The encoder gave values that are not finite for this scan.")
     return Latent("w", styles) if renderer.card.latent.has_style_space else Latent("z", styles[0])
 
 
