@@ -1,5 +1,6 @@
 """Directions in latent space: found by regression on an attribute, followed by a strength or up to a target value."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,8 @@ def fit_regression(latents: Tensor, values: Tensor, ridge: float = RIDGE) -> Dir
     vector = coefficients / slope
     std = float((x @ vector).std())
     r2 = _held_out_r2(x, y, ridge)
+    if not all(math.isfinite(number) for number in (slope, float(intercept), std, r2)):
+        raise ValueError("the values are too large to compute with")
     return Direction(vector.to(latents.dtype), std, slope, float(intercept), r2)
 
 

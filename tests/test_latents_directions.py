@@ -69,6 +69,7 @@ def test_fewer_samples_than_dimensions_still_give_a_unit_direction():
         (torch.randn(6, 2), torch.full((6,), 4.2), "same value"),
         (torch.randn(6, 2), torch.tensor([1, 2, 3, 4, 5, float("nan")]), "finite"),
         (torch.zeros(6, 2), torch.arange(6.0), "does not depend"),
+        (torch.randn(6, 2), torch.arange(6).double() * 1e200, "too large"),
     ],
 )
 def test_samples_without_a_direction_are_refused(latents, values, message):

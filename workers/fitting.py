@@ -66,10 +66,9 @@ def _fit_regression(model: str, fit: RegressionFit, bench: Bench) -> Iterator[Ev
 def _regress(latents: list[Latent], values: list[float], fit: RegressionFit, card: ModelCard) -> DirectionCard:
     if any(latent.space != "z" for latent in latents):
         raise InvalidRequest("A regression takes samples in the latent space z.")
+    points = torch.stack([latent.values for latent in latents])
     try:
-        found = fit_regression(
-            torch.stack([latent.values for latent in latents]), torch.tensor(values, dtype=torch.float64)
-        )
+        found = fit_regression(points, torch.tensor(values, dtype=torch.float64))
     except ValueError as err:
         raise InvalidRequest(f"No direction can be fitted to these samples: {err}.") from err
     return DirectionCard(
