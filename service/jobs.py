@@ -1,13 +1,13 @@
 """GET /jobs, GET and DELETE /jobs/{id}, GET /jobs/{id}/events."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from threading import BoundedSemaphore
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from jobs.errors import VoxelsmithError
 from jobs.events import Event
@@ -17,7 +17,7 @@ from jobs.state import JobKind, JobPage, JobRecord, JobState
 from service.dependencies import House, JobId, Queue
 from service.errors import TooManyListeners
 from service.openapi import EVENT_STREAM, PROBLEMS, RECORD
-from service.replies import JSON, NO_CACHE, current
+from service.replies import JSON, NO_CACHE, Streamed, current
 
 HEARTBEAT_S = 5.0
 """Silence on an event stream lasts no longer; a vanished listener is noticed after it."""
@@ -63,7 +63,7 @@ def delete_job(job_id: JobId, queue: Queue) -> Response:
     return Response(record.model_dump_json(), 200 if record.state.is_terminal else 202, NO_CACHE, JSON)
 
 
-@router.get("/jobs/{job_id}/events", responses=EVENT_STREAM, response_class=StreamingResponse)
+@router.get("/jobs/{job_id}/events", responses=EVENT_STREAM, response_class=Response)
 def follow_job(
     job_id: JobId, services: House, queue: Queue, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -71,25 +71,25 @@ def follow_job(
     if queue.get(job_id).state.is_terminal and last_event_id == queue.events.last_id(job_id):
         return Response(status_code=204)  # tells an EventSource not to come back
     events = queue.events.read(job_id, last_event_id, ping_s=HEARTBEAT_S)
-    return StreamingResponse(listen(events, services.listeners), 200, {"Cache-Control": "no-store"}, EVENT_STREAM_TYPE)
+    return listen(events, services.listeners)
 
 
-def listen(events: Iterator[Event], listeners: BoundedSemaphore) -> Iterator[bytes]:
-    """The bytes of an event stream. Raises TooManyListeners before the first one."""
+def listen(events: Iterator[Event], listeners: BoundedSemaphore) -> Response:
+    """The answer that passes events on. Raises: TooManyListeners."""
     if not listeners.acquire(blocking=False):
         raise TooManyListeners("Too many clients are listening; ask again later, or poll the job.")
-    return _frames(events, listeners)
+    headers = {"Content-Type": EVENT_STREAM_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Streamed(frames(events), 200, headers, at_end=listeners.release)
 
 
-def _frames(events: Iterator[Event], listeners: BoundedSemaphore) -> Iterator[bytes]:
+def frames(events: Iterator[Event]) -> Generator[bytes, None, None]:
+    """The bytes of an event stream."""
     try:
         for event in events:
             yield _frame(event)
     except VoxelsmithError:
         # The answer has begun, so that no problem can be sent; the client comes back with its Last-Event-ID.
         yield b": interrupted\n\n"
-    finally:
-        listeners.release()
 
 
 def _frame(event: Event) -> bytes:

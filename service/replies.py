@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from jobs.state import JobRecord
 from service.fields import names_tag
@@ -38,3 +40,25 @@ def current(record: JobRecord, if_none_match: str | None) -> Response:
 def plain(document: Any, status: int = 200) -> Response:
     """Any JSON that must not be kept by a cache."""
     return Response(json.dumps(document, allow_nan=False), status, NO_CACHE, JSON)
+
+
+class Streamed(StreamingResponse):
+    """An answer from a blocking generator, which is closed whether the client took all of it or left."""
+
+    def __init__(
+        self,
+        pieces: Generator[bytes, None, None],
+        status: int,
+        headers: Mapping[str, str],
+        at_end: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__(pieces, status, headers)
+        self._pieces, self._at_end = pieces, at_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pieces.close()
+            if self._at_end is not None:
+                self._at_end()

@@ -1,9 +1,10 @@
 """GET /jobs/{id}/results/{name}: whole or by range, under the file's SHA-256 as its ETag."""
 
+from collections.abc import Generator, Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from jobs.errors import ResultNotReady, UnknownResult
 from jobs.results import ResultStore
@@ -12,7 +13,7 @@ from service.dependencies import JobId, Queue, Results
 from service.errors import RangeNotSatisfiable, ResultDamaged
 from service.fields import Span, UnsatisfiableError, names_tag, span_of
 from service.openapi import FILE, PROBLEMS
-from service.replies import NO_CACHE
+from service.replies import NO_CACHE, Streamed
 
 SHOWN = frozenset({"image/png", "application/json"})
 """Media types that a browser may show; everything else is for saving."""
@@ -79,9 +80,7 @@ def _headers(file: ResultFile, tag: str, span: Span | None) -> dict[str, str]:
     return headers
 
 
-def _content(
-    results: ResultStore, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]
-) -> StreamingResponse:
+def _content(results: ResultStore, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]) -> Response:
     """The bytes, hashed before the first one leaves: a damaged file is never sent as if it were sound."""
     try:
         if not results.verify(key, file.sha256):
@@ -90,4 +89,8 @@ def _content(
         pieces = results.open(key, start, end)
     except UnknownResult as err:
         raise ResultDamaged("The stored file is gone; run the job again.") from err
-    return StreamingResponse(pieces, 200 if span is None else 206, headers)
+    return Streamed(_each(pieces), 200 if span is None else 206, headers)
+
+
+def _each(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+    yield from pieces

@@ -3,7 +3,8 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from conftest import ValkeyProcess
 from tiny_models import write_card, write_tiny_hagan
 
 from jobs.queue import JobQueue
@@ -28,6 +30,7 @@ class Api:
     queue: JobQueue
     settings: Settings
     port: int
+    listeners: Any
 
     def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
         return self.http.post(path, json=body, headers=headers)
@@ -69,8 +72,19 @@ class Api:
         self.queue.records.finish(job_id, 1, state, Manifest(results=entries, latents=encoded))
         return entries
 
+    def free_places(self) -> int:
+        """How many more listeners the front end would take."""
+        return int(self.listeners._value)
+
     def stored(self, prefix: str) -> list[str]:
         return self.queue.results.list(prefix)
+
+
+def until(truth: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not truth():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
 
 
 @contextmanager
@@ -84,9 +98,9 @@ def serving(settings: Settings) -> Iterator[Api]:
         assert time.monotonic() < deadline, "the front end took too long"
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    queue = server.config.app.state.services.queue  # type: ignore[union-attr]
+    services = server.config.app.state.services  # type: ignore[union-attr]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-        yield Api(client, queue, settings, port)
+        yield Api(client, services.queue, settings, port, services.listeners)
     server.should_exit = True
     thread.join(15)
     assert not thread.is_alive()
@@ -122,6 +136,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_models(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def shared_api(valkey: ValkeyProcess, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One server for a whole file, which takes no upload above 2 MiB."""
+    settings = Settings(
+        port=0,
+        redis_url=valkey.url,  # type: ignore[arg-type]
+        store_url=f"file://{tmp_path_factory.mktemp('shared')}/store",
+        models_url=str(models),
+        queue_prefix=f"t{uuid.uuid4().hex[:8]}",
+        max_upload_bytes=2 * 2**20,
+    )
+    with serving(settings) as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,17 +2,11 @@
 # ruff: noqa: F811 -- fixtures are imported and then asked for by name
 
 import json
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import ValkeyProcess
-from service_fixtures import Api, models, serving  # noqa: F401
-
-from jobs.settings import Settings
+from service_fixtures import Api, models, shared_api  # noqa: F401
 
 SECRET = "Zx9secretZx9"
 JSON = {"Content-Type": "application/json"}
@@ -243,21 +237,6 @@ ROWS: dict[str, Row] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def refusing(valkey: ValkeyProcess, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """One server for the whole table, which takes no upload above 2 MiB."""
-    settings = Settings(
-        port=0,
-        redis_url=valkey.url,  # type: ignore[arg-type]
-        store_url=f"file://{tmp_path_factory.mktemp('refusing')}/store",
-        models_url=str(models),
-        queue_prefix=f"t{uuid.uuid4().hex[:8]}",
-        max_upload_bytes=2 * 2**20,
-    )
-    with serving(settings) as api:
-        yield api
-
-
 def assert_problem(answer: httpx.Response, status: int, code: str, pointer: str | None) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -277,36 +256,36 @@ def assert_problem(answer: httpx.Response, status: int, code: str, pointer: str 
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_bad_request_gets_its_answer_and_leaves_nothing(refusing: Api, name: str) -> None:
+def test_a_bad_request_gets_its_answer_and_leaves_nothing(shared_api: Api, name: str) -> None:
     method, path, options, status, code, pointer = ROWS[name]
-    answer = refusing.http.request(method, path, **options)
+    answer = shared_api.http.request(method, path, **options)
     assert_problem(answer, status, code, pointer)
-    assert refusing.stored("uploads") == []
-    assert refusing.http.get("/jobs").json()["items"] == []
-    assert refusing.http.get("/healthz").status_code == 200, "the same connection still answers"
+    assert shared_api.stored("uploads") == []
+    assert shared_api.http.get("/jobs").json()["items"] == []
+    assert shared_api.http.get("/healthz").status_code == 200, "the same connection still answers"
 
 
 def test_the_table_is_long() -> None:
     assert len(ROWS) >= 60
 
 
-def test_a_conditional_model_names_its_classes(refusing: Api) -> None:
-    answer = refusing.post("/generate", {"model": "tiny-classes"})
+def test_a_conditional_model_names_its_classes(shared_api: Api) -> None:
+    answer = shared_api.post("/generate", {"model": "tiny-classes"})
     assert "healthy, severe" in answer.json()["errors"][0]["detail"]
 
 
-def test_a_wrong_method_is_told_the_right_ones(refusing: Api) -> None:
-    assert refusing.http.put("/jobs/x").headers["allow"] == "DELETE, GET, HEAD"
-    assert refusing.http.delete("/generate").headers["allow"] == "POST"
+def test_a_wrong_method_is_told_the_right_ones(shared_api: Api) -> None:
+    assert shared_api.http.put("/jobs/x").headers["allow"] == "DELETE, GET, HEAD"
+    assert shared_api.http.delete("/generate").headers["allow"] == "POST"
 
 
-def test_a_hostile_request_id_is_replaced(refusing: Api) -> None:
-    assert refusing.http.get("/healthz", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
+def test_a_hostile_request_id_is_replaced(shared_api: Api) -> None:
+    assert shared_api.http.get("/healthz", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
     for hostile in ("a b", "x" * 65, "<b>", ""):
-        answer = refusing.http.get("/healthz", headers={"X-Request-ID": hostile})
+        answer = shared_api.http.get("/healthz", headers={"X-Request-ID": hostile})
         assert answer.headers["x-request-id"] != hostile
 
 
-def test_an_over_long_list_of_errors_is_cut(refusing: Api) -> None:
-    answer = refusing.post("/generate", {"model": "tiny", "seeds": ["x"] * 60})
+def test_an_over_long_list_of_errors_is_cut(shared_api: Api) -> None:
+    answer = shared_api.post("/generate", {"model": "tiny", "seeds": ["x"] * 60})
     assert 1 <= len(answer.json()["errors"]) <= 20
