@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from jobs.connection import is_durable
-from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady
+from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady, StoreUnavailable
 from jobs.events import EventLog
 from jobs.record import JobRecords, answering
 from jobs.results import ResultStore
@@ -115,7 +116,7 @@ class JobQueue:
         if self.records.cancel(job_id) is JobState.QUEUED:
             for delivery in self.transport.waiting().get(job_id, ()):
                 self.transport.forget(job_id, delivery)
-            self.results.remove_prefix(f"uploads/{job_id}")
+            self._remove_files(job_id, "uploads")
         return self.records.get(job_id)
 
     def remove(self, job_id: str) -> None:
@@ -123,7 +124,7 @@ class JobQueue:
         self.records.get(job_id)
         if not self.records.remove(job_id):
             raise ResultNotReady("The job has not ended yet; cancel it first.")
-        self._remove_files(job_id)
+        self._remove_files(job_id, "results", "uploads")
 
     def wait(self, job_id: str, timeout_s: float) -> JobRecord:
         """The record once the job has ended or `timeout_s` has passed. Raises: UnknownJob, ExpiredJob."""
@@ -155,12 +156,16 @@ class JobQueue:
                 self.transport.push(job.id, job.following, front=True)
         expired = self.records.expire()
         for job_id in expired:
-            self._remove_files(job_id)
+            self._remove_files(job_id, "results", "uploads")
         return len(taken) + len(expired) + self._redeliver_missing(patience_s)
 
     def sweep(self) -> int:
-        """Removes files of jobs that have no record, and temp files of dead processes; how many jobs' files."""
-        return self.results.sweep(lambda job_id: self.records.get_many([job_id])[0] is not None)
+        """Removes files of jobs that have no record, and temp files of dead processes; how many jobs' files.
+
+        Only files older than any job's time to live: another queue may share the store, or this one's data be gone.
+        """
+        min_age_s = max(3600.0, self.settings.result_ttl_s)
+        return self.results.sweep(lambda job_id: self.records.get_many([job_id])[0] is not None, min_age_s)
 
     def ping(self) -> bool:
         """Whether the server answers."""
@@ -236,9 +241,11 @@ class JobQueue:
                 count += 1
         return count
 
-    def _remove_files(self, job_id: str) -> None:
-        for top in ("results", "uploads"):
-            self.results.remove_prefix(f"{top}/{job_id}")
+    def _remove_files(self, job_id: str, *tops: str) -> None:
+        """Of a job whose record says that they are gone; where the store does not answer, the sweep will do it."""
+        for top in tops:
+            with suppress(StoreUnavailable):
+                self.results.remove_prefix(f"{top}/{job_id}")
 
 
 def _sequence(cursor: str | None) -> int | None:

@@ -57,7 +57,7 @@ class ResultFile(Envelope):
     shape: list[int] | None = None
     spacing_mm: list[float] | None = None
     latent: dict[str, Any] | None = None
-    """How to make this sample again, in the form of an edit `source`: {"seed": 42} or {"latent": [...], "space": "z"}."""
+    """How to make this sample again, as an edit's `source`: {"seed": 42} or {"latent": [...], "space": "z"}."""
     preview: str | None = None
     label: str | None = None
     """What the file is where the index does not say it: "reconstruction", "reconstruction-scan-grid", "strength=-3"."""

@@ -291,6 +291,48 @@ def test_work_finished_by_a_lost_worker_is_published_without_doing_it_again(
     assert list(marks.iterdir()) == []
 
 
+@pytest.mark.fault
+def test_a_job_survives_a_killed_server_that_comes_back(
+    own_valkey: ValkeyProcess, submit: Submit, settings: Settings
+) -> None:
+    own = settings.model_copy(update={"redis_url": Settings(redis_url=own_valkey.url).redis_url})
+    queue = JobQueue(connect(own), own)
+    with supervised(own):
+        job = submit({"acts": ["sleep:0.3"] * 8 + ["keep:000.nii.gz"]}, to=queue)
+        eventually(lambda: running(queue, job))
+        own_valkey.kill()
+        time.sleep(0.7)
+        own_valkey.start()
+        record = queue.wait(job.id, 8)
+        assert record.state is JobState.SUCCEEDED
+        assert queue.results.verify(f"results/{job.id}/000.nii.gz", record.results[0].sha256)
+        following = submit({"acts": ["step"]}, to=queue)
+        assert queue.wait(following.id, 8).state is JobState.SUCCEEDED
+    queue.redis.close()
+
+
+def test_many_jobs_leave_nothing_behind_but_their_records(
+    queue: JobQueue, submit: Submit, play: Play, settings: Settings
+) -> None:
+    with play(lease_s=5.0) as supervisor:
+
+        def run(count: int) -> tuple[int, list[bytes]]:
+            """Descriptors of the worker and keys of the server after so many jobs."""
+            jobs = [submit({"acts": ["keep:000.nii.gz"]}) for _ in range(count)]
+            assert {queue.wait(job.id, 30).state for job in jobs} == {JobState.SUCCEEDED}
+            for job in jobs:
+                queue.remove(job.id)
+            time.sleep(0.2)  # RQ tidies up after our record is final
+            keys = [key for key in queue.redis.keys("*") if b"rq:" in key or settings.queue_prefix.encode() in key]
+            process, scratch = supervisor.seats[0].process, supervisor.seats[0].scratch
+            assert not any(scratch.iterdir())
+            return len(list(Path(f"/proc/{process.pid}/fd").iterdir())), sorted(keys)
+
+        before = run(5)
+        assert run(60) == before
+    assert queue.results.list("results") == []
+
+
 def test_a_worker_refuses_a_server_that_may_lose_jobs(own_valkey: ValkeyProcess, settings: Settings) -> None:
     own = settings.model_copy(update={"redis_url": Settings(redis_url=own_valkey.url).redis_url})
     with supervised(own) as supervisor:

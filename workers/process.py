@@ -19,7 +19,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobs.connection import check_server, connect
-from jobs.errors import QueueUnavailable
+from jobs.errors import VoxelsmithError
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.transport import TASK
@@ -69,14 +69,14 @@ def _serve(
     follow: Callable[[Pulse], None],
 ) -> int:
     tempfile.tempdir = str(scratch)  # whatever any library leaves there goes with the process
-    queue = JobQueue(connect(settings), settings)
-    if not queue.ping():
-        log.error("the queue does not answer")
-        return EXIT_QUEUE_AWAY
     try:
+        queue = JobQueue(connect(settings), settings)
+        if not queue.ping():
+            log.error("the queue does not answer")
+            return EXIT_QUEUE_AWAY
         check_server(queue.redis, settings)
         work = make_work(settings)
-    except (QueueUnavailable, UnfitWorker) as err:
+    except (VoxelsmithError, UnfitWorker) as err:
         log.error("the worker cannot start: %s", err)
         return EXIT_UNFIT
     name = f"{settings.queue_prefix}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

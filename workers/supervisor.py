@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from jobs.connection import connect
+from jobs.errors import VoxelsmithError
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.settings import Settings
@@ -210,14 +211,23 @@ def _clear(seat: Seat) -> None:
 def main() -> int:
     """The `worker` role: supervises the device or devices of the settings until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    supervisor = Supervisor(Settings())
+    try:
+        supervisor = Supervisor(Settings())
+    except ValidationError as err:
+        fields = ", ".join(f"VOXELSMITH_{problem['loc'][0]}".upper() for problem in err.errors())
+        log.error("these settings are not valid: %s", fields)
+        return 2
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         supervisor.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    return supervisor.run()
+    try:
+        return supervisor.run()
+    except VoxelsmithError as err:
+        log.error("the supervisor cannot run: %s", err.detail)
+        return 1
 
 
 if __name__ == "__main__":
