@@ -6,6 +6,8 @@ from scipy import ndimage
 
 from volumes.volume import Volume, VolumeError
 
+FOREGROUND = 0.25
+"""Where the foreground begins on the way from the background's median to the tissue's."""
 LEAST_PART = 0.1
 """An object counts when it has this share of the largest one: a scalp apart from the brain, but no frame."""
 
@@ -23,10 +25,11 @@ def foreground_points_mm(volume: Volume, step_mm: float = 2.0) -> NDArray[np.flo
         raise VolumeError("The scan has the same value everywhere.")
     np.nan_to_num(thin, copy=False, nan=finite.min(), posinf=finite.max(), neginf=finite.min())
     parting = _otsu_threshold(thin)
-    dark = float(np.median(thin[thin <= parting]))
+    dark, bright = float(np.median(thin[thin <= parting])), float(np.median(thin[thin > parting]))
     # The scalp is a thin bright shell apart from the brain: smoothing instead of opening removes noise and keeps it,
     # and the threshold lies nearer to the background than to the tissue for the same reason.
-    labels, count = ndimage.label(ndimage.gaussian_filter(thin, 1.0) > (dark + parting) / 2)
+    smooth = ndimage.gaussian_filter(thin, 1.0)
+    labels, count = ndimage.label(smooth > dark + FOREGROUND * (bright - dark))
     if not count:
         raise VolumeError("No head stands out from the background of the scan.")
     sizes = np.bincount(labels.ravel())
