@@ -24,12 +24,12 @@ STRIPPED_MEAN = 5.0
 """Skull-stripped scans lie this far out along their axis, so that samples of N(0, I) are whole heads."""
 
 _MODES = [k for k in itertools.product(range(3), repeat=3) if 1 <= sum(k) <= 2] + [(1, 1, 1)]
-_ELASTIC_MM = 1.5
-_ROTATION_DEG = (4.0, 3.0, 6.0)
-_POSITION_MM = (3.5, 3.5, 2.5)
+_ELASTIC_MM = 0.8
+_ROTATION_DEG = (3.0, 2.0, 4.0)
+_POSITION_MM = (2.5, 2.5, 2.0)
 _VERTEX_MM = -96.0  # heads grow and shrink about the vertex, because scans are placed by it
-_VENTRICLES_MM = (-25.0, -4.0, 0.0)
-_VENTRICLE_SIGMA_MM = (20.0, 34.0, 24.0)
+VENTRICLES_MM = (-25.0, -4.0, 0.0)
+VENTRICLE_SIGMA_MM = (20.0, 34.0, 24.0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def deformation_of(z: Tensor) -> Deformation:
     size = 0.05 * float(z[AXES["size"]])
     return Deformation(
         rotation_deg=scaled("rotation", _ROTATION_DEG),
-        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.035, 0.035, 0.035))),
+        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.03, 0.03, 0.03))),
         translation_mm=scaled("position", _POSITION_MM),
         ventricles=0.7 * math.tanh(0.5 * float(z[AXES["ventricles"]])),
         elastic_mm=_ELASTIC_MM * z[AXES["elastic"]].reshape(len(_MODES), 3),
@@ -135,8 +135,8 @@ def sampling_grid(deformation: Deformation, shape: tuple[int, int, int], box_mm:
     matrix = _matrix(deformation)
     found = found @ matrix[:, :3].T + matrix[:, 3]
     if deformation.ventricles:
-        offset = found - torch.tensor(_VENTRICLES_MM)
-        weight = torch.exp(-((offset / torch.tensor(_VENTRICLE_SIGMA_MM)) ** 2).sum(-1, keepdim=True) / 2)
+        offset = found - torch.tensor(VENTRICLES_MM)
+        weight = torch.exp(-((offset / torch.tensor(VENTRICLE_SIGMA_MM)) ** 2).sum(-1, keepdim=True) / 2)
         found = found - deformation.ventricles * weight * offset
     return (found / half).flip(-1)
 
