@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from jobs.connection import is_durable
-from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady, StoreUnavailable
+from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
 from jobs.events import EventLog
 from jobs.record import JobRecords, answering
 from jobs.results import ResultStore
@@ -72,15 +72,19 @@ class JobQueue:
 
         `request` is shown to the user, `payload` is what the worker runs, `digest` identifies the body for the
         idempotency key: the same key with the same digest returns the job it already made.
-        Raises: IdempotencyConflict, QueueFull, QueueUnavailable (then the job may exist; a repeat is safe with a key).
+        Raises: IdempotencyConflict, QueueFull, QueueUnavailable (then the job is withdrawn, if that can be).
         """
         bodies = (json.dumps(request, allow_nan=False), json.dumps(payload, allow_nan=False))
         fields = (kind, model, model_sha256, *bodies, digest, idempotency_key or "")
         mine = job_id or self.new_id()
-        made = self.records.submit(mine, *fields)
-        if made == mine:
-            self.transport.push(mine, 1)
-        self._await_log(made)
+        try:
+            made = self.records.submit(mine, *fields)
+            if made == mine:
+                self.transport.push(mine, 1)
+            self._await_log(made)
+        except QueueUnavailable:
+            self._withdraw(mine)
+            raise
         return self.records.get(made)
 
     def get(self, job_id: str) -> JobRecord:
@@ -194,6 +198,13 @@ class JobQueue:
             for name, (about, beat) in zip(names, answers, strict=True)
             if about
         ]
+
+    def _withdraw(self, job_id: str) -> None:
+        """Takes back a job that is about to be answered with an error, as far as the server can still be reached."""
+        with suppress(VoxelsmithError):
+            self.records.cancel(job_id)
+            self.transport.forget(job_id, 1)
+            self.records.remove(job_id)
 
     def _await_log(self, job_id: str) -> None:
         """Returns once the record is in the append-only file on disk. Raises: QueueUnavailable."""

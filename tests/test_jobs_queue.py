@@ -250,7 +250,10 @@ def test_a_server_that_may_lose_jobs_is_refused(own_valkey: ValkeyProcess, setti
     queue = JobQueue(client, own)
     assert not queue.durable()
     with pytest.raises(QueueUnavailable):
-        queue.submit("generate", "tiny", "a" * 64, {}, {}, None, "d" * 64)
+        queue.submit("generate", "tiny", "a" * 64, {}, {}, "key", "d" * 64)
+    assert queue.list().items == []
+    assert queue.transport.waiting() == {}
+    assert client.keys("*:idem:*") == []
     ephemeral = own.model_copy(update={"ephemeral": True})
     check_server(client, ephemeral)
     JobQueue(client, ephemeral).submit("generate", "tiny", "a" * 64, {}, {}, None, "d" * 64)

@@ -29,7 +29,7 @@ class DeviceWork:
     def __init__(self, settings: Settings) -> None:
         """Opens the device and warms up. Raises: UnfitWorker."""
         self._lock = _take_device(settings.device)
-        folders = [SHIPPED] if settings.models_path is None else [SHIPPED, settings.models_path]
+        folders = [folder for folder in (settings.models_path, SHIPPED) if folder is not None]
         try:
             self._bench = Bench(
                 Catalogue(folders), settings.device, settings.precision, settings.threads, settings.model_memory_bytes
