@@ -27,6 +27,9 @@ VAULT_MM = 100.0
 HEADROOM_MM = 4.0
 """Between the vertex and the top of a model's box."""
 
+NEGLIGIBLE_SIGMA = 0.15
+"""In voxels: a Gaussian narrower than this gives its neighbours less than a billionth."""
+
 Shape = tuple[int, int, int]
 Border = Literal["clamp", "fade"]
 
@@ -118,9 +121,9 @@ def resample(volume: Volume, grid: Grid, background: float, antialias: bool = Tr
 
 
 def _smooth(array: NDArray[np.float32], steps: NDArray[np.float64], background: float, border: Border) -> None:
-    """In place: a Gaussian along each axis on which a step of the target is longer than one source voxel."""
+    """In place: a Gaussian along each axis on which a step of the target is clearly longer than a source voxel."""
     for axis, step in enumerate(steps):
-        if step > 1 + 1e-6:
+        if (step - 1) / 2 > NEGLIGIBLE_SIGMA:
             mode = "constant" if border == "fade" else "nearest"
             ndimage.gaussian_filter1d(array, (step - 1) / 2, axis=axis, output=array, mode=mode, cval=background)
 

@@ -1,5 +1,6 @@
 """What the strict readers share: the limits, the checked header, and how far a header may reach."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ Codec = Literal["raw", "gzip", "zlib"]
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_SIDE = 1024
+MAX_PROVENANCE_BYTES, MAX_ENTRY_BYTES = 48 * 1024, 1024
 MAX_SCALE = 1e30
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -26,6 +28,16 @@ class Marking:
     """Display window in stored units."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """JSON-ready: the model and what made the sample."""
+
+    @property
+    def text(self) -> str:
+        """The provenance as ASCII JSON that fits a header; of a longer one (a style latent) the short entries, marked
+        as abridged. The job's provenance.json has it in full."""
+        text = json.dumps(self.provenance, sort_keys=True, allow_nan=False)
+        if len(text) <= MAX_PROVENANCE_BYTES:
+            return text
+        short = {name: value for name, value in self.provenance.items() if len(json.dumps(value)) <= MAX_ENTRY_BYTES}
+        return json.dumps({**short, "abridged": True}, sort_keys=True, allow_nan=False)
 
 
 @dataclass(frozen=True)

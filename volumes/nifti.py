@@ -4,7 +4,6 @@ Sources: nifti1.h and nifti2.h of the NIfTI Data Format Working Group. Nothing h
 before any library sees them.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -44,7 +43,6 @@ DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 7
 MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """Low three bits of xyzt_units: unknown (taken as mm), metre, millimetre, micrometre."""
 MILLIMETRES, SCANNER, COMMENT_EXTENSION = 2, 1, 6
-MAX_PROVENANCE_BYTES = 48 * 1024
 
 
 def starts_like(head: bytes) -> bool:
@@ -184,9 +182,6 @@ def _extension(marking: Marking) -> bytes:
     """The provenance as JSON in a comment extension (code 6), or nothing where there is none."""
     if not marking.provenance:
         return b""
-    text = json.dumps(marking.provenance, sort_keys=True, allow_nan=False)
-    if len(text) > MAX_PROVENANCE_BYTES:  # a style latent; the job's provenance.json has it in full
-        short = {name: value for name, value in marking.provenance.items() if len(json.dumps(value)) <= 1024}
-        text = json.dumps({**short, "abridged": True}, sort_keys=True, allow_nan=False)
+    text = marking.text
     length = -(-(8 + len(text)) // 16) * 16
     return np.array([length, COMMENT_EXTENSION], "<i4").tobytes() + text.encode("ascii").ljust(length - 8, b"\0")

@@ -4,7 +4,6 @@ Source: the NRRD format definition of the Teem project, versions 1 to 5. World c
 space (LPS, RAS or LAS) to RAS on reading and written as LPS.
 """
 
-import json
 import re
 from typing import BinaryIO
 
@@ -156,7 +155,6 @@ def write(volume: Volume, file: BinaryIO, marking: Marking) -> None:
     """Write a volume (X, Y, Z), gzip-packed, with its provenance as a key of the header."""
     world = LPS_TO_RAS @ volume.affine
     vectors = [f"({written(column).replace(' ', ',')})" for column in world[:3].T]
-    provenance = json.dumps(marking.provenance, sort_keys=True, allow_nan=False)
     lines = [
         "NRRD0005",
         f"type: {TYPES[volume.array.dtype.str[1:]][-1]}",
@@ -170,7 +168,7 @@ def write(volume: Volume, file: BinaryIO, marking: Marking) -> None:
         'space units: "mm" "mm" "mm"',
         f"space origin: {vectors[3]}",
         "synthetic:=true",
-        "provenance:=" + provenance.replace("\\", "\\\\"),
+        "provenance:=" + marking.text.replace("\\", "\\\\"),
     ]
     file.write(("\n".join(lines) + "\n\n").encode("ascii"))
     for part in packed(voxel_bytes(volume.array), GZIP_WINDOW):
