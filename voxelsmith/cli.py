@@ -15,7 +15,8 @@ from jobs.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
-from voxelsmith.commands import demo, directions, edit, encode, generate, models, serve, verify
+from training.errors import DataRefused
+from voxelsmith.commands import demo, directions, edit, encode, generate, models, serve, train, verify
 from voxelsmith.embedded_valkey import DataFolderError
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -24,7 +25,7 @@ from voxelsmith.surroundings import survey
 
 EXPECTED = (
     *(VoxelsmithError, ClientError, BrokenModel, UnknownModelName, ImportRefused),
-    *(DataFolderError, StackError, MissingExtraError),
+    *(DataFolderError, StackError, MissingExtraError, DataRefused),
 )
 
 
@@ -88,4 +89,5 @@ app.add_typer(encode.app)
 app.add_typer(edit.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")
+app.add_typer(train.app, name="train")
 app.add_typer(verify.app)

@@ -63,7 +63,9 @@ def api(context: typer.Context, host: Host = None, port: Port = None) -> None:
         raise StackError(str(err)) from err
     with connect(settings) as redis:
         check_server(redis, settings)
-    make_server(settings).run()
+    server = make_server(settings)
+    _on_signals(lambda: None)  # uvicorn ends in good order and then raises its signal once more, for us
+    server.run()
 
 
 @app.command()
