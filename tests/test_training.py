@@ -11,7 +11,8 @@ from model_store.card import ModelCard
 from model_store.load import load
 from model_store.networks.hagan import select_features, select_sub_volume
 from training.config import HAGANConfig
-from training.data import DataRefused, TrainingVolumes, light_augmentation, prepare_folder
+from training.data import TrainingVolumes, light_augmentation, prepare_folder
+from training.errors import DataRefused
 from training.hagan import HAGANTrainer, train
 from training.hagan_card import preparation_of
 from training.losses import low_resolution
@@ -132,5 +133,5 @@ def test_data_that_cannot_be_trained_on_is_refused(scans: Path, tmp_path: Path) 
         prepare_folder(scans, tmp_path / "cache", how, ["only-one"])
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.nii").write_bytes(b"not a volume")
-    with pytest.raises(DataRefused, match="a[.]nii"):
+    with pytest.raises(DataRefused, match=r"a\.nii"):
         prepare_folder(tmp_path / "broken", tmp_path / "cache", how)

@@ -14,19 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from training.errors import DataRefused
 from volumes.files import read
 from volumes.scan import Preparation, prepare
 from volumes.volume import VolumeError
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
-
-
-class DataRefused(Exception):  # noqa: N818 -- the tree of the training room has one member
-    """The folder cannot be trained on; `detail` says why."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
 
 
 @dataclass(frozen=True)
