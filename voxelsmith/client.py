@@ -24,11 +24,10 @@ DEMO_MODEL = "brain-demo-256"
 class Client:
     """Talks to one Voxelsmith server. Every method raises the classes of voxelsmith.problems: one per HTTP code."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, api_key: str | None = None, timeout_s: float = 60.0) -> None:
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 90.0) -> None:
+        """`timeout_s`: for an answer; longer than the 60 s that `wait_s` may hold one."""
         self._http = httpx.Client(
             base_url=url,
-            headers=headers,
             timeout=timeout_s,
             follow_redirects=True,
             transport=httpx.HTTPTransport(retries=2),  # of the connection only: nothing was sent yet

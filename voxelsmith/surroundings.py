@@ -24,7 +24,7 @@ class Surroundings:
 
     @property
     def catalogue(self) -> Catalogue:
-        return Catalogue([SHIPPED, self.models])
+        return Catalogue([self.models, SHIPPED])
 
     def store(self, data: Path | None) -> ResultStore:
         """The result store of a data folder of `serve`, by default this user's. Raises: StoreUnavailable."""

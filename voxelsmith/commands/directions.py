@@ -25,12 +25,11 @@ def list_directions(
     context: typer.Context,
     model: ModelName,
     server: o.Server = None,
-    api_key: o.ApiKey = None,
     data: o.Data = None,
     as_json: o.Json = False,
 ) -> None:
     """The directions of a model: those it came with and those fitted here."""
-    with _shelf(context.obj, server, api_key, data) as shelf:
+    with _shelf(context.obj, server, data) as shelf:
         directions = shelf.directions(model)
     if as_json:
         print_json(directions)
@@ -47,11 +46,10 @@ def remove(
     model: ModelName,
     direction: str,
     server: o.Server = None,
-    api_key: o.ApiKey = None,
     data: o.Data = None,
 ) -> None:
     """Remove a fitted direction. Those that came with the model stay."""
-    with _shelf(context.obj, server, api_key, data) as shelf:
+    with _shelf(context.obj, server, data) as shelf:
         shelf.remove_direction(model, direction)
     typer.echo(f"removed {direction}")
 
@@ -74,7 +72,6 @@ def fit(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
-    api_key: o.ApiKey = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -97,7 +94,7 @@ def fit(
         "count": count,
     }
     body = compose("fit_direction", request, model, **fitted)
-    way = o.Way(out, server, api_key, as_json, device, precision, threads, data)
+    way = o.Way(out, server, as_json, device, precision, threads, data)
     run_and_report("fit_direction", body, None, way, context.obj)
 
 
@@ -125,9 +122,9 @@ class LocalShelf:
 
 
 @contextmanager
-def _shelf(place: Surroundings, server: str | None, api_key: str | None, data: Path | None) -> Iterator[Shelf]:
+def _shelf(place: Surroundings, server: str | None, data: Path | None) -> Iterator[Shelf]:
     if server is None:
         yield LocalShelf(place, place.store(data))
     else:
-        with Client(server, api_key=api_key) as client:
+        with Client(server) as client:
             yield client

@@ -38,7 +38,6 @@ def edit(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
-    api_key: o.ApiKey = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -63,7 +62,7 @@ def edit(
         class_label=o.class_label(class_label),
         output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
     )
-    way = o.Way(out, server, api_key, as_json, device, precision, threads, data)
+    way = o.Way(out, server, as_json, device, precision, threads, data)
     run_and_report("edit", body, None, way, context.obj)
 
 

@@ -34,7 +34,6 @@ def encode(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
-    api_key: o.ApiKey = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -58,5 +57,5 @@ def encode(
     )
     if (scan is None) == (body.get("source") is None):
         raise typer.BadParameter("give either SCAN or --from-job")
-    way = o.Way(out, server, api_key, as_json, device, precision, threads)
+    way = o.Way(out, server, as_json, device, precision, threads)
     run_and_report("encode", body, scan, way, context.obj)

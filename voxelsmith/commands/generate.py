@@ -31,7 +31,6 @@ def generate(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
-    api_key: o.ApiKey = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -52,5 +51,5 @@ def generate(
         noise=noise,
         output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
     )
-    way = o.Way(out, server, api_key, as_json, device, precision, threads)
+    way = o.Way(out, server, as_json, device, precision, threads)
     run_and_report("generate", body, None, way, context.obj)

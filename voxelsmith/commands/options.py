@@ -13,7 +13,6 @@ RequestFile = Annotated[
     typer.Option("--request", metavar="FILE", help="JSON body as of the HTTP call ('-': standard input); options win."),
 ]
 Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="Send it to a server; without, run here.")]
-ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="VOXELSMITH_API_KEY", help="For --server.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[
     Path | None,
@@ -39,7 +38,6 @@ class Way:
 
     out: Path
     server: str | None
-    api_key: str | None
     as_json: bool
     device: str | None = None
     precision: Literal["float32", "bfloat16", "float16"] | None = None

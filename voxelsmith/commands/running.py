@@ -54,7 +54,7 @@ def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundi
         if way.server is None:
             here = cast("InProcess", extras.load("voxelsmith.in_process", "worker"))
             return here.run_job(kind, body, scan, way, place, on_stage)
-        with Client(way.server, api_key=way.api_key) as client:
+        with Client(way.server) as client:
             return _by_server(client, kind, body, scan, way.out, on_stage)
 
 

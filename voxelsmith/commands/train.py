@@ -1,10 +1,69 @@
-"""voxelsmith train: training of the families that the project can train."""
+"""voxelsmith train: the papers' training on a folder of scans."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-app = typer.Typer(help="Train a model.", no_args_is_help=True)
+from training.config import HAGANConfig
+from voxelsmith.extras import load
+
+app = typer.Typer(help="Train a model; resumes from the last checkpoint in --out.", no_args_is_help=True)
 
 
 @app.callback()
-def train() -> None:
-    """Train a model from a folder of volumes."""
+def group() -> None:
+    """One command per family."""
+
+
+@app.command()
+def hagan(
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of scans (and labels.csv).")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Checkpoints, TensorBoard log and the trained model.")],
+    name: Annotated[str, typer.Option(help="Of the trained model.")] = "hagan",
+    size: Annotated[int, typer.Option(help="Edge of the cube: 32, 64, 128 or 256.")] = 256,
+    width: Annotated[int, typer.Option(help="Channels of the last layers; 32 in the paper.")] = 32,
+    latent_dim: Annotated[int, typer.Option(help="1024 in the paper.")] = 1024,
+    iterations: Annotated[int, typer.Option(help="80000 in the paper.")] = 80_000,
+    batch_size: Annotated[int, typer.Option(help="4 in the paper.")] = 4,
+    classes: Annotated[str, typer.Option(metavar="NAME,NAME", help="Of a conditional model.")] = "",
+    augment: Annotated[Literal["none", "light"], typer.Option(help="Small random changes of each scan.")] = "none",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda:N", help="Where to train.")] = "cpu",
+    data_workers: Annotated[int, typer.Option(min=0, help="Processes that read scans.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, noise, order and augmentation.")] = 0,
+    save_every: Annotated[int, typer.Option(min=1, help="Iterations between checkpoints.")] = 500,
+    modality: Annotated[Literal["CT", "MR"], typer.Option(help="CT: window in HU. MR: quantiles of each scan.")] = "CT",
+    window: Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored values used.")] = None,
+    placement: Annotated[
+        Literal["stretch", "head"], typer.Option(help="The whole field of view, or a box at the head.")
+    ] = "stretch",
+    spacing_mm: Annotated[
+        tuple[float, float, float], typer.Option("--spacing", metavar="A0 A1 A2", help="Voxel size in mm.")
+    ] = (1.0, 1.0, 1.0),
+    axes: Annotated[str, typer.Option(help="Where the network's axes point, as axis codes.")] = "SPL",
+    trim_blank_slices: Annotated[bool, typer.Option("--trim-blank-slices/--keep-blank-slices")] = True,
+) -> None:
+    """HA-GAN (Sun et al. 2022), with the paper's losses and, by default, its settings."""
+    values: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("classes", "window")}
+    values["classes"] = [part.strip() for part in classes.split(",") if part.strip()]
+    values["window"] = window or ((-1024.0, 600.0) if modality == "CT" else None)
+    try:
+        config = HAGANConfig.model_validate(values)
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise typer.BadParameter(f"{option}: {first['msg']}") from err
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=iterations, losses="")
+
+        def tell(done: int, total: int, losses: dict[str, float]) -> None:
+            shown = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
+            bar.update(task, completed=done, total=total, losses=shown)
+
+        folder = load("training.hagan", "train").train(config, tell)
+    typer.echo(f"{folder}")
