@@ -43,7 +43,10 @@ def own_valkey() -> Iterator[ValkeyProcess]:
 
 @pytest.fixture
 def settings(valkey: ValkeyProcess, tmp_path: Path) -> Settings:
-    """Settings of one test: a key prefix and a store of its own, leases of 1 s."""
+    """Settings of one test: a key prefix and a store of its own, leases of 1 s.
+
+    A worker that computes in earnest on a busy machine needs longer ones: model_copy(update={"lease_s": 5.0}).
+    """
     return Settings(
         redis_url=valkey.url,  # type: ignore[arg-type]
         store_url=f"file://{tmp_path}/store",
