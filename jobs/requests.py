@@ -14,7 +14,7 @@ _CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=Fal
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Vector = Annotated[list[float], Field(min_length=1, max_length=MAX_LATENT_LENGTH)]
+Vector = Annotated[list[float], Field(min_length=1, max_length=MAX_LATENT_LENGTH, fail_fast=True)]
 Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64)]
 """A vector (z_dim,) or, in a style space, one row per style (num_styles, w_dim)."""
 LatentSpace = Literal["z", "w"]

@@ -1,6 +1,7 @@
 """Errors on the wire: one table from class to HTTP status, one way to answer (RFC 9457)."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from service.pointers import parameters
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+log = logging.getLogger("voxelsmith.service")
 
 
 class MethodNotAllowed(tree.VoxelsmithError):
@@ -191,6 +193,7 @@ async def _answer_nobody(_request: Request, _err: Exception) -> Response:
 
 async def _answer_unforeseen(request: Request, _err: Exception) -> Response:
     """A fault of ours. The server logs the exception; the client learns only where to look for it."""
+    log.error("request %s failed; the exception follows", request.scope.get("request_id", ""))
     detail = "Something went wrong in the server; its log has this request's id."
     response = _problem(request, 500, "internal_error", "Something went wrong", detail)
     response.headers["X-Request-ID"] = request.scope.get("request_id", "")

@@ -35,6 +35,7 @@ def readyz(queue: Queue, results: Results) -> Response:
 
 
 @router.get("/metrics", response_class=Response)
+@router.head("/metrics", include_in_schema=False)
 def metrics(services: House) -> Response:
     """Prometheus' text format."""
     return Response(services.metrics.render(live_workers(services.queue)), media_type=CONTENT_TYPE)

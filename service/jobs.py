@@ -40,6 +40,7 @@ class JobFilter(BaseModel):
 
 
 @router.get("/jobs", response_model=JobPage)
+@router.head("/jobs", include_in_schema=False)
 def list_jobs(query: Annotated[JobFilter, Query()], queue: Queue) -> Response:
     """A page of records, newest first. `next_cursor` leads to the next page."""
     page = queue.list(query.state, query.kind, query.model, query.limit, query.cursor)

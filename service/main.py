@@ -1,6 +1,7 @@
 """The front end as a process: Settings() -> create_app(settings) -> uvicorn."""
 
 import ipaddress
+import logging
 import socket
 import sys
 
@@ -31,6 +32,8 @@ def main() -> None:
 
 def make_server(settings: Settings) -> uvicorn.Server:
     """A server for the settings' address; `run()` serves on it, `run(sockets=[...])` on another."""
+    # It would log a line for every malformed form, with the offending byte.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,

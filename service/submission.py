@@ -76,7 +76,7 @@ def _store_scan(
     else:
         assert request.source is not None
         path = stack.enter_context(services.results.read_path(sources.volume(request.source)))
-    return stack.enter_context(stored(path, job_id, services.results))
+    return stack.enter_context(stored(path, job_id, services.queue))
 
 
 def _waited(record: JobRecord, services: Services, fields: PostFields) -> JobRecord:

@@ -10,8 +10,8 @@ from typing import Annotated, BinaryIO
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from jobs.errors import IdempotencyConflict, InvalidRequest, QueueFull, UnreadableVolume, UnsupportedMedia
-from jobs.results import ResultStore
+from jobs.errors import InvalidRequest, UnknownJob, UnreadableVolume, UnsupportedMedia, VoxelsmithError
+from jobs.queue import JobQueue
 from jobs.settings import Settings
 from service.body import MAX_JSON_BYTES, is_json, limited, read_json
 from service.multipart import Form, Memory, Spool
@@ -74,21 +74,30 @@ def check_scan(scan: Scan, settings: Settings) -> None:
     if not scan.size_bytes:
         raise UnreadableVolume("The volume is empty.", [("/volume", "The file has no bytes.")])
     try:
-        check(scan.path, Limits(max_voxels=settings.max_voxels))
+        check(scan.path, Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes))
     except VolumeError as err:
         raise UnreadableVolume("The volume cannot be read.", [("/volume", err.detail)]) from err
 
 
 @contextmanager
-def stored(path: Path, job_id: str, results: ResultStore) -> Iterator[str]:
-    """The scan's key in the store, where it stays unless the job is refused.
-
-    An answer that got lost is no refusal: the job may exist, and a scan without a job is swept away later.
-    """
+def stored(path: Path, job_id: str, queue: JobQueue) -> Iterator[str]:
+    """The scan's key in the store, where it stays unless the job turns out not to exist."""
     key = f"uploads/{job_id}/scan"
-    results.write(key, path)
+    queue.results.write(key, path)
     try:
         yield key
-    except (IdempotencyConflict, QueueFull):
-        results.remove_prefix(f"uploads/{job_id}")
+    except VoxelsmithError:
+        if _is_unknown(queue, job_id):
+            queue.results.remove_prefix(f"uploads/{job_id}")
         raise
+
+
+def _is_unknown(queue: JobQueue, job_id: str) -> bool:
+    """Where the queue cannot tell, the job may exist; a scan without a job is swept away later."""
+    try:
+        queue.get(job_id)
+    except UnknownJob:
+        return True
+    except VoxelsmithError:
+        return False
+    return False

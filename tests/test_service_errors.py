@@ -1,16 +1,20 @@
 """The table of errors, the problem document, and what the schema says."""
 # ruff: noqa: F811 -- fixtures are imported and then asked for by name
 
+import ast
 import asyncio
 import json
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from service_fixtures import Api, api, models  # noqa: F401
+from service_fixtures import Api, api, models, shared_api  # noqa: F401
 
+import service
 from jobs import errors as tree
 from jobs.errors import InvalidRequest
 from service import errors
@@ -71,8 +75,8 @@ def test_json_may_nest_sixteen_levels() -> None:
         read(b"[" * 17 + b"]" * 17)
 
 
-def test_the_schema_describes_every_body_and_every_answer(api: Api) -> None:
-    schema = api.http.get("/openapi.json").json()
+def test_the_schema_describes_every_body_and_every_answer(shared_api: Api) -> None:
+    schema = shared_api.http.get("/openapi.json").json()
     names = set(schema["components"]["schemas"])
     assert set(re.findall(r"#/components/schemas/([A-Za-z]+)", json.dumps(schema))) <= names
     assert not {"HTTPValidationError", "ValidationError"} & names
@@ -88,12 +92,42 @@ def test_the_schema_describes_every_body_and_every_answer(api: Api) -> None:
     assert volume["required"] == ["volume", "request"]
 
 
-def test_the_page_and_the_docs_are_there(api: Api) -> None:
-    page = api.http.get("/")
+def test_endpoints_ask_one_thing_and_return_it() -> None:
+    rooms = ("submit", "jobs", "results", "models", "health", "page")
+    trees = [ast.parse(Path(f"{service.__path__[0]}/{room}.py").read_text()) for room in rooms]
+    endpoints = [
+        node
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(ast.unparse(decorator).startswith("router.") for decorator in node.decorator_list)
+    ]
+    assert len(endpoints) >= 15
+    for endpoint in endpoints:
+        assert isinstance(endpoint, ast.FunctionDef), f"{endpoint.name} would block the loop"
+        body = endpoint.body[1:] if ast.get_docstring(endpoint) else endpoint.body
+        assert body[-1].end_lineno - body[0].lineno < 12, endpoint.name  # type: ignore[operator]
+        loops = ast.For, ast.While, ast.Try, ast.With
+        assert not [node for node in ast.walk(endpoint) if isinstance(node, loops)], endpoint.name
+
+
+def test_waiting_is_for_as_many_as_there_are_threads(api: Api) -> None:
+    job_id = api.submit()
+    for _ in range(api.free_places()):
+        api.listeners.acquire()
+    answer = api.http.get(f"/jobs/{job_id}/events")
+    assert (answer.status_code, answer.json()["code"]) == (503, "too_many_listeners")
+    began = time.monotonic()
+    assert api.post("/generate", {"model": "tiny"}, Prefer="wait=30").status_code == 202
+    assert time.monotonic() - began < 10, "Prefer is only a wish"
+
+
+def test_the_page_and_the_docs_are_there(shared_api: Api) -> None:
+    page = shared_api.http.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "/docs" in page.text
     assert not re.search(r"(src|href)=.(https?:)?//", page.text), "the page needs nothing from elsewhere"
-    assert api.http.get("/docs").status_code == 200
+    assert shared_api.http.get("/docs").status_code == 200
 
 
 def test_metrics_have_closed_labels_and_a_registry_per_app(api: Api) -> None:
