@@ -165,6 +165,22 @@ def test_failure_exits_1_with_one_line(run: Run, tmp_path: Path, words: list[str
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("part", ["source", "target"])
+def test_a_job_as_source_or_target_needs_a_server(run: Run, tmp_path: Path, part: str) -> None:
+    body: dict[str, Any] = {"model": "tiny", "source": {"seed": 1}}
+    body["edit"] = {"op": "interpolate", "target": {"seed": 2}, "steps": 2}
+    (body["edit"] if part == "target" else body)[part] = {"job": "abc"}
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    result = run("edit", "--request", tmp_path / "body.json", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--server" in result.stderr
+
+
+def test_generate_touches_nothing_but_its_folder(run: Run, tmp_path: Path) -> None:
+    assert run("generate", "--model", "tiny", "--seed", 1, "--out", tmp_path / "out").exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"models", "out"}
+
+
 def test_latents_that_do_not_fit_are_wrong_use(run: Run, tmp_path: Path) -> None:
     np.save(tmp_path / "short.npy", np.zeros((1, 3)))
     result = run("generate", "--model", "tiny", "--latents", tmp_path / "short.npy", "--out", tmp_path / "out")

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 
 from jobs.directions import FittedDirections
-from jobs.requests import JobSource
+from jobs.requests import AnyRequest, EditRequest, FitDirectionRequest, JobSource, MoveEdit, TargetEdit
 from jobs.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from service.registry import Registry
 from service.submission import with_seed
@@ -34,22 +35,22 @@ def run_job(
     Raises: typer.BadParameter for what only a server has; the errors of jobs.errors.
     """
     request = with_seed(parse(kind, body))
-    if any(isinstance(getattr(part, "source", None), JobSource) for part in (request, getattr(request, "edit", None))):
+    if _names_a_job(request):
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     try:
         bench = _bench(way, place)
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
-    store = place.store(way.data)
-    registry = Registry(bench.catalogue, store)
-    card = registry.card(request.model)
-    direction = registry.check(card, request)
-    payload = request.model_dump(mode="json")
+    card = bench.card(request.model)
+    payload: dict[str, Any] = request.model_dump(mode="json")
+    store = place.store(way.data) if _needs_store(request, bench) else None
+    direction = Registry(bench.catalogue, store).check(card, request) if store else None
     if direction is not None:
         payload["direction"] = direction.card.model_dump(mode="json")
     started = datetime.now(UTC)
 
     def publish(found: dict[str, Any]) -> None:
+        assert store is not None
         FittedDirections(store).put(card.name, found)
 
     manifest = run(kind, payload, scan, bench, FolderSink(way.out, on_stage), publish_direction=publish)
@@ -72,6 +73,22 @@ def run_job(
         timings_s={"queued": 0.0, **manifest.timings_s},
     )
     return record.model_dump(mode="json")
+
+
+def _names_a_job(part: object) -> bool:
+    """Whether a source or target somewhere in a request is an earlier job of a server."""
+    if isinstance(part, list):
+        return any(_names_a_job(item) for item in part)
+    if isinstance(part, BaseModel):
+        return isinstance(part, JobSource) or any(_names_a_job(value) for _, value in part)
+    return False
+
+
+def _needs_store(request: AnyRequest, bench: Bench) -> bool:
+    """Whether the job makes a direction, or follows one that did not come with the model."""
+    if isinstance(request, EditRequest) and isinstance(request.edit, MoveEdit | TargetEdit):
+        return request.edit.direction not in {entry["name"] for entry in bench.catalogue.directions(request.model)}
+    return isinstance(request, FitDirectionRequest)
 
 
 def _bench(way: Way, place: Surroundings) -> Bench:
