@@ -15,6 +15,7 @@ import pytest
 from service_fixtures import Api, api, models, until  # noqa: F401
 
 from jobs.state import JobState
+from service import body
 
 HOSTILE_NAMES = ["../../etc/passwd", 'a"; x="b', "a\r\nX-Evil: 1", "\u202egnp.nii", "", "x" * 3000, "%00.nii"]
 
@@ -217,3 +218,14 @@ def test_the_store_being_full_is_told(api: Api, scan: bytes, tmp_path: Path) -> 
     answer = encode(api, scan)
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
     assert str(folder) not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/generate", "application/json"), ("/encode", "multipart/form-data; boundary=B")]
+)
+def test_a_body_that_does_not_come_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch, path: str, kind: str) -> None:
+    monkeypatch.setattr(body, "PATIENCE_S", 0.3)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--B\r\n"
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
+        line.sendall(head.encode())
+        assert line.recv(1000).startswith(b"HTTP/1.1 408 ")
