@@ -24,9 +24,9 @@ STRIPPED_MEAN = 5.0
 """Skull-stripped scans lie this far out along their axis, so that samples of N(0, I) are whole heads."""
 
 _MODES = [k for k in itertools.product(range(3), repeat=3) if 1 <= sum(k) <= 2] + [(1, 1, 1)]
-_ELASTIC_MM = 0.8
-_ROTATION_DEG = (3.0, 2.0, 4.0)
-_POSITION_MM = (2.5, 2.5, 2.0)
+_ELASTIC_MM = 0.4
+_ROTATION_DEG = (2.0, 1.5, 2.5)
+_POSITION_MM = (1.2, 1.2, 1.0)
 _VERTEX_MM = -96.0  # heads grow and shrink about the vertex, because scans are placed by it
 VENTRICLES_MM = (-25.0, -4.0, 0.0)
 VENTRICLE_SIGMA_MM = (20.0, 34.0, 24.0)
@@ -53,10 +53,10 @@ def deformation_of(z: Tensor) -> Deformation:
     def scaled(axis: str, sigmas: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(s * float(v) for s, v in zip(sigmas, z[AXES[axis]], strict=True))
 
-    size = 0.05 * float(z[AXES["size"]])
+    size = 0.04 * float(z[AXES["size"]])
     return Deformation(
         rotation_deg=scaled("rotation", _ROTATION_DEG),
-        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.03, 0.03, 0.03))),
+        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.02, 0.02, 0.02))),
         translation_mm=scaled("position", _POSITION_MM),
         ventricles=0.7 * math.tanh(0.5 * float(z[AXES["ventricles"]])),
         elastic_mm=_ELASTIC_MM * z[AXES["elastic"]].reshape(len(_MODES), 3),
@@ -66,15 +66,15 @@ def deformation_of(z: Tensor) -> Deformation:
 
 
 def subject_of(z: Tensor, whole: int, stripped: int) -> tuple[bool, int]:
-    """(48,) -> (skull-stripped?, index in its group).
+    """(48,) -> (skull-stripped?, index in its group of at most five).
 
-    The subject axes are cut into five equal cones around the corners of a simplex, so every z names one scan and a
-    sample never asks for a mixture of two.
+    The subject axes are cut into equal cones around the corners of a simplex, so every z names one scan and a sample
+    never asks for a mixture of two.
     """
     is_stripped = stripped > 0 and float(z[AXES["skull_stripping"]]) > STRIPPED_MEAN / 2
     count = stripped if is_stripped else whole
-    scores = _simplex(5) @ z[AXES["subject"]]
-    return is_stripped, int(scores.argmax()) % count
+    scores = _simplex(count) @ z[AXES["subject"]][: count - 1]
+    return is_stripped, int(scores.argmax())
 
 
 def _simplex(corners: int) -> Tensor:

@@ -39,15 +39,12 @@ class Source:
 
 WHOLE = (
     Source("T1_head_ext2.nii.gz", "niivue/niivue-demo-images", "BSD-2-Clause"),
-    Source("brainchop_t1_crop.nii.gz", "neuroneural/brainchop", "MIT"),
     Source("fnndsc_adi_brain_T1_from_dicom.nii.gz", "FNNDSC/data", "Apache-2.0"),
     Source("niivue_otsu.nii.gz", "niivue/niivue", "BSD-2-Clause"),
-    Source("seg3D_MR.nii.gz", "neurolabusc/VolumeRenderingData", "MIT"),
 )
 STRIPPED = (
     Source("CIT168toMNI152-2009c_T1w_brain.nii.gz", "CIT168 atlas (Pauli et al. 2018)", "CC-BY-4.0"),
     Source("spm152.nii.gz", "ICBM152 average", "ICBM notice: use, copy, modify, distribute"),
-    Source("fnndsc_eun_uchar_8.nii.gz", "FNNDSC/data", "Apache-2.0"),
 )
 PREPARATION = Preparation(shape=(SIZE, SIZE, SIZE), axes=AXES, spacing_mm=SPACING_MM, placement="head")
 
@@ -69,7 +66,7 @@ def card_with(iterations: Mapping[str, int]) -> ModelCard:
         name=NAME,
         family="hagan",
         title="Demo: T1-weighted heads at 256^3",
-        description="A small HA-GAN of whole heads in T1-weighted MR, to try the service with. Trained on eight scans: "
+        description="A small HA-GAN of whole heads in T1-weighted MR, to try the service with. Trained on five scans: "
         "its samples vary in shape, position and contrast, not in the richness of a population. Synthetic; not for "
         "diagnosis.",
         modality="MR",
@@ -103,7 +100,9 @@ def make(data: Path, out: Path, plan: Plan, tell: Tell) -> Path:
     networks = nn.ModuleDict({"generator": generator, "encoder": encoder})
     warm = WarmStart(generator, encoder, read_scans(data), WIDTH, SEED + 1, tell)
     phases: dict[str, Callable[[], None]] = {
-        "low": lambda: warm.fit_low(plan.low),
+        "low-16": lambda: warm.fit_low(3, plan.low[0]),
+        "low-32": lambda: warm.fit_low(4, plan.low[1]),
+        "low-64": lambda: warm.fit_low(5, plan.low[2]),
         "high": lambda: warm.fit_high(plan.high),
         "encoder-high": lambda: warm.fit_encoder_high(plan.encoder_high),
         "encoder-ground": lambda: warm.fit_encoder_ground(plan.encoder_ground, plan.encoder_scans, plan.feature_scans),

@@ -7,7 +7,7 @@ an HA-GAN like any other: the same networks, the same files, ready for the adver
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator, select_features
 from model_store.networks.layers import NormReLU
 from training.anatomy import LATENT_DIM, deform, deformation_of, draw, subject_of
+from training.orthogonal import OrthogonalDescent
 
 Tell = Callable[[str, int, int, float], None]
 """Progress: phase, step, steps, loss."""
@@ -39,15 +40,15 @@ class Phase:
 class Plan:
     """The phases in order; the defaults made the shipped model."""
 
-    low: tuple[Phase, Phase, Phase] = (Phase(400, 8, 2e-3), Phase(1300, 4, 1.5e-3), Phase(1500, 2, 1.2e-3))
+    low: tuple[Phase, Phase, Phase] = (Phase(300, 4, 3e-3), Phase(900, 4, 3e-3), Phase(1400, 2, 2.5e-3))
     """G^A and G^L at S/16, S/8 and S/4."""
-    high: Phase = field(default=Phase(400, 1, 1e-3))
-    encoder_high: Phase = field(default=Phase(300, 1, 2e-3))
-    encoder_ground: Phase = field(default=Phase(300, 4, 1.5e-3))
+    high: Phase = Phase(220, 1, 1.5e-3)
+    encoder_high: Phase = Phase(200, 1, 2e-3)
+    encoder_ground: Phase = Phase(200, 4, 2e-3)
     """E^G from the generator's own feature maps."""
-    encoder_scans: Phase = field(default=Phase(600, 4, 8e-4))
+    encoder_scans: Phase = Phase(400, 4, 1e-3)
     """E^G from E^H's feature maps of deformed scans."""
-    feature_scans: int = 120
+    feature_scans: int = 80
     """How many deformed scans the last phase has."""
 
 
@@ -108,16 +109,24 @@ def reconstruction_loss(made: Tensor, real: Tensor) -> Tensor:
 
 def optimise(name: str, phase: Phase, parameters: Sequence[nn.Parameter], loss_of: Callable[[], Tensor],
              tell: Tell) -> Iterator[int]:  # fmt: skip
-    """Adam over `parameters`; yields the step after each update, so that the caller can average or save."""
-    optimiser = torch.optim.Adam(parameters, betas=(0.9, 0.99))
+    """Descend; yields the step after each update, so that the caller can average.
+
+    Convolutions with several outputs go by orthogonalised momentum at ten times the rate, everything else by Adam.
+    """
+    kernels = [p for p in parameters if p.ndim == 5 and p.shape[0] > 1]
+    others = [p for p in parameters if p.ndim != 5 or p.shape[0] == 1]
+    optimisers: list[tuple[torch.optim.Optimizer, float]] = [
+        (OrthogonalDescent(kernels, lr=phase.rate), 10.0),
+        (torch.optim.Adam(others, lr=phase.rate, betas=(0.9, 0.99)), 1.0),
+    ]
     for step in range(phase.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = phase.rate_at(step)
         loss = loss_of()
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser, factor in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+            optimiser.param_groups[0]["lr"] = factor * phase.rate_at(step)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        for optimiser, _ in optimisers:
+            optimiser.step()
         tell(name, step + 1, phase.steps, loss.item())
         yield step
 
@@ -135,15 +144,10 @@ class WarmStart:
     def draw(self, count: int) -> Tensor:
         """(n, 48): two thirds of the batches from N(0, I), the rest wider, so that the edges of the space are seen."""
         wide = float(torch.rand(1, generator=self.source)) < 0.4
-        return draw(count, self.source, STRIPPED_SHARE, 1.4 if wide else 1.0)
+        return draw(count, self.source, STRIPPED_SHARE, 1.2 if wide else 1.0)
 
-    def fit_low(self, phases: Sequence[Phase]) -> None:
-        """G^A and G^L: one stage per phase, the last one at S/4 with averaged weights."""
-        first = 5 - len(phases) + 1
-        for last, phase in enumerate(phases, start=first):
-            self._fit_stage(last, phase)
-
-    def _fit_stage(self, last: int, phase: Phase) -> None:
+    def fit_low(self, last: int, phase: Phase) -> None:
+        """G^A up to convolution `last` (3, 4, 5 for S/16, S/8, S/4), and at S/4 G^L, there with averaged weights."""
         channels = {3: 8, 4: 4}.get(last, 0) * self.width
         head = self.generator.low if last == 5 else StageHead(channels, channels // 4)
         edge = self.scans.size // 4 >> (5 - last)
