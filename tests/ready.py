@@ -1,7 +1,8 @@
-"""Waiting for things that take their time."""
+"""Whether processes and services are there."""
 
-import time
-from collections.abc import Callable
+from pathlib import Path
+
+from processes import eventually
 
 from voxelsmith import Client
 from voxelsmith.problems import ServerUnreachable, ServiceUnavailable
@@ -17,11 +18,12 @@ def await_ready(url: str, timeout_s: float = 90.0) -> None:
             return False
 
     with Client(url) as client:
-        await_true(is_ready, timeout_s)
+        eventually(is_ready, timeout_s)
 
 
-def await_true(is_so: Callable[[], bool], timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not so within {timeout_s:g} s"
-        time.sleep(0.05)
+def is_alive(pid: int) -> bool:
+    """A process that runs; a zombie awaiting its parent does not count."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from ready import is_alive
 
 from voxelsmith.embedded_valkey import DataFolderError, EmbeddedValkey
 
@@ -28,14 +29,6 @@ def start_owner(folder: Path) -> tuple[subprocess.Popen[str], int]:
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout
     return owner, int(owner.stdout.readline())
-
-
-def is_alive(pid: int) -> bool:
-    """A process that runs; a zombie awaiting its parent does not count."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def put(server: EmbeddedValkey, key: str, value: str) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from ready import await_ready, await_true
+from processes import eventually
+from ready import await_ready, is_alive
 from tiny_models import write_tiny_hagan
 
 from voxelsmith import Client
@@ -70,13 +71,6 @@ def command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     write_tiny_hagan(tmp_path / "models", "tiny")
@@ -109,7 +103,7 @@ def test_kill_9_of_the_parent_loses_no_job_and_leaves_no_worker(start: Callable[
     service.process.kill()
     service.process.wait()
     workers = [pid for pid, name in family.items() if "valkey" not in name]
-    await_true(lambda: not any(is_alive(pid) for pid in workers), 20)
+    eventually(lambda: not any(is_alive(pid) for pid in workers), 20)
 
     again = start()
     assert not any(is_alive(pid) for pid in family), "the orphaned Valkey was not stopped"
@@ -181,6 +175,6 @@ def test_a_second_ctrl_c_does_not_wait(start: Callable[..., Service]) -> None:
     service.process.send_signal(signal.SIGINT)
     service.process.send_signal(signal.SIGINT)
     service.process.wait(30)
-    await_true(lambda: not any(is_alive(pid) for pid in family), 10)
+    eventually(lambda: not any(is_alive(pid) for pid in family), 10)
     with Client(service.url) as client, pytest.raises(ServerUnreachable):
         client.ready()
