@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from jobs.errors import UnsupportedMedia, UploadTooLarge
 from service.errors import RequestTimeout
 
-MAX_JSON_BYTES = 2**20
+MAX_JSON_BYTES = 4 * 2**20
 PATIENCE_S = 30.0
 """A client that sends nothing for this long is given up; a JSON body must be whole after it."""
 _JSON = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
