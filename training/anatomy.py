@@ -1,6 +1,6 @@
 """A latent that means something: each axis of z says how a scan was chosen, placed, shaped and lit.
 
-For a warm start with a handful of scans (docs/decisions/0010). z is drawn from N(0, I); its axes name a scan and a
+For a warm start with a handful of scans (docs/decisions/0008). z is drawn from N(0, I); its axes name a scan and a
 deformation of it, so that the pair (z, deformed scan) supervises the generator, and its inverse the encoder.
 Millimetres are on the card's grid, axes (A0, A1, A2) = (inferior, anterior, left), from the centre of the box. The
 affine part is built with MONAI's matrices; the smooth elastic part and the ventricle field are ours.

@@ -86,7 +86,7 @@ def card_with(iterations: Mapping[str, int]) -> ModelCard:
             licences=sorted({source.licence for source in sources}),
             command="make demo-model DATA=<folder with the sources>",
             iterations=dict(iterations),
-            notes="Warm start by supervised pairs of latent and deformed scan (docs/decisions/0010), not the paper's "
+            notes="Warm start by supervised pairs of latent and deformed scan (docs/decisions/0008), not the paper's "
             "adversarial training from scratch. Each axis of z has a known meaning; skull-stripped scans lie 5 "
             "standard deviations out on the last one.",
         ),

@@ -1,6 +1,6 @@
 """Warm start of HA-GAN from a handful of scans, for machines where adversarial training from scratch is out of reach.
 
-Not part of the paper (docs/decisions/0010). The latent is given a meaning first (anatomy.py); then, supervised by pairs
+Not part of the paper (docs/decisions/0008). The latent is given a meaning first (anatomy.py); then, supervised by pairs
 (z, deformed scan): G^A with G^L at growing resolution, G^A with G^H at full resolution, E^H, and E^G. What comes out is
 an HA-GAN like any other: the same networks, the same files, ready for the adversarial training of hagan.py.
 """
