@@ -36,6 +36,18 @@ def test_a_server_makes_the_same_files_as_this_process(stack: Stack, tmp_path: P
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes(), name
 
 
+def test_a_server_can_be_used_without_the_workers_libraries(stack: Stack, tmp_path: Path) -> None:
+    words = ["generate", "--model", "tiny", "--seed", "1", "--server", stack.url, "--out", str(tmp_path / "out")]
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'SimpleITK', 'scipy', 'safetensors', 'PIL', 'monai'): sys.modules[name] = None\n"
+        f"from voxelsmith.cli import app; app({words!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "000.nii.gz").exists()
+
+
 def test_encode_and_edit_by_a_server(stack: Stack, tmp_path: Path) -> None:
     scan = tmp_path / "scan.nii"
     nibabel.Nifti1Image(np.arange(512, dtype=np.int16).reshape(8, 8, 8), np.eye(4)).to_filename(scan)
