@@ -67,3 +67,17 @@ def hagan(
 
         folder = load("training.hagan", "train").train(config, tell)
     typer.echo(f"{folder}")
+
+
+@app.command()
+def phantoms(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Where the scans and labels.csv go.")],
+    count: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first one.")] = 0,
+) -> None:
+    """Make thorax phantoms in HU, with severity class, lung volume and bone volume in labels.csv, to train on."""
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("phantoms", total=count)
+        dataset = load("training.phantom_dataset", "train")
+        dataset.write_dataset(out, count, seed, on_written=lambda done, _total: bar.update(task, completed=done))
+    typer.echo(f"{out}")
