@@ -339,6 +339,13 @@ def test_a_canceled_job_keeps_what_it_finished_with_its_provenance(bench, tmp_pa
     assert len(json.loads((tmp_path / "provenance.json").read_text())["results"]) == 2
 
 
+def test_a_preview_is_stored_before_the_volume_that_names_it(bench, tmp_path):
+    sink = CancelingSink(tmp_path, after=99)
+    run("generate", {"model": "tiny", "seed": 1, "num_samples": 2}, None, bench, sink)
+    names = ["000.png", "000.nii.gz", "001.png", "001.nii.gz", "latents.npy", "provenance.json"]
+    assert [entry.name for entry in sink.kept] == names
+
+
 def test_progress_reaches_the_sink_stage_by_stage(bench, tmp_path):
     told: list[tuple[str, int, int]] = []
     sink = FolderSink(tmp_path, lambda *stage: told.append(stage))

@@ -64,6 +64,11 @@ class Writer:
         stored = Volume(self._stored(network_array), product.volume.affine)
         index = len(self.results)
         preview = f"{index:03d}.png" if self.output.preview else None
+        # The preview first: a result that a reader can see has all that it names.
+        if preview is not None:
+            path = self.scratch / preview
+            path.write_bytes(three_planes(stored, self._window()))
+            self.files.append(self._keep(path, index, "png"))
         path = self.scratch / f"{index:03d}.{self.output.format}"
         source = product.latent.source
         origin = self.origin | {"latent": source, "label": product.label}
@@ -78,11 +83,6 @@ class Writer:
             preview=preview,
             label=product.label,
         )
-        # The preview first: a result that a reader can see has all that it names.
-        if preview is not None:
-            path = self.scratch / preview
-            path.write_bytes(three_planes(stored, self._window()))
-            self.files.append(self._keep(path, index, "png"))
         self.results.append(entry)
         self._latents.append(product.latent)
 
