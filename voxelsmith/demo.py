@@ -21,6 +21,7 @@ from voxelsmith.local import Stack, StackError
 from voxelsmith.problems import ServiceUnavailable
 
 STRENGTHS = (-2.0, 0.0, 2.0)
+FAVOURITE = "ventricles"
 READY_S = 180.0
 _TEMPLATE = ("datasets", "data", "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
 Announce = Callable[[str], object]
@@ -46,7 +47,7 @@ class Wish:
     scan: Path | None = None
     """None: the MNI152 T1 template that nilearn carries."""
     direction: str | None = None
-    """None: the first that the model has, or one by SeFa where it has none."""
+    """None: FAVOURITE where the model has it, else its first, or one by SeFa where it has none."""
 
 
 class Demo:
@@ -140,7 +141,7 @@ def _any_direction(client: Client, model: str) -> str:
     if not names:
         client.fit_direction(model, {"method": "sefa", "name_prefix": "sefa", "count": 1}).wait()
         return "sefa-1"
-    return names[0]
+    return FAVOURITE if FAVOURITE in names else names[0]
 
 
 def _likeness(metrics: Mapping[str, Any] | None) -> str:
