@@ -1,6 +1,5 @@
 """create_app: assembles the front end from its settings, and decides nothing."""
 
-import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,8 +8,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from jobs.connection import connect
-from jobs.errors import VoxelsmithError
 from jobs.queue import JobQueue
+from jobs.reaper import Reaper
 from jobs.results import ResultStore
 from jobs.settings import Settings
 from model_store.catalogue import SHIPPED, Catalogue
@@ -22,8 +21,6 @@ from service.registry import Registry
 
 THREADS = 64
 """Beside the listeners, each of which holds one."""
-SWEEP_EVERY = 1000
-log = logging.getLogger("voxelsmith.service")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -33,14 +30,12 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + MAX_LISTENERS
-        stopping = threading.Event()
-        reaper = threading.Thread(target=reap, args=(services, stopping), name="reaper", daemon=True)
+        reaper = Reaper(services.queue)
         reaper.start()
         try:
             yield
         finally:
-            stopping.set()
-            await anyio.to_thread.run_sync(reaper.join, 10)
+            await anyio.to_thread.run_sync(reaper.stop)
             services.queue.redis.close()
 
     app = FastAPI(
@@ -72,17 +67,3 @@ def make_services(settings: Settings) -> Services:
         metrics=Metrics(),
         listeners=threading.BoundedSemaphore(MAX_LISTENERS),
     )
-
-
-def reap(services: Services, stopping: threading.Event) -> None:
-    """Brings back the jobs of lost workers and removes what has expired, until told to stop."""
-    period_s = min(services.settings.lease_s / 3, 10.0)
-    rounds = 0
-    while not stopping.wait(period_s):
-        try:
-            services.queue.reap()
-            if rounds % SWEEP_EVERY == 0:
-                services.queue.sweep()
-            rounds += 1
-        except VoxelsmithError:
-            log.warning("the queue or the store does not answer; looking again in %.1f s", period_s)
