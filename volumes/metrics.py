@@ -1,7 +1,9 @@
 """How alike two volumes are: PSNR, SSIM and MAE over all voxels, without a float64 copy of either."""
 
 import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ SIDE = 7
 """Voxels of SSIM's cubic window, as in Wang et al. 2004's implementations with a uniform window."""
 K1, K2 = 0.01, 0.03
 SLAB = 24
+THREADS = min(4, os.cpu_count() or 1)
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -37,17 +40,30 @@ def ssim(a: Array, b: Array, data_range: float) -> float:
     if min(a.shape) < SIDE:
         raise ValueError(f"SSIM needs sides of at least {SIDE} voxels, got {a.shape}")
     rim = SIDE // 2
-    total = sum(float(_similarities(x, y, data_range)[rim:-rim].sum()) for x, y in _slabs(a, b, rim))
+
+    def inside_sum(start: int) -> float:
+        return float(_similarities(*_slab(a, b, rim, start), data_range)[rim:-rim].sum())
+
+    with ThreadPoolExecutor(THREADS) as pool:  # numpy and scipy leave the interpreter's lock while they filter
+        total = sum(pool.map(inside_sum, _starts(a, b, rim)))
     return total / int(np.prod(np.array(a.shape) - 2 * rim))
 
 
 def _slabs(a: Array, b: Array, rim: int) -> Iterator[Pair]:
     """Slabs of both along X as float64, which with a rim overlap so that their insides follow on each other."""
+    return (_slab(a, b, rim, start) for start in _starts(a, b, rim))
+
+
+def _starts(a: Array, b: Array, rim: int) -> range:
+    """Where the insides of the slabs start."""
     if a.shape != b.shape:
         raise ValueError(f"the shapes differ: {a.shape} and {b.shape}")
-    for start in range(rim, a.shape[0] - rim, SLAB):
-        part = slice(start - rim, min(start + SLAB, a.shape[0] - rim) + rim)
-        yield a[part].astype(np.float64), b[part].astype(np.float64)
+    return range(rim, a.shape[0] - rim, SLAB)
+
+
+def _slab(a: Array, b: Array, rim: int, start: int) -> Pair:
+    part = slice(start - rim, min(start + SLAB, a.shape[0] - rim) + rim)
+    return a[part].astype(np.float64), b[part].astype(np.float64)
 
 
 def _similarities(x: NDArray[np.float64], y: NDArray[np.float64], data_range: float) -> NDArray[np.float64]:
@@ -60,10 +76,9 @@ def _similarities(x: NDArray[np.float64], y: NDArray[np.float64], data_range: fl
 
     unbiased = SIDE**3 / (SIDE**3 - 1)
     mean_x, mean_y = mean(x), mean(y)
-    var_x = unbiased * (mean(x * x) - mean_x**2)
-    var_y = unbiased * (mean(y * y) - mean_y**2)
+    variances = unbiased * (mean(x * x + y * y) - mean_x**2 - mean_y**2)  # only their sum is needed
     covariance = unbiased * (mean(x * y) - mean_x * mean_y)
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     similarity: NDArray[np.float64] = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    similarity /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    similarity /= (mean_x**2 + mean_y**2 + c1) * (variances + c2)
     return similarity
