@@ -132,7 +132,7 @@ class EmbeddedValkey:
             "unixsocketperm": "700",
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",  # with everysec WAITAOF answers before the fsync: docs/decisions/0002
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
