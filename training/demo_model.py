@@ -103,6 +103,7 @@ def make(data: Path, out: Path, plan: Plan, tell: Tell) -> Path:
         "low-16": lambda: warm.fit_low(3, plan.low[0]),
         "low-32": lambda: warm.fit_low(4, plan.low[1]),
         "low-64": lambda: warm.fit_low(5, plan.low[2]),
+        "low-64-again": lambda: warm.fit_low(5, plan.low[3]),
         "high": lambda: warm.fit_high(plan.high),
         "encoder-high": lambda: warm.fit_encoder_high(plan.encoder_high),
         "encoder-ground": lambda: warm.fit_encoder_ground(plan.encoder_ground, plan.encoder_scans, plan.feature_scans),

@@ -40,9 +40,9 @@ class Phase:
 class Plan:
     """The phases in order; the defaults made the shipped model."""
 
-    low: tuple[Phase, Phase, Phase] = (Phase(300, 4, 3e-3), Phase(900, 4, 3e-3), Phase(1400, 2, 2.5e-3))
-    """G^A and G^L at S/16, S/8 and S/4."""
-    high: Phase = Phase(220, 1, 1.5e-3)
+    low: tuple[Phase, ...] = (Phase(300, 4, 3e-3), Phase(900, 4, 3e-3), Phase(1400, 2, 2.5e-3), Phase(800, 2, 2e-3))
+    """G^A and G^L at S/16, S/8, S/4 and S/4 again: the rate's second decay takes it further."""
+    high: Phase = Phase(180, 1, 1.5e-3)
     encoder_high: Phase = Phase(200, 1, 2e-3)
     encoder_ground: Phase = Phase(200, 4, 2e-3)
     """E^G from the generator's own feature maps."""
