@@ -87,6 +87,17 @@ class JobQueue:
             raise
         return self.records.get(made)
 
+    def made_before(self, idempotency_key: str, digest: str) -> JobRecord | None:
+        """The job that an idempotency key already made, once it is in the log on disk; None where it made none.
+
+        Raises: IdempotencyConflict where the key was used for another body.
+        """
+        job_id = self.records.made_before(idempotency_key, digest)
+        if job_id is None:
+            return None
+        self._await_log(job_id)
+        return self.records.get(job_id)
+
     def get(self, job_id: str) -> JobRecord:
         """Raises: UnknownJob, ExpiredJob."""
         return self.records.get(job_id)
@@ -182,6 +193,15 @@ class JobQueue:
     def durable(self) -> bool:
         """Whether an accepted job survives a restart of the server."""
         return is_durable(self.redis)
+
+    def depth(self) -> tuple[int, int]:
+        """How many jobs are queued and how many run."""
+        with answering():
+            pipe = self.redis.pipeline(transaction=False)
+            pipe.zcard(self.records.key("queued"))
+            pipe.zcard(self.records.key("leases"))
+            queued, running = pipe.execute()
+        return int(queued), int(running)
 
     def workers(self) -> Sequence[Worker]:
         """Workers that have shown a sign of life within the last lease."""

@@ -98,10 +98,20 @@ class JobRecords:
         fields = (job_id, kind, model, model_sha256, request, payload, digest, idem, limit)
         answer, known = (part.decode() for part in self.call("submit", *fields))
         if answer == "conflict":
-            raise IdempotencyConflict("This Idempotency-Key was used for a request with another body.")
+            raise _conflict()
         if answer == "full":
             raise QueueFull("The queue is full; try again later.")
         return str(known)
+
+    def made_before(self, idem: str, digest: str) -> str | None:
+        """Id of the job that an idempotency key made and that is still there. Raises: IdempotencyConflict."""
+        with answering():
+            job_id, known = cast("list[Any]", self.redis.hmget(self.key("idem", idem), ("id", "digest")))
+            if job_id is None or not self.redis.exists(self.key("job", job_id.decode())):
+                return None
+        if known.decode() != digest:
+            raise _conflict()
+        return str(job_id.decode())
 
     def claim(self, job_id: str, delivery: int, worker: str) -> Claim:
         """Takes the job for a worker for one lease. Raises: LeaseLost where that delivery is not (or no longer) due."""
@@ -228,6 +238,10 @@ class JobRecords:
         if expired:
             raise ExpiredJob("The job and its results were removed after their time to live.")
         raise UnknownJob("There is no job of that id.")
+
+
+def _conflict() -> IdempotencyConflict:
+    return IdempotencyConflict("This Idempotency-Key was used for a request with another body.")
 
 
 def _time(microseconds: str) -> datetime:

@@ -39,9 +39,9 @@ class Sources:
         Raises: UnknownJob, ExpiredJob, ResultNotReady, UnknownResult, InvalidRequest.
         """
         if isinstance(request, EditRequest):
-            changes: dict[str, Any] = {"source": self._plain(request.source, "/source")}
+            changes: dict[str, Any] = {"source": self._start(request, request.source, "/source")}
             if isinstance(request.edit, InterpolateEdit | MixEdit):
-                target = self._plain(request.edit.target, "/edit/target")
+                target = self._start(request, request.edit.target, "/edit/target")
                 changes["edit"] = request.edit.model_copy(update={"target": target})
             return request.model_copy(update=changes)
         if isinstance(request, FitDirectionRequest) and isinstance(request.fit, RegressionFit) and request.fit.samples:
@@ -61,6 +61,14 @@ class Sources:
                 "The source cannot be encoded.", [("/source", "that result is not in a format that can be read again")]
             )
         return f"results/{record.id}/{name}"
+
+    def _start(self, request: EditRequest, source: Source, pointer: str) -> Source:
+        """An end of an edit: a job's sample exactly as it was made, or not at all."""
+        plain = self._plain(source, pointer)
+        is_redrawn = request.truncation not in (None, self._card.truncation.default)
+        if isinstance(source, JobSource) and isinstance(plain, SeedSource) and is_redrawn:
+            raise _unfit("/truncation", "that job made its sample without it; leave it out, or name the seed instead")
+        return plain
 
     def _plain(self, source: Source, pointer: str) -> Source:
         if not isinstance(source, JobSource):

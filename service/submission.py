@@ -22,6 +22,11 @@ def submit(
     Raises: whatever the request deserves; nothing of it is left behind then.
     """
     registry, queue = services.registry, services.queue
+    digest = digest_of(kind, request, scan)
+    # Before anything is looked up: a repeat gets its job even if what it names is gone by now.
+    known = queue.made_before(fields.idempotency_key, digest) if fields.idempotency_key else None
+    if known is not None:
+        return _waited(known, services, fields)
     card = registry.card(request.model)
     accepted = with_seed(request)
     sources = Sources(queue, card)
@@ -37,7 +42,7 @@ def submit(
             payload["source"] = None
             payload["upload"] = _store_scan(request, scan, sources, services, job_id, stack)
         body = accepted.model_dump(mode="json")
-        about = (kind, card.name, card.sha256, body, payload, fields.idempotency_key, digest_of(kind, request, scan))
+        about = (kind, card.name, card.sha256, body, payload, fields.idempotency_key, digest)
         record = queue.submit(*about, job_id=job_id)
     if record.id != job_id:  # the idempotency key's job has a scan of its own
         services.results.remove_prefix(f"uploads/{job_id}")

@@ -90,6 +90,33 @@ def test_a_key_with_another_body_is_refused(api: Api) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
 
 
+def test_an_edit_does_not_draw_a_jobs_sample_anew_under_another_truncation(api: Api) -> None:
+    source = api.submit(num_samples=2)
+    api.finish(source, {"000.nii.gz": b"a", "001.nii.gz": b"b"}, [{"seed": 1}, {"latent": [0.5] * 8, "space": "z"}])
+    change = {"op": "interpolate", "target": {"seed": 2}, "steps": 2}
+    for index, status in ((0, 422), (1, 202)):
+        named = {"job": source, "index": index}
+        answer = api.post("/edit", {"model": "tiny", "source": named, "edit": change, "truncation": 0.5})
+        assert answer.status_code == status, answer.text
+    turned = {"model": "tiny", "source": {"seed": 2}, "edit": {**change, "target": {"job": source}}, "truncation": 0.5}
+    assert api.post("/edit", turned).json()["errors"][0]["pointer"] == "/truncation"
+
+
+def test_a_repeat_gets_its_job_even_if_its_source_is_gone(api: Api) -> None:
+    source = api.submit()
+    api.finish(source, {"000.nii.gz": b"volume"})
+    body = {
+        "model": "tiny",
+        "source": {"job": source},
+        "edit": {"op": "interpolate", "target": {"seed": 2}, "steps": 2},
+    }
+    first = api.post("/edit", body, **{"Idempotency-Key": "k"})
+    assert api.http.delete(f"/jobs/{source}").status_code == 204
+    again = api.post("/edit", body, **{"Idempotency-Key": "k"})
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    assert api.post("/edit", body).json()["code"] == "unknown_job"
+
+
 def test_a_record_answers_not_modified_until_it_changes(api: Api) -> None:
     path = f"/jobs/{api.submit()}"
     tag = api.http.get(path).headers["etag"]
