@@ -38,7 +38,10 @@ def readyz(queue: Queue, results: Results) -> Response:
 @router.head("/metrics", include_in_schema=False)
 def metrics(services: House) -> Response:
     """Prometheus' text format."""
-    return Response(services.metrics.render(live_workers(services.queue)), media_type=CONTENT_TYPE)
+    queue = services.queue
+    workers = live_workers(queue)
+    depth = None if workers is None else depth_of(queue)
+    return Response(services.metrics.render(workers, depth), media_type=CONTENT_TYPE)
 
 
 def readiness(queue: JobQueue, results: ResultStore) -> dict[str, Any]:
@@ -56,6 +59,14 @@ def live_workers(queue: JobQueue) -> list[Any] | None:
     """None where the queue does not answer."""
     try:
         return list(queue.workers())
+    except QueueUnavailable:
+        return None
+
+
+def depth_of(queue: JobQueue) -> tuple[int, int] | None:
+    """None where the queue does not answer."""
+    try:
+        return queue.depth()
     except QueueUnavailable:
         return None
 

@@ -1,5 +1,6 @@
 """Prometheus metrics: one registry per app, labels from closed sets only."""
 
+import math
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,6 +26,7 @@ class Metrics:
             registry=self.registry,
         )
         self._queue_up = Gauge("voxelsmith_queue_up", "1 while the queue answers.", registry=self.registry)
+        self._jobs = Gauge("voxelsmith_jobs", "Jobs that wait and jobs that run.", ("state",), registry=self.registry)
         self._workers = Gauge("voxelsmith_workers", "Workers with a live heartbeat.", registry=self.registry)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -33,8 +35,10 @@ class Metrics:
         self._requests.labels(known, route, str(status)).inc()
         self._seconds.labels(known, route).observe(seconds)
 
-    def render(self, workers: Sequence[Worker] | None) -> bytes:
-        """The exposition; `workers` None where the queue does not answer."""
+    def render(self, workers: Sequence[Worker] | None, depth: tuple[int, int] | None) -> bytes:
+        """The exposition; `workers` and `depth` (jobs queued, running) are None where the queue does not answer."""
         self._queue_up.set(workers is not None)
         self._workers.set(len(workers or ()))
+        for state, count in zip(("queued", "running"), depth or (math.nan, math.nan), strict=True):
+            self._jobs.labels(state).set(count)
         return generate_latest(self.registry)

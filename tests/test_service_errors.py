@@ -130,6 +130,15 @@ def test_the_page_and_the_docs_are_there(shared_api: Api) -> None:
     assert shared_api.http.get("/docs").status_code == 200
 
 
+def test_metrics_tell_how_many_jobs_wait_and_run(api: Api) -> None:
+    first = api.submit()
+    api.submit()
+    api.queue.records.claim(first, 1, "test")
+    text = api.http.get("/metrics").text
+    assert 'voxelsmith_jobs{state="queued"} 1.0' in text
+    assert 'voxelsmith_jobs{state="running"} 1.0' in text
+
+
 def test_metrics_have_closed_labels_and_a_registry_per_app(api: Api) -> None:
     api.http.get("/jobs/nope-1")
     api.http.request("BREW", "/coffee")
