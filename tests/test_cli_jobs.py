@@ -197,3 +197,29 @@ def test_without_torch_a_job_names_the_extra(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.endswith("pip install 'voxelsmith[worker]'\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_replay_makes_the_same_bytes_from_a_provenance_record(run: Run, tmp_path: Path) -> None:
+    scan = tmp_path / "made" / "000.nii.gz"
+    run("generate", "--model", "tiny", "--seed", 5, "--truncation", 0.8, "--out", tmp_path / "made")
+    run("encode", scan, "--model", "tiny", "--reconstruct", "--out", tmp_path / "encoded")
+    for folder, options in (("made", []), ("encoded", ["--scan", scan])):
+        record = tmp_path / folder / "provenance.json"
+        result = run("replay", record, *options, "--out", tmp_path / "again", "--json")
+        assert result.exit_code == 0, result.output
+        rows = json.loads(result.stdout)
+        assert rows
+        assert all(row["identical"] for row in rows)
+        for row in rows:
+            assert (tmp_path / "again" / row["name"]).read_bytes() == (tmp_path / folder / row["name"]).read_bytes()
+    refused = run("replay", tmp_path / "encoded" / "provenance.json", "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "scan" in refused.stderr
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"results": [1]}', '{"results": []}'])
+def test_replay_refuses_what_is_no_provenance_record(run: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "record.json").write_text(text)
+    result = run("replay", tmp_path / "record.json", "--out", tmp_path / "again")
+    assert result.exit_code == 2
+    assert "provenance record" in " ".join(result.stderr.split())

@@ -16,7 +16,7 @@ from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
 from training.errors import DataRefused
-from voxelsmith.commands import demo, directions, edit, encode, generate, models, serve, train, verify
+from voxelsmith.commands import demo, directions, edit, encode, generate, models, replay, serve, train, verify
 from voxelsmith.embedded_valkey import DataFolderError
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -87,6 +87,7 @@ app.add_typer(demo.app)
 app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
+app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")
 app.add_typer(train.app, name="train")

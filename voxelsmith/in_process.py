@@ -19,7 +19,7 @@ from service.submission import with_seed
 from voxelsmith.commands.options import Way
 from voxelsmith.surroundings import Surroundings
 from workers.bench import Bench
-from workers.run import FolderSink, parse, run
+from workers.run import FolderSink, parse, replay, run
 
 
 def run_job(
@@ -37,10 +37,7 @@ def run_job(
     request = with_seed(parse(kind, body))
     if _names_a_job(request):
         raise typer.BadParameter("a job as the source needs the --server that ran it")
-    try:
-        bench = _bench(way, place)
-    except ValueError as err:
-        raise typer.BadParameter(str(err)) from err
+    bench = _bench(way, place)
     card = bench.card(request.model)
     payload: dict[str, Any] = request.model_dump(mode="json")
     store = place.store(way.data) if _needs_store(request, bench) else None
@@ -75,6 +72,21 @@ def run_job(
     return record.model_dump(mode="json")
 
 
+def replay_job(
+    provenance: Mapping[str, Any],
+    scan: Path | None,
+    way: Way,
+    place: Surroundings,
+    on_stage: Callable[[str, int, int], None],
+) -> list[dict[str, Any]]:
+    """The results of the job that a provenance.json tells of, made again into `way.out`.
+
+    Raises: typer.BadParameter; as workers.run.replay.
+    """
+    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage))
+    return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
+
+
 def _names_a_job(part: object) -> bool:
     """Whether a source or target somewhere in a request is an earlier job of a server."""
     if isinstance(part, list):
@@ -92,15 +104,18 @@ def _needs_store(request: AnyRequest, bench: Bench) -> bool:
 
 
 def _bench(way: Way, place: Surroundings) -> Bench:
-    """Raises: ValueError for a device or precision that this machine lacks."""
+    """Raises: typer.BadParameter for a device or precision that this machine lacks."""
     settings = place.settings
-    return Bench(
-        place.catalogue,
-        device=way.device or settings.device,
-        precision=way.precision or settings.precision,
-        threads=settings.threads if way.threads is None else way.threads,
-        memory_bytes=settings.model_memory_bytes,
-    )
+    try:
+        return Bench(
+            place.catalogue,
+            device=way.device or settings.device,
+            precision=way.precision or settings.precision,
+            threads=settings.threads if way.threads is None else way.threads,
+            memory_bytes=settings.model_memory_bytes,
+        )
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
 
 
 def _placed(entry: ResultFile, folder: Path) -> ResultFile:

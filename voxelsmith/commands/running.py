@@ -28,6 +28,14 @@ class InProcess(Protocol):
     def run_job(
         self, kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, on_stage: OnStage
     ) -> dict[str, Any]: ...
+    def replay_job(
+        self, provenance: Body, scan: Path | None, way: Way, place: Surroundings, on_stage: OnStage
+    ) -> list[dict[str, Any]]: ...
+
+
+def in_process() -> InProcess:
+    """Raises: MissingExtraError without torch."""
+    return cast("InProcess", extras.load("voxelsmith.in_process", "worker"))
 
 
 def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> None:
@@ -50,10 +58,9 @@ def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place
 
 def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> dict[str, Any]:
     """The finished job's record; its files are in `way.out`."""
-    with _progress_bar(kind) as on_stage:
+    with progress_bar(kind) as on_stage:
         if way.server is None:
-            here = cast("InProcess", extras.load("voxelsmith.in_process", "worker"))
-            return here.run_job(kind, body, scan, way, place, on_stage)
+            return in_process().run_job(kind, body, scan, way, place, on_stage)
         with Client(way.server) as client:
             return _by_server(client, kind, body, scan, way.out, on_stage)
 
@@ -79,7 +86,7 @@ def _by_server(
 
 
 @contextmanager
-def _progress_bar(title: str) -> Iterator[OnStage]:
+def progress_bar(title: str) -> Iterator[OnStage]:
     """On standard error, and only where someone watches."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

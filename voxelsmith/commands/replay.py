@@ -1,0 +1,57 @@
+"""voxelsmith replay: the job of a provenance.json once more."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.errors import InvalidRequest, UnreadableVolume
+from voxelsmith.commands import options as o
+from voxelsmith.commands.report import print_json, print_table, size_text
+from voxelsmith.commands.running import in_process, progress_bar
+
+app = typer.Typer()
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="A provenance.json.")],
+    scan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="The scan of an encode.")] = None,
+    out: o.Out = Path("voxelsmith-out"),
+    device: o.Device = None,
+    precision: o.Precision = None,
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+) -> None:
+    """Do a job again from its provenance.json, and say whether the same bytes came out."""
+    way = o.Way(out, None, as_json, device, precision, threads)
+    record = _read(file)
+    try:
+        with progress_bar("replay") as on_stage:
+            made = in_process().replay_job(record, scan, way, context.obj, on_stage)
+    except UnreadableVolume:
+        raise
+    except InvalidRequest as err:
+        raise typer.BadParameter(err.detail) from err
+    before = {entry["name"]: entry["sha256"] for entry in record["results"]}
+    rows = [{**entry, "identical": entry["sha256"] == before.get(entry["name"])} for entry in made]
+    if as_json:
+        print_json(rows)
+        return
+    told = [(str(out / row["name"]), size_text(row["size_bytes"]), "yes" if row["identical"] else "no") for row in rows]
+    print_table(["file", "size", "same bytes"], told)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """Raises: typer.BadParameter."""
+    try:
+        record = json.loads(file.read_bytes())
+        sound = all(isinstance(entry["name"], str) and isinstance(entry["sha256"], str) for entry in record["results"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sound = False
+    if not sound:
+        raise typer.BadParameter(f"{file} is not the provenance record of a job")
+    return dict(record)
