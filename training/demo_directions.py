@@ -111,7 +111,7 @@ def measure_direction(named: Named, model: Generator, count: int, seed: int) -> 
     )
 
 
-def write_directions(folder: Path, model: Generator, count: int = 30) -> list[DirectionCard]:
+def write_directions(folder: Path, model: Generator, count: int = 16) -> list[DirectionCard]:
     """Measure and write every direction into the model's folder."""
     target = folder / "directions"
     target.mkdir(exist_ok=True)

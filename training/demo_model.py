@@ -104,7 +104,8 @@ def make(data: Path, out: Path, plan: Plan, tell: Tell) -> Path:
         "low-32": lambda: warm.fit_low(4, plan.low[1]),
         "low-64": lambda: warm.fit_low(5, plan.low[2]),
         "low-64-again": lambda: warm.fit_low(5, plan.low[3]),
-        "high": lambda: warm.fit_high(plan.high),
+        "high": lambda: warm.fit_high(plan.high, joint=False),
+        "joint": lambda: warm.fit_high(plan.joint, joint=True),
         "encoder-high": lambda: warm.fit_encoder_high(plan.encoder_high),
         "encoder-ground": lambda: warm.fit_encoder_ground(plan.encoder_ground, plan.encoder_scans, plan.feature_scans),
     }
@@ -117,9 +118,13 @@ def make(data: Path, out: Path, plan: Plan, tell: Tell) -> Path:
             continue
         fit()
         save(saved, {"networks": networks.state_dict(), "source": warm.source.get_state()})
-    steps = {"warm start low": sum(phase.steps for phase in plan.low), "warm start high": plan.high.steps,
-             "encoder high": plan.encoder_high.steps,
-             "encoder ground": plan.encoder_ground.steps + plan.encoder_scans.steps, "adversarial": 0}  # fmt: skip
+    steps = {
+        "warm start low": sum(phase.steps for phase in plan.low),
+        "warm start high": plan.high.steps + plan.joint.steps,
+        "encoder high": plan.encoder_high.steps,
+        "encoder ground": plan.encoder_ground.steps + plan.encoder_scans.steps,
+        "adversarial": 0,
+    }
     folder = out / NAME
     card = export(folder, card_with(steps), {"generator": generator, "encoder": encoder}, half=True)
     write_directions(folder, load(folder, card))

@@ -42,13 +42,16 @@ class Plan:
 
     low: tuple[Phase, ...] = (Phase(300, 4, 3e-3), Phase(900, 4, 3e-3), Phase(1400, 2, 2.5e-3), Phase(800, 2, 2e-3))
     """G^A and G^L at S/16, S/8, S/4 and S/4 again: the rate's second decay takes it further."""
-    high: Phase = Phase(180, 1, 1.5e-3)
-    encoder_high: Phase = Phase(200, 1, 2e-3)
-    encoder_ground: Phase = Phase(200, 4, 2e-3)
+    high: Phase = Phase(110, 1, 3e-3)
+    """G^H alone."""
+    joint: Phase = Phase(80, 1, 4e-4)
+    """G^H and G^L with G^A's last convolution."""
+    encoder_high: Phase = Phase(120, 1, 2e-3)
+    encoder_ground: Phase = Phase(120, 4, 2e-3)
     """E^G from the generator's own feature maps."""
-    encoder_scans: Phase = Phase(400, 4, 1e-3)
+    encoder_scans: Phase = Phase(300, 4, 1e-3)
     """E^G from E^H's feature maps of deformed scans."""
-    feature_scans: int = 80
+    feature_scans: int = 48
     """How many deformed scans the last phase has."""
 
 
@@ -165,27 +168,38 @@ class WarmStart:
         if last == 5:
             average.restore()
 
-    def fit_high(self, phase: Phase) -> None:
-        """G^H with G^A, on a sub-volume of the full volume.
+    def fit_high(self, phase: Phase, joint: bool) -> None:
+        """G^H on a sub-volume of the full volume; `joint` with G^L and G^A's last convolution.
 
-        Unlike the adversarial training, G^H sees all of A: GroupNorm then has the statistics that inference has.
+        Unlike the adversarial training, G^H sees all of A: GroupNorm then has the statistics that inference has. The
+        rest of G^A is left alone: at this batch size it would lose what the low resolutions taught it.
         """
-        networks = nn.ModuleList([self.generator.common, self.generator.high, self.generator.low])
+        common = self.generator.common
+        parts: list[nn.Module] = [self.generator.high]
+        if joint:
+            parts += [self.generator.low, common.get_submodule("conv5"), common.get_submodule("norm5")]
+        networks = nn.ModuleList(parts)
+        self.generator.requires_grad_(False)
+        networks.requires_grad_(True)
         slices = self.scans.size // NUM_SLABS
 
         def loss() -> Tensor:
             z = self.draw(phase.batch_size)
             start = self._start()
-            features = self.generator.common(z)
+            features = common(z)
             made = self.generator.high(features)[:, :, start : start + slices]
             real = torch.stack([self.scans.slab_of(row, start, slices) for row in z])
+            if not joint:
+                return reconstruction_loss(made, real)
             low = torch.stack([self.scans.of(row, self.scans.size // 4) for row in z])
             return reconstruction_loss(made, real) + reconstruction_loss(self.generator.low(features), low)
 
         average = _Average(networks)
-        for _ in optimise("high", phase, list(networks.parameters()), loss, self.tell):
+        for _ in optimise("joint" if joint else "high", phase, list(networks.parameters()), loss, self.tell):
             average.update()
-        average.restore()
+        if joint:
+            average.restore()
+        self.generator.requires_grad_(True)
 
     def fit_encoder_high(self, phase: Phase) -> None:
         """E^H: eq. 6 of the paper, and the generator's own feature maps as the target."""
