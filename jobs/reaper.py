@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from jobs.errors import VoxelsmithError
 from jobs.queue import JobQueue
@@ -14,9 +15,10 @@ log = logging.getLogger("voxelsmith.reaper")
 class Reaper(threading.Thread):
     """Calls JobQueue.reap a few times per lease and JobQueue.sweep at the start and every hour."""
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, queue: JobQueue, then: Callable[[], object] | None = None) -> None:
+        """`then` is called after each round; it may raise VoxelsmithError."""
         super().__init__(name="reaper", daemon=True)
-        self._queue = queue
+        self._queue, self._then = queue, then
         # With a lease of 30 s a lost worker is noticed after at most 35 s.
         self._period_s = min(5.0, queue.settings.lease_s / 4)
         self._over = threading.Event()
@@ -29,6 +31,8 @@ class Reaper(threading.Thread):
                 if time.monotonic() - self._swept > _SWEEP_S:
                     self._swept = time.monotonic()
                     self._queue.sweep()
+                if self._then is not None:
+                    self._then()
             except VoxelsmithError as err:
                 log.warning("will try again: %s", err.detail)
 

@@ -1,5 +1,6 @@
 """ModelCard: all that is known of a trained model, and whether a request fits it. No torch."""
 
+import hashlib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -104,6 +105,11 @@ class ModelCard(CardPart):
     def sha256(self) -> str:
         """The model's digest: that of its weights file."""
         return self.files["weights.safetensors"]
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the whole card, and so of the files it lists: two processes know by it that they mean one model."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def window(self) -> tuple[float, float]:

@@ -73,12 +73,16 @@ class Catalogue:
         self.card(name)
         return [direction.model_dump() for direction in self._entry(name).directions]
 
-    def note_broken(self, name: str, reason: str) -> None:
-        """Keep what only loading can find (missing tensors, NaN) until the folder's files change."""
+    def note_broken(self, name: str, reason: str, fingerprint: str | None = None) -> None:
+        """Keep what only loading can find (missing tensors, NaN) until the folder's files change.
+
+        With the fingerprint of the card that was loaded, only if that is the card known here.
+        """
         with self._lock:
-            if name in self._entries:
-                old = self._entries[name]
-                self._entries[name] = Entry(old.folder, old.stamp, reason=reason)
+            old = self._entries.get(name)
+            if old is None or (fingerprint is not None and (old.card is None or old.card.fingerprint != fingerprint)):
+                return
+            self._entries[name] = Entry(old.folder, old.stamp, reason=reason)
 
     def _entry(self, name: str) -> Entry:
         try:

@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + MAX_LISTENERS
-        reaper = Reaper(services.queue)
+        reaper = Reaper(services.queue, lambda: services.registry.heed(services.queue.workers()))
         reaper.start()
         try:
             yield

@@ -1,6 +1,6 @@
 """Registry: the models and directions that requests may name. Foreign errors become ours here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from jobs.errors import (
     UnknownDirection,
     UnknownModel,
 )
+from jobs.queue import Worker
 from jobs.requests import EditRequest, FitDirectionRequest, MoveEdit, RegressionFit, TargetEdit
 from jobs.results import ResultStore
 from model_store.card import DirectionCard, ModelCard
@@ -66,6 +67,12 @@ class Registry:
             raise UnknownModel("There is no model of that name; GET /models lists them.") from err
         except BrokenModel as err:
             raise ModelBroken(_BROKEN.format(err.detail)) from err
+
+    def heed(self, workers: Iterable[Worker]) -> None:
+        """Takes a model for broken that a worker could not load, for as long as its files stay as they are."""
+        for worker in workers:
+            for name, fault in worker.about.get("faults", {}).items():
+                self._catalogue.note_broken(name, fault["reason"], fault["card"])
 
     def directions(self, card: ModelCard) -> list[Entry]:
         """All directions of a model, by name."""

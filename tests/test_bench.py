@@ -66,6 +66,7 @@ def test_unknown_and_broken_models_have_their_own_errors(tmp_path):
     with pytest.raises(ModelBroken, match="width"):
         bench.generator("hollow")
     assert "width" in bench.catalogue.broken()["hollow"]
+    assert bench.faults["hollow"]["card"] == Catalogue([tmp_path]).card("hollow").fingerprint
 
 
 def test_warming_up_renders_conditional_models_too(bench):

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from conftest import ValkeyProcess
-from service_fixtures import Api, api, direction_card, models, serving, write_models  # noqa: F401
+from service_fixtures import Api, api, direction_card, models, serving, until, write_models  # noqa: F401
 
 from jobs.directions import FittedDirections
 from jobs.settings import Settings
@@ -32,6 +32,17 @@ def test_models_are_listed_with_the_broken_one_and_its_reason(api: Api) -> None:
     assert "/" not in items["tiny-broken"]["reason"]
     assert api.http.get("/models/tiny").json() == items["tiny"]
     assert api.http.get("/models/tiny-broken").json() == items["tiny-broken"]
+
+
+def test_a_model_that_a_worker_could_not_load_is_broken(api: Api, models: Path) -> None:
+    reason = "weights.safetensors: generator.common.fc1.weight has values that are not finite"
+    tried = Catalogue([models]).card("tiny-ct").fingerprint
+    faults = {"tiny-ct": {"card": tried, "reason": reason}, "tiny": {"card": "of an older card", "reason": reason}}
+    api.queue.records.beat("worker", {"faults": faults})
+    until(lambda: api.http.get("/models/tiny-ct").json()["status"] == "broken")
+    assert api.http.get("/models/tiny-ct").json()["reason"] == reason
+    assert api.post("/generate", {"model": "tiny-ct"}).json()["code"] == "model_broken"
+    assert api.http.get("/models/tiny").json()["status"] == "ready"
 
 
 def test_a_model_that_appears_or_goes_is_noticed(settings: Settings, models: Path, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ class Bench:
         self.memory_bytes = memory_bytes
         self.loads = 0
         """How often weights were read; stays put while jobs for resident models come in."""
+        self.faults: dict[str, dict[str, str]] = {}
+        """Models that could not be loaded: `card`, the fingerprint of what was tried, and `reason`."""
         self._resident: OrderedDict[str, Generator] = OrderedDict()
         if precision == "float16" and self.device.type == "cpu":
             raise ValueError("float16 needs a CUDA device; take bfloat16 or float32 on the CPU")
@@ -73,9 +75,11 @@ class Bench:
             folder = self.catalogue.folder(name)
             loaded = self.attempt(lambda: load(folder, card, self.device, self.precision))
         except BrokenModel as err:
+            self.faults[name] = {"card": card.fingerprint, "reason": err.detail}
             self.catalogue.note_broken(name, err.detail)
             raise ModelBroken(_sentence(err.detail)) from err
         self.loads += 1
+        self.faults.pop(name, None)
         self._resident[name] = loaded
         self._make_room()
         return loaded

@@ -55,8 +55,9 @@ class DeviceWork:
             raise DeviceLost from err
 
     def about(self) -> dict[str, Any]:
-        """Resident models with their bytes, and how often weights were read."""
-        return {"models": self._bench.resident(), "model_loads": self._bench.loads}
+        """Resident models with their bytes, how often weights were read, and what could not be loaded."""
+        bench = self._bench
+        return {"models": bench.resident(), "model_loads": bench.loads, "faults": dict(bench.faults)}
 
     def _warm_up(self) -> None:
         """The first model that works: later ones load on demand, and a broken one stops nobody.
