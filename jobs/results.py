@@ -141,18 +141,20 @@ class ResultStore:
 
     def writable(self) -> bool:
         """Whether a small file can be written and synced now."""
-        with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
-            probe = Path(folder) / "probe"
-            probe.write_bytes(b"probe")
-            try:
+        try:
+            with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
+                probe = Path(folder) / "probe"
+                probe.write_bytes(b"probe")
                 if self._root is None:
                     self._put_object("probe", probe, False, None)
                 else:
                     temp = durable.temp_path(self._root / _TEMP)
-                    durable.copy(probe, temp)
-                    temp.unlink()
-            except (OSError, BaseError):
-                return False
+                    try:
+                        durable.copy(probe, temp)
+                    finally:
+                        temp.unlink(missing_ok=True)
+        except (OSError, BaseError):
+            return False
         return True
 
     def sweep(self, is_known: Callable[[str], bool], min_age_s: float = 3600.0) -> int:

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from jobs.errors import InvalidRequest, UploadTooLarge
+from jobs.errors import InvalidRequest, StoreFull, UploadTooLarge
 
 
 class Part(Protocol):
@@ -30,7 +30,7 @@ class Memory:
 
 
 class Spool:
-    """A large part, into a file, hashed on the way."""
+    """A large part, into an unbuffered file (nothing is left to fail at its close), hashed on the way."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -38,7 +38,13 @@ class Spool:
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
-        self.file.write(data)
+        """Raises: StoreFull."""
+        left = memoryview(data)
+        try:
+            while left:  # an unbuffered file may take a part only
+                left = left[self.file.write(left) :]
+        except OSError as err:
+            raise StoreFull("There is no room for the upload now.") from err
         self._digest.update(data)
         self.size_bytes += len(data)
 

@@ -49,7 +49,7 @@ async def read_encode(request: Request) -> AsyncIterator[EncodeBody]:
         raise UnsupportedMedia("Send multipart/form-data with the parts volume and request, or application/json.")
     settings: Settings = request.app.state.services.settings
     # The file has no name in any folder, so that even a killed process leaves nothing behind.
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(buffering=0) as file:
         yield await _read_form(request, file, settings.max_upload_bytes)
 
 
@@ -65,7 +65,6 @@ async def _read_form(request: Request, file: BinaryIO, max_bytes: int) -> Encode
     missing = [(f"/{name}", "this part is missing") for name in ("request", "volume") if name not in form.seen]
     if missing:
         raise InvalidRequest("The form is not complete.", missing)
-    await run_in_threadpool(file.flush)
     return EncodeBody(bytes(text.data), Scan(Path(f"/dev/fd/{file.fileno()}"), volume.size_bytes, volume.sha256))
 
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from service_fixtures import Api, api, models, until  # noqa: F401
 
+from jobs.errors import StoreFull
 from jobs.state import JobState
 from service import body
+from service.multipart import Spool
 
 HOSTILE_NAMES = ["../../etc/passwd", 'a"; x="b', "a\r\nX-Evil: 1", "\u202egnp.nii", "", "x" * 3000, "%00.nii"]
 
@@ -229,3 +231,8 @@ def test_a_body_that_does_not_come_is_given_up(api: Api, monkeypatch: pytest.Mon
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
         line.sendall(head.encode())
         assert line.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_upload_that_finds_no_room_is_told_so() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(StoreFull):
+        Spool(full).write(b"voxels")
