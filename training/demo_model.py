@@ -108,6 +108,7 @@ def make(data: Path, out: Path, plan: Plan, tell: Tell) -> Path:
         "joint": lambda: warm.fit_high(plan.joint, joint=True),
         "encoder-high": lambda: warm.fit_encoder_high(plan.encoder_high),
         "encoder-ground": lambda: warm.fit_encoder_ground(plan.encoder_ground, plan.encoder_scans, plan.feature_scans),
+        "high-again": lambda: warm.fit_high(plan.high_again, joint=False),
     }
     for name, fit in phases.items():
         saved = out / f"{name}.pt"
@@ -120,7 +121,7 @@ def make(data: Path, out: Path, plan: Plan, tell: Tell) -> Path:
         save(saved, {"networks": networks.state_dict(), "source": warm.source.get_state()})
     steps = {
         "warm start low": sum(phase.steps for phase in plan.low),
-        "warm start high": plan.high.steps + plan.joint.steps,
+        "warm start high": plan.high.steps + plan.joint.steps + plan.high_again.steps,
         "encoder high": plan.encoder_high.steps,
         "encoder ground": plan.encoder_ground.steps + plan.encoder_scans.steps,
         "adversarial": 0,

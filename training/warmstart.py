@@ -52,7 +52,9 @@ class Plan:
     encoder_scans: Phase = Phase(300, 4, 1e-3)
     """E^G from E^H's feature maps of deformed scans."""
     feature_scans: int = 48
-    """How many deformed scans the last phase has."""
+    """How many deformed scans that phase has."""
+    high_again: Phase = Phase(200, 1, 3e-3)
+    """G^H alone once more, which leaves the encoder's target as it is."""
 
 
 class Scans:
@@ -194,11 +196,8 @@ class WarmStart:
             low = torch.stack([self.scans.of(row, self.scans.size // 4) for row in z])
             return reconstruction_loss(made, real) + reconstruction_loss(self.generator.low(features), low)
 
-        average = _Average(networks)
         for _ in optimise("joint" if joint else "high", phase, list(networks.parameters()), loss, self.tell):
-            average.update()
-        if joint:
-            average.restore()
+            pass
         self.generator.requires_grad_(True)
 
     def fit_encoder_high(self, phase: Phase) -> None:
