@@ -187,7 +187,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Path
     folder = tmp_path_factory.mktemp("docs")
     card = write_tiny_hagan(folder / "models", "brain-demo-256")
     direction = DirectionCard(
-        name="ventricles", method="sefa", vector=[1.0] + [0.0] * 7, std=1.0, model_sha256=card.sha256
+        name="head-size", method="sefa", vector=[1.0] + [0.0] * 7, std=1.0, model_sha256=card.sha256
     )
     (folder / "models" / "brain-demo-256" / "directions").mkdir()
     (folder / "models" / "brain-demo-256" / "directions" / "ventricles.json").write_text(direction.model_dump_json())

@@ -10,7 +10,7 @@ from torch import Tensor
 from latents.directions import fit_regression
 from model_store.card import DirectionCard, ModelCard
 from model_store.generator import Generator
-from training.anatomy import AXES, STRIPPED_MEAN, VENTRICLE_SIGMA_MM, VENTRICLES_MM
+from training.anatomy import AXES, STRIPPED_MEAN
 
 Measurement = Callable[[Tensor, ModelCard], float]
 BRIGHT = 0.12
@@ -44,18 +44,6 @@ def head_length_mm(unit: Tensor, card: ModelCard) -> float:
     return float(inside.sum()) * card.spacing_mm[1]
 
 
-def ventricle_volume_ml(unit: Tensor, card: ModelCard) -> float:
-    """Volume darker than 60% of the surroundings' median in an ellipsoid around the lateral ventricles."""
-    axes = [
-        (torch.arange(n) + 0.5 - n / 2) * spacing - centre
-        for n, spacing, centre in zip(unit.shape, card.spacing_mm, VENTRICLES_MM, strict=True)
-    ]
-    radii = [sigma * 1.1 for sigma in VENTRICLE_SIGMA_MM]
-    a, b, c = ((axis / radius) ** 2 for axis, radius in zip(axes, radii, strict=True))
-    inside = unit[(a[:, None, None] + b[None, :, None] + c[None, None, :]) < 1]
-    return float((inside < 0.6 * inside.median()).sum()) * _voxel_ml(card)
-
-
 def brightness(unit: Tensor, card: ModelCard) -> float:
     """Mean stored value of what is not dark."""
     low, high = card.intensity.low, card.intensity.high
@@ -67,10 +55,10 @@ def _voxel_ml(card: ModelCard) -> float:
     return a * b * c / 1000
 
 
+# No direction for the ventricles: at this sharpness the change along their axis cannot be seen or measured.
 DIRECTIONS = (
     Named("head-size", AXES["size"].start, "bright volume", "ml", bright_volume_ml),
     Named("head-length", AXES["proportions"].start + 1, "length of the vault", "mm", head_length_mm),
-    Named("ventricles", AXES["ventricles"].start, "ventricle volume", "ml", ventricle_volume_ml),
     Named("brightness", AXES["brightness"].start, "mean intensity", "a.u.", brightness),
     Named("skull-stripping", AXES["skull_stripping"].start, "bright volume", "ml", bright_volume_ml,
           centre=STRIPPED_MEAN / 2, std=STRIPPED_MEAN / 3),

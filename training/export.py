@@ -29,6 +29,7 @@ def export(folder: Path, card: ModelCard, networks: Mapping[str, nn.Module], hal
     digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     card = card.model_copy(update={"files": {weights.name: digest}})
     (folder / ".card.partial").write_text(card.model_dump_json(indent=2) + "\n")
+    partial.chmod(0o644)
     partial.replace(weights)
     (folder / ".card.partial").replace(folder / "card.json")
     return card

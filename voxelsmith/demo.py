@@ -21,7 +21,7 @@ from voxelsmith.local import Stack, StackError
 from voxelsmith.problems import ServiceUnavailable
 
 STRENGTHS = (-2.0, 0.0, 2.0)
-FAVOURITE = "ventricles"
+FAVOURITE = "head-size"
 READY_S = 180.0
 _TEMPLATE = ("datasets", "data", "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
 Announce = Callable[[str], object]
