@@ -190,7 +190,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Path
         name="head-size", method="sefa", vector=[1.0] + [0.0] * 7, std=1.0, model_sha256=card.sha256
     )
     (folder / "models" / "brain-demo-256" / "directions").mkdir()
-    (folder / "models" / "brain-demo-256" / "directions" / "ventricles.json").write_text(direction.model_dump_json())
+    (folder / "models" / "brain-demo-256" / "directions" / "head-size.json").write_text(direction.model_dump_json())
     nibabel.Nifti1Image(np.arange(4096, dtype=np.int16).reshape(16, 16, 16), np.eye(4)).to_filename(
         folder / "scan.nii.gz"
     )
