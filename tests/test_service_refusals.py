@@ -8,6 +8,8 @@ import httpx
 import pytest
 from service_fixtures import Api, models, shared_api  # noqa: F401
 
+from service.body import MAX_JSON_BYTES
+
 SECRET = "Zx9secretZx9"
 JSON = {"Content-Type": "application/json"}
 OK = {"model": "tiny"}
@@ -71,7 +73,8 @@ ROWS: dict[str, Row] = {
     "array": ("POST", "/generate", raw("[]"), 422, "invalid_request", ""),
     "null": ("POST", "/generate", raw("null"), 422, "invalid_request", ""),
     "number": ("POST", "/generate", raw("5"), 422, "invalid_request", ""),
-    "too large": ("POST", "/generate", raw(b'{"model":"' + b"x" * 2**20 + b'"}'), 413, "upload_too_large", None),
+    "too large": ("POST", "/generate", raw(b'{"model":"' + b"x" * MAX_JSON_BYTES + b'"}'), 413,
+                  "upload_too_large", None),
     "form": ("POST", "/generate", raw("model=tiny", "application/x-www-form-urlencoded"), 415,
              "unsupported_media_type", None),
     "text": ("POST", "/generate", raw(ENCODE, "text/plain"), 415, "unsupported_media_type", None),
@@ -182,7 +185,7 @@ ROWS: dict[str, Row] = {
     "form nan": ("POST", "/encode", form((REQUEST, b'{"model":NaN}'), (VOLUME, b"x")), 422, "invalid_request", ""),
     "form and source": ("POST", "/encode", form((REQUEST, b'{"model":"tiny","source":{"job":"j"}}'), (VOLUME, b"x")),
                         422, "invalid_request", "/source"),
-    "large request": ("POST", "/encode", form((REQUEST, b"x" * (2**20 + 1)), (VOLUME, b"x")), 413,
+    "large request": ("POST", "/encode", form((REQUEST, b"x" * (MAX_JSON_BYTES + 1)), (VOLUME, b"x")), 413,
                       "upload_too_large", None),
     "large upload": ("POST", "/encode", form((REQUEST, ENCODE), (VOLUME, b"x" * (3 * 2**20))), 413,
                      "upload_too_large", None),
