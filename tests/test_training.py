@@ -94,6 +94,19 @@ def test_an_exported_model_is_served_and_encodes(scans: Path, tmp_path: Path) ->
     assert (tmp_path / "tensorboard").exists()
 
 
+def test_a_run_can_start_from_a_model_of_the_same_sizes(scans: Path, tmp_path: Path) -> None:
+    folder = train(config_for(scans, tmp_path / "first"))
+    again = HAGANTrainer(config_for(scans, tmp_path / "second", seed=9))
+    again.start_from(folder)
+    served = load(folder, ModelCard.model_validate_json((folder / "card.json").read_bytes()))
+    z = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(again.generator(z), served.synthesise(served.map(z), None), atol=1e-5, rtol=0)
+    wider = HAGANTrainer(config_for(scans, tmp_path / "wider", width=16))
+    with pytest.raises(DataRefused, match="other sizes"):
+        wider.start_from(folder)
+
+
 def test_the_reconstruction_losses_fall(scans: Path, tmp_path: Path) -> None:
     trainer = HAGANTrainer(config_for(scans, tmp_path, lr_encoder=1e-3))
     ramp = torch.linspace(-1, 1, 32).view(1, 1, 32, 1, 1).expand(2, 1, 32, 32, 32).clone()

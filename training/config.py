@@ -17,6 +17,8 @@ class HAGANConfig(BaseModel):
     """A folder of scans; labels.csv beside them (file, label) where the model is conditional."""
     out: Path
     name: str = "hagan"
+    start_from: Path | None = None
+    """A model folder (imported, or trained before) whose generator and encoder are the start; same sizes."""
     size: Literal[32, 64, 128, 256] = 256
     width: Annotated[int, Field(ge=8, multiple_of=8)] = 32
     latent_dim: Annotated[int, Field(ge=1)] = 1024

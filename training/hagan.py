@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from model_store.networks.hagan import HAGANDiscriminator, HAGANEncoder, HAGANGenerator
 from training.config import HAGANConfig
 from training.data import TrainingVolumes, batches, light_augmentation, prepare_folder
+from training.errors import DataRefused
 from training.export import export
 from training.hagan_card import card_of, preparation_of
 from training.losses import discriminator_loss, generator_loss, sub_volume_reconstruction, volume_reconstruction
@@ -131,6 +133,21 @@ class HAGANTrainer:
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
 
+    def start_from(self, folder: Path) -> None:
+        """Take generator and encoder from a model folder; a model without encoder or G^L gives what it has.
+
+        Raises:
+            DataRefused: its networks are not of this run's sizes.
+        """
+        tensors = load_file(folder / "weights.safetensors", device=self.config.device)
+        own = self.networks.state_dict()
+        odd = [key for key, tensor in tensors.items() if key not in own or own[key].shape != tensor.shape]
+        if odd:
+            raise DataRefused(f"the model to start from is of other sizes: {len(odd)} tensors, first {odd[0]}")
+        with torch.no_grad():
+            for key, tensor in tensors.items():
+                own[key].copy_(tensor)  # stored as float16 or float32
+
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> Tensor:
         """(n, 1, S/4, S/4, S/4) low-resolution samples, for looking at."""
@@ -157,6 +174,8 @@ def train(config: HAGANConfig, progress: Callable[[int, int, dict[str, float]], 
     trainer, checkpoint = HAGANTrainer(config), config.out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.restore(torch.load(checkpoint, map_location=config.device, weights_only=True))
+    elif config.start_from is not None:
+        trainer.start_from(config.start_from)
     with Report(config.out / "tensorboard") as report:
         first = trainer.iteration
         loader = batches(volumes, config.batch_size, first, config.iterations, config.data_workers)

@@ -24,6 +24,9 @@ def hagan(
     data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of scans (and labels.csv).")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Checkpoints, TensorBoard log and the trained model.")],
     name: Annotated[str, typer.Option(help="Of the trained model.")] = "hagan",
+    start_from: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Model folder to train on, of the same sizes.")
+    ] = None,
     size: Annotated[int, typer.Option(help="Edge of the cube: 32, 64, 128 or 256.")] = 256,
     width: Annotated[int, typer.Option(help="Channels of the last layers; 32 in the paper.")] = 32,
     latent_dim: Annotated[int, typer.Option(help="1024 in the paper.")] = 1024,
