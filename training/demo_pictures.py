@@ -66,7 +66,7 @@ def samples_sheet(model: Generator) -> Image.Image:
 
 
 def directions_sheet(model: Generator, folder: Path) -> Image.Image:
-    """The mean head moved along each shipped direction, from the middle of that direction's range."""
+    """Seed 0 moved along each shipped direction."""
     rows = []
     for path in sorted((folder / "directions").glob("*.json")):
         card = DirectionCard.model_validate_json(path.read_bytes())
