@@ -1,11 +1,14 @@
 """The one protocol that every generator family fulfils; recipes need no branch on the family."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor, device
 
 from model_store.card import ModelCard
+
+Task = Literal["synthesise", "encode", "refine"]
+"""What a network is asked for: a volume, a latent, or a volume with the gradient of its latent."""
 
 
 class Generator(Protocol):
@@ -25,6 +28,9 @@ class Generator(Protocol):
     def size_bytes(self) -> int:
         """Memory that the weights hold."""
 
+    def work_bytes(self, task: Task) -> int:
+        """Estimate of what one sample needs on the device beside the weights, at the worst moment."""
+
     def map(self, z: Tensor, label: int | None = None) -> Tensor:
         """(n, z_dim) -> styles w (n, num_styles, w_dim)."""
 
@@ -42,6 +48,12 @@ class Generator(Protocol):
 
         Raises:
             TypeError: the card says has_encoder false.
+        """
+
+    def critic_features(self, volume: Tensor) -> Sequence[Tensor]:
+        """(n, 1, *card.shape) -> feature maps (n, c, d, h, w) of the critic that ships with the model, finest first.
+
+        For the perceptual term of the inversion (bone paper, section 3.5): the last is its f_{L-1}. Empty without one.
         """
 
     def style_matrices(self) -> Sequence[Tensor]:

@@ -9,36 +9,74 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model_store.card import ModelCard
+from model_store.families.base import Served
+from model_store.families.hagan import ServedHAGAN
+from model_store.families.progan import ServedProGAN
+from model_store.families.split_shuffle import ServedSplitShuffle
+from model_store.families.stylegan import ServedStyleGAN
+from model_store.families.stylegan3d import ServedStyleGAN3D
 from model_store.generator import Generator
-from model_store.integrity import WEIGHTS, BrokenModel, check_files
-from model_store.served import Served, ServedHAGAN
+from model_store.integrity import WEIGHTS, BrokenModel, UnreadableModel, check_files
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+"""tf32: float32 throughout, but CUDA's matrix units read 10 bits of each factor's mantissa."""
 DTYPES: Mapping[Precision, torch.dtype] = {
     "float32": torch.float32,
+    "tf32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-FAMILIES: Mapping[str, Callable[[ModelCard], ServedHAGAN]] = {"hagan": ServedHAGAN}
+FAMILIES: Mapping[str, Callable[[ModelCard], Served]] = {
+    "hagan": ServedHAGAN,
+    "progan": ServedProGAN,
+    "split-shuffle": ServedSplitShuffle,
+    "stylegan": ServedStyleGAN,
+    "stylegan3d": ServedStyleGAN3D,
+}
 
 
 def load(
-    folder: Path, card: ModelCard, device: torch.device | str = "cpu", precision: Precision = "float32"
+    folder: Path,
+    card: ModelCard,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    low_memory: bool = False,
 ) -> Generator:
     """The model of `folder`, in eval mode on `device`, its weights converted to `precision` and frozen.
+
+    With `low_memory` its family trades time for smaller activations.
 
     Raises:
         BrokenModel: one sentence on what is wrong with the folder.
     """
-    if card.family not in FAMILIES:
-        raise BrokenModel("card.json is of a family that this version does not know")
+    model = _build(card, low_memory)
     check_files(folder, card)
-    with torch.device("meta"):  # only shapes: no memory, and no time spent on random weights
-        model = FAMILIES[card.family](card)
     tensors = _read(folder / WEIGHTS, model, torch.device(device), DTYPES[precision])
     model.load_state_dict(tensors, strict=True, assign=True)
     model.requires_grad_(False).eval()
     model.settle()
+    return model
+
+
+def outline(card: ModelCard, precision: Precision = "float32", low_memory: bool = False) -> Served:
+    """The model as `load` gives it but without values, to learn its sizes from the card alone.
+
+    Raises:
+        BrokenModel: the card's network cannot be built.
+    """
+    model = _build(card, low_memory)
+    model.to(DTYPES[precision]).requires_grad_(False).eval()
+    with torch.device("meta"):
+        model.settle()
+    return model
+
+
+def _build(card: ModelCard, low_memory: bool) -> Served:
+    if card.family not in FAMILIES:
+        raise BrokenModel("card.json is of a family that this version does not know")
+    with torch.device("meta"):  # only shapes: no memory, and no time spent on random weights
+        model = FAMILIES[card.family](card)
+    model.low_memory = low_memory
     return model
 
 
@@ -48,9 +86,16 @@ def _read(path: Path, model: Served, device: torch.device, dtype: torch.dtype) -
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             _check_keys(set(file.keys()), set(expected))
-            return {key: _convert(key, file.get_tensor(key), shape, device, dtype) for key, shape in expected.items()}
-    except (SafetensorError, OSError) as err:
-        raise BrokenModel(f"{WEIGHTS} cannot be read") from err
+        tensors = {}
+        for key, shape in expected.items():
+            # Mapped anew for each tensor: pages of the file that were read count as resident until it is unmapped.
+            with safe_open(path, framework="pt", device="cpu") as file:
+                tensors[key] = _convert(key, file.get_tensor(key), shape, device, dtype)
+        return tensors
+    except OSError as err:
+        raise UnreadableModel(f"{WEIGHTS} cannot be read") from err
+    except SafetensorError as err:
+        raise BrokenModel(f"{WEIGHTS} is not a sound safetensors file") from err
 
 
 def _check_keys(found: set[str], expected: set[str]) -> None:

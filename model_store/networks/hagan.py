@@ -10,12 +10,15 @@ and 32 by the same rule. Feature maps A have edge S/4; a sub-volume has S/8 slic
 Where the paper's tables and the authors' checkpoints differ (the heads of D^H), the checkpoints are followed.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from model_store.networks.layers import NormReLU, UpsampleConv3d
+from model_store.networks.streamed import Moments, rows_of, upsample_to_volume
 
 SIZES = (32, 64, 128, 256)
 NUM_SLABS = 8
@@ -89,10 +92,41 @@ class HighResolutionGenerator(nn.Module):
         self.conv1 = UpsampleConv3d(2 * width, width)
         self.norm1 = NormReLU(width)
         self.conv2 = UpsampleConv3d(width, 1)
+        self.slab = 0
+        """Slices of A that conv1 works on at a time in inference; 0 for all. Fewer take less memory and more time."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """(n, 2 width, d, S/4, S/4) -> (n, 1, 4d, S, S) in [-1, 1]."""
-        return torch.tanh_(self.conv2(self.norm1(self.conv1(features))))
+        """(n, 2 width, d, S/4, S/4) -> (n, 1, 4d, S, S) in [-1, 1]; float32 once folded and without gradients."""
+        return self.consume([features])
+
+    def consume(self, held: list[Tensor]) -> Tensor:
+        """`forward` of the features in a list that holds them alone: taken out of it, their memory is free before the
+        volume takes its own."""
+        features = held.pop()
+        if torch.is_grad_enabled() or self.conv2.folded is None or (features.device.type != "cpu" and not self.slab):
+            return torch.tanh_(self.conv2(self.norm1(self.conv1(features))))
+        if len(features) != 1:
+            return torch.cat([self.consume([sample]) for sample in torch.split(features, 1)])
+        sides = [4 * side for side in features.shape[2:]]
+        if not self.slab:
+            features = self.conv1(features)
+        moments = Moments()
+        for part in self._slabs(features) if self.slab else [features]:
+            moments.add(rows_of(part))
+        volume = features.new_empty((1, 1, *sides), dtype=torch.float32)
+        # With slabs conv1 runs again: GroupNorm wanted all of its output first, which is too much to keep.
+        parts = self._slabs(features) if self.slab else [features]
+        upsample_to_volume(parts, moments.affine(self.norm1), self.conv2, volume[0, 0])
+        return volume
+
+    def _slabs(self, features: Tensor) -> Iterator[Tensor]:
+        """conv1's output (1, width, 2 slab, 2h, 2w) slab by slab; each needs one slice of A more on either side."""
+        depth = features.shape[2]
+        for start in range(0, depth, self.slab):
+            end = min(start + self.slab, depth)
+            first, last = max(start - 1, 0), min(end + 1, depth)
+            out = self.conv1(features[:, :, first:last].contiguous(memory_format=torch.channels_last_3d))
+            yield out[:, :, 2 * (start - first) : 2 * (end - first)]
 
 
 class HAGANGenerator(nn.Module):
@@ -107,8 +141,7 @@ class HAGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, one_hot: Tensor | None = None) -> Tensor:
         """(n, L) -> (n, 1, S, S, S) in [-1, 1]."""
-        volume: Tensor = self.high(self.common(z, one_hot))
-        return volume
+        return self.high.consume([self.common(z, one_hot)])
 
     def sub_volume(self, features: Tensor, start: int) -> Tensor:
         """G^H on the slices of A that belong to the sub-volume starting at slice `start` (eq. 3).

@@ -6,6 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.networks.streamed import norm_relu_
+
+_FOLDED_AT_ONCE = 64
+"""Input channels."""
+
 
 def fold_nearest_upsampling(weight: Tensor) -> Tensor:
     """A 3^3 convolution after nearest-neighbour x2, as one transposed convolution with stride 2 and padding 1.
@@ -43,8 +48,12 @@ class UpsampleConv3d(nn.Conv3d):
 
     def fold(self) -> None:
         """Keep the folded weight, in the layout the convolution likes; the 3^3 weight is emptied."""
-        folded = fold_nearest_upsampling(self.weight.detach())
-        self.folded = folded.contiguous(memory_format=torch.channels_last_3d)
+        out_channels, in_channels = self.weight.shape[:2]
+        shape, order = (in_channels, out_channels, 4, 4, 4), torch.channels_last_3d
+        self.folded = torch.empty(shape, dtype=self.weight.dtype, device=self.weight.device, memory_format=order)
+        for first in range(0, in_channels, _FOLDED_AT_ONCE):  # the steps between take several times as much memory
+            part = slice(first, first + _FOLDED_AT_ONCE)
+            self.folded[part] = fold_nearest_upsampling(self.weight.detach()[:, part])
         self.weight = nn.Parameter(self.weight.new_empty(0), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,12 +63,16 @@ class UpsampleConv3d(nn.Conv3d):
 
 
 class NormReLU(nn.GroupNorm):
-    """GroupNorm with 8 groups (fewer where the channels do not divide), then ReLU in place."""
+    """GroupNorm with 8 groups (fewer where the channels do not divide), then ReLU in place. Where no gradients are
+    wanted the input itself is overwritten on the CPU: it is a convolution's output, which nothing else reads."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(math.gcd(8, channels), channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        in_place = not torch.is_grad_enabled() and x.device.type == "cpu"
+        if in_place and x.ndim == 5 and x.is_contiguous(memory_format=torch.channels_last_3d):
+            return norm_relu_(x, self)
         return F.relu_(super().forward(x))
 
 

@@ -1,4 +1,4 @@
-"""The families as they are served: networks behind the Generator protocol. Module keys are the weight file's keys."""
+"""HA-GAN as it is served. Module keys are the weight file's keys."""
 
 from collections.abc import Sequence
 
@@ -6,35 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from model_store.card import ModelCard
+from model_store.families.base import Served, expect
+from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import fold_upsampling
 
-
-class Served(nn.Module):
-    """What all families share: the card, the device, the weights' size, and the last step of loading."""
-
-    def __init__(self, card: ModelCard) -> None:
-        super().__init__()
-        self.card = card
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The precision of the forward pass."""
-        return next(self.parameters()).dtype
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory that the weights hold."""
-        return sum(tensor.nbytes for tensor in [*self.parameters(), *self.buffers()])
-
-    def settle(self) -> None:
-        """Once the weights are in: drop what inference does not run, choose layouts, fold."""
+_SLABS_AT_ONCE = 2
+"""Sub-volumes in a batch; GroupNorm still sees each alone. torch's CPU convolution takes a slow path for a single
+narrow one (4 times the time at width 8 and 256^3); more than two gain nothing at any width."""
+_LOW_MEMORY_SLAB = 8
+"""Slices of A at a time: a sixth of the largest activation at 256^3, for 1.7 times the arithmetic."""
 
 
 class ServedHAGAN(Served):
@@ -61,10 +43,30 @@ class ServedHAGAN(Served):
             if isinstance(layer, nn.Conv3d):
                 layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last_3d)
         fold_upsampling(self.generator)
+        if self.low_memory:
+            self.generator.high.slab = _LOW_MEMORY_SLAB
+
+    def work_bytes(self, task: Task) -> int:
+        """The largest activations that exist at once; held against measurements in docs/performance.md."""
+        size, width = self.card.shape[0], int(self.card.network["width"])
+        item = torch.finfo(self.dtype).bits // 8
+        volume, features, half = 4 * size**3, 2 * width * (size // 4) ** 3 * item, width * (size // 2) ** 3 * item
+        if task == "refine":  # each activation, its normalised form, and a gradient of either
+            return 6 * features + 4 * half + 6 * volume
+        if task == "encode":
+            return volume + features + 2 * half * self._slabs_at_once() // NUM_SLABS
+        if self.low_memory:
+            half = half * (2 * _LOW_MEMORY_SLAB + 4) // (size // 2)
+        products = 3 * 64 * (size // 2) ** 2 * 4
+        # A convolution's own scratch space and the activation before count like features once more each.
+        return 3 * features + half + volume + products
+
+    def _slabs_at_once(self) -> int:
+        return 1 if self.low_memory else _SLABS_AT_ONCE
 
     def map(self, z: Tensor, label: int | None = None) -> Tensor:
         """(n, z_dim) -> (n, 1, z_dim + classes): identity, with the class beside it."""
-        _expect(z, (self.card.latent.z_dim,), "latents")
+        expect(z, (self.card.latent.z_dim,), "latents")
         z = z.to(self.device, torch.float32)
         one_hot = z.new_zeros(len(z), len(self.card.classes))
         if (label is None) != (one_hot.shape[1] == 0):
@@ -80,7 +82,7 @@ class ServedHAGAN(Served):
     def synthesise(self, w: Tensor, noise_seed: int | None = None) -> Tensor:  # noqa: ARG002 -- HA-GAN has no noise
         """(n, 1, z_dim + classes) -> (n, 1, S, S, S) in [-1, 1]."""
         z_dim, classes = self.card.latent.z_dim, len(self.card.classes)
-        _expect(w, (1, z_dim + classes), "styles")
+        expect(w, (1, z_dim + classes), "styles")
         row = w[:, 0].to(self.device, self.dtype)
         volume: Tensor = self.generator(row[:, :z_dim], row[:, z_dim:] if classes else None)
         return volume.float()
@@ -89,11 +91,12 @@ class ServedHAGAN(Served):
         """(n, 1, S, S, S) -> z as (n, 1, z_dim)."""
         if self.encoder is None:
             raise TypeError("this model has no encoder")
-        _expect(volume, (1, *self.card.shape), "volumes")
-        # The eight sub-volumes as a batch: GroupNorm still sees each alone, and torch's CPU convolution leaves its slow
-        # path for a single narrow one (at width 8 and 256^3: a quarter of the time).
-        slabs = torch.cat(volume.to(self.device, self.dtype).chunk(NUM_SLABS, dim=2))
-        features = torch.cat(self.encoder.high(slabs).chunk(NUM_SLABS), dim=2)
+        expect(volume, (1, *self.card.shape), "volumes")
+        slabs = volume.to(self.device, self.dtype).chunk(NUM_SLABS, dim=2)
+        step = self._slabs_at_once()
+        batches = (torch.cat(slabs[first : first + step]) for first in range(0, NUM_SLABS, step))
+        parts = [part for batch in batches for part in torch.split(self.encoder.high(batch), len(volume))]
+        features = torch.cat(parts, dim=2)
         z: Tensor = self.encoder.ground(features)
         return z.float()[:, None]
 
@@ -101,9 +104,3 @@ class ServedHAGAN(Served):
         """fc1's weight on the columns that read z: (1024 width, z_dim)."""
         weight: Tensor = self.generator.common.fc1.weight
         return [weight[:, : self.card.latent.z_dim]]
-
-
-def _expect(x: Tensor, tail: tuple[int, ...], what: str) -> None:
-    if x.shape[1:] != tail:
-        expected = ", ".join(str(n) for n in tail)
-        raise ValueError(f"expected {what} (n, {expected}), got {tuple(x.shape)}")
