@@ -1,0 +1,46 @@
+"""3D-ProGAN of the bone paper as it is served. Module keys are the weight file's keys."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model_store.card import ModelCard
+from model_store.families.base import expect
+from model_store.families.progressive import ServedProgressive
+from model_store.integrity import BrokenModel
+from model_store.networks.progan import ProGANGenerator
+
+
+class ServedProGAN(ServedProgressive):
+    """z is its only latent space; w is z as one row."""
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(card)
+        latent = card.latent
+        if latent.has_style_space or latent.num_styles != 1 or latent.w_dim != latent.z_dim:
+            raise BrokenModel("card.json: a ProGAN has no style space")
+        if card.truncation.kind != "normal":
+            raise BrokenModel("card.json: a ProGAN truncates z's normal distribution")
+        self.generator = ProGANGenerator(self.base, self.channels, latent.z_dim)
+
+    def map(self, z: Tensor, label: int | None = None) -> Tensor:
+        """(n, z_dim) -> (n, 1, z_dim): identity."""
+        expect(z, (self.card.latent.z_dim,), "latents")
+        if label is not None:
+            raise ValueError("a class belongs to a conditional model, and only to it")
+        return z.to(self.device, torch.float32)[:, None]
+
+    def mean_style(self) -> Tensor:
+        """(1, z_dim): the mean of N(0, I)."""
+        return torch.zeros(1, self.card.latent.z_dim, device=self.device)
+
+    def synthesise(self, w: Tensor, noise_seed: int | None = None) -> Tensor:  # noqa: ARG002 -- ProGAN has no noise
+        """(n, 1, z_dim) -> (n, 1, *card.shape) in [0, 1]."""
+        expect(w, (1, self.card.latent.z_dim), "styles")
+        volume: Tensor = self.generator(w[:, 0].to(self.device, self.dtype))
+        return volume.float()
+
+    def style_matrices(self) -> Sequence[Tensor]:
+        """The first linear layer (eq. 11): (8 c times the base's voxels, z_dim)."""
+        return [self.generator.dense.matrix()]
