@@ -4,24 +4,21 @@ The files are read in a jail (`jail.py`, `hagan_weights.py`); here the sizes are
 finished folder appears under its name in one step.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import ValidationError
+from typing import Any
 
 from model_store.card import ModelCard, Provenance
 from model_store.importers.folder import sha256_of, software_version, staged
 from model_store.importers.hagan_sizes import Sizes, read_config, settle
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
+from model_store.importers.wishes import Modality, check_geometry, class_names, complete
 
 __all__ = ["ImportRefused", "Limits", "import_hagan"]
 
 _WIDTH = 32
 _WEIGHTS = "weights.safetensors"
-Modality = Literal["CT", "MR"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def import_hagan(
         parts = {"name": name, "provenance": provenance, "has_encoder": "encoder" in files, "axes": axes,
                  "spacing_mm": spacing_mm, "intensity": intensity, "licence": licence,
                  "files": {_WEIGHTS: sha256_of(folder / _WEIGHTS)}}  # fmt: skip
-        card = make_card(sizes, modality, _class_names(classes, sizes.num_classes), parts)
+        card = make_card(sizes, modality, class_names(classes, sizes.num_classes), parts)
         (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return card
 
@@ -109,7 +106,7 @@ def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[
     usual, size = _CONVENTIONS[modality], sizes.size
     spacing = tuple(extent / size for extent in usual.extent_mm) if usual.extent_mm else (1.0, 1.0, 1.0)
     window = parts["intensity"] or usual.intensity
-    _check_geometry(parts["axes"] or usual.axes, parts["spacing_mm"] or spacing, window)
+    check_geometry(parts["axes"] or usual.axes, parts["spacing_mm"] or spacing, window)
     whole = parts | {
         "family": "hagan",
         "title": f"HA-GAN {usual.anatomy}, {size} cubed",
@@ -127,27 +124,4 @@ def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[
         "classes": classes,
         "network": {"width": _WIDTH},
     }
-    try:
-        return ModelCard.model_validate(whole)
-    except ValidationError as err:
-        first = err.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ImportRefused(f"The card cannot be made: {where}: {first['msg']}.") from err
-
-
-def _check_geometry(axes: str, spacing_mm: Sequence[float], window: tuple[float, float]) -> None:
-    """What the card's own types let through."""
-    if sorted("RLAPSI".find(letter) // 2 for letter in axes) != [0, 1, 2]:
-        raise ImportRefused("--axes needs three letters, one of each pair R/L, A/P, S/I, such as SPL.")
-    if len(spacing_mm) != 3 or not all(math.isfinite(step) and step > 0 for step in spacing_mm):
-        raise ImportRefused("The voxel size needs three positive numbers of millimetres.")
-    if not (math.isfinite(window[0]) and math.isfinite(window[1]) and window[0] < window[1]):
-        raise ImportRefused("--intensity needs two numbers, the lower one first.")
-
-
-def _class_names(classes: Sequence[str] | None, count: int) -> list[str]:
-    """The given names, or the class numbers of the authors' class_label.csv."""
-    names = [str(index) for index in range(count)] if classes is None else [name.strip() for name in classes]
-    if len(set(names)) != len(names) or not all(0 < len(name) <= 64 and name.isprintable() for name in names):
-        raise ImportRefused("--classes needs different names of 1 to 64 printable characters.")
-    return names
+    return complete(whole)
