@@ -121,11 +121,11 @@ def test_the_reconstruction_losses_fall(scans: Path, tmp_path: Path) -> None:
 
 def test_augmented_items_depend_on_seed_and_position_alone(scans: Path, tmp_path: Path) -> None:
     prepared = prepare_folder(scans, tmp_path / "cache", preparation_of(config_for(scans, tmp_path)))
-    once = TrainingVolumes(prepared, 3, light_augmentation(32))
-    again = TrainingVolumes(prepared, 3, light_augmentation(32))
+    once = TrainingVolumes(prepared, 3, light_augmentation((32, 32, 32)))
+    again = TrainingVolumes(prepared, 3, light_augmentation((32, 32, 32)))
     _ = once[4], once[1]
     assert torch.equal(once[7][0], again[7][0])
-    assert not torch.equal(once[7][0], TrainingVolumes(prepared, 4, light_augmentation(32))[7][0])
+    assert not torch.equal(once[7][0], TrainingVolumes(prepared, 4, light_augmentation((32, 32, 32)))[7][0])
 
 
 def test_prepared_scans_are_cached(scans: Path, tmp_path: Path) -> None:

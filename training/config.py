@@ -1,4 +1,4 @@
-"""What a HA-GAN training run is: one frozen object, written beside its checkpoints."""
+"""What a training run is: one frozen object, written beside its checkpoints."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,14 +8,44 @@ from pydantic import BaseModel, ConfigDict, Field
 Positive = Annotated[float, Field(gt=0)]
 
 
-class HAGANConfig(BaseModel):
-    """The defaults are the paper's (section III-E)."""
+class CourseConfig(BaseModel):
+    """What every run has: data, sizes of steps, and how often it reports."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
     """A folder of scans; labels.csv beside them (file, label) where the model is conditional."""
     out: Path
+    name: str
+    iterations: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    augment: Literal["none", "light"] = "none"
+    seed: int = 0
+    device: str = "cpu"
+    data_workers: Annotated[int, Field(ge=0)] = 0
+    log_every: Annotated[int, Field(ge=1)] = 10
+    picture_every: Annotated[int, Field(ge=1)] = 500
+    save_every: Annotated[int, Field(ge=1)] = 500
+
+
+class RunConfig(CourseConfig):
+    """What the runs of every generator share: how a scan comes to the network, as the model's card will say it."""
+
+    modality: str = "CT"
+    anatomy: str = ""
+    axes: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$")] = "SPL"
+    spacing_mm: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    """Along the network's axes; nominal with placement "stretch"."""
+    placement: Literal["stretch", "head"] = "stretch"
+    trim_blank_slices: bool = True
+    window: tuple[float, float] | None = (-1024.0, 600.0)
+    """[low, high] of the stored values that become the network's range; None takes quantiles of each scan."""
+    units: str = "HU"
+
+
+class HAGANConfig(RunConfig):
+    """The defaults are the paper's (section III-E)."""
+
     name: str = "hagan"
     start_from: Path | None = None
     """A model folder (imported, or trained before) whose generator and encoder are the start; same sizes."""
@@ -33,21 +63,3 @@ class HAGANConfig(BaseModel):
     """Weight of eq. 6 in eq. 8."""
     lambda_2: Positive = 5.0
     """Weight of eq. 7 in eq. 8."""
-    augment: Literal["none", "light"] = "none"
-    seed: int = 0
-    device: str = "cpu"
-    data_workers: Annotated[int, Field(ge=0)] = 0
-    log_every: Annotated[int, Field(ge=1)] = 10
-    picture_every: Annotated[int, Field(ge=1)] = 500
-    save_every: Annotated[int, Field(ge=1)] = 500
-
-    modality: str = "CT"
-    anatomy: str = ""
-    axes: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$")] = "SPL"
-    spacing_mm: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
-    """Along the network's axes; nominal with placement "stretch"."""
-    placement: Literal["stretch", "head"] = "stretch"
-    trim_blank_slices: bool = True
-    window: tuple[float, float] | None = (-1024.0, 600.0)
-    """[low, high] of the stored values that become [-1, 1]; None takes quantiles of each scan."""
-    units: str = "HU"

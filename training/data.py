@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from volumes.scan import Preparation, prepare
 from volumes.volume import VolumeError
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+Batches = Callable[[int, int], Iterator[list[Tensor]]]
+"""(first, last) -> the batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _read_labels(path: Path, files: Sequence[Path], classes: Sequence[str]) -> t
     return tuple(names[rows[file.name]] for file in files)
 
 
-def light_augmentation(size: int) -> Compose:
+def light_augmentation(shape: tuple[int, int, int]) -> Compose:
     """Small shifts, turns, scalings, contrast and noise, as a MONAI pipeline on (1, A0, A1, A2) in [-1, 1]."""
     return Compose(
         [
@@ -80,7 +82,7 @@ def light_augmentation(size: int) -> Compose:
                 prob=0.8,
                 rotate_range=(0.07, 0.07, 0.07),
                 shear_range=(0.02,) * 6,
-                translate_range=(size * 0.02,) * 3,
+                translate_range=tuple(size * 0.02 for size in shape),
                 scale_range=(0.06, 0.06, 0.06),
                 mode="bilinear",
                 padding_mode="border",
@@ -98,7 +100,7 @@ class TrainingVolumes(Dataset[tuple[Tensor, int]]):
         self.scans, self.seed, self.augmentation = scans, seed, augmentation
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """((1, S, S, S) float32 in [-1, 1], label or -1)."""
+        """((1, *shape) float32 in the network's range, label or -1)."""
         epoch, place = divmod(index, len(self.scans.paths))
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.scans.paths))
         chosen = int(order[place])
@@ -115,8 +117,10 @@ def _load(path: Path) -> NDArray[np.float32]:
     return array
 
 
-def batches(volumes: TrainingVolumes, batch_size: int, first: int, last: int, workers: int) -> Iterator[list[Tensor]]:
-    """The batches of iterations [first, last): [(n, 1, S, S, S), (n,) labels] each."""
+def batches(
+    volumes: Dataset[tuple[Tensor, int]], batch_size: int, first: int, last: int, workers: int
+) -> Iterator[list[Tensor]]:
+    """The batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
     loader = DataLoader(
         volumes,
         batch_size=batch_size,

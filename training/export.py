@@ -15,7 +15,7 @@ def export(folder: Path, card: ModelCard, networks: Mapping[str, nn.Module], hal
     """Write the model; the folder appears whole or not at all. Returns the card with the weights' digest.
 
     Args:
-        networks: "generator" and, where the card says has_encoder, "encoder": their keys' prefixes in the file.
+        networks: by the prefix of their keys in the file: "generator", "encoder" where the card says has_encoder, ...
         half: store float16, half the size; values are read back into the precision that is served.
     """
     dtype = torch.float16 if half else torch.float32
@@ -23,6 +23,11 @@ def export(folder: Path, card: ModelCard, networks: Mapping[str, nn.Module], hal
     for prefix, network in networks.items():
         for key, value in network.state_dict().items():
             tensors[f"{prefix}.{key}"] = value.detach().to("cpu", dtype).contiguous()
+    return export_tensors(folder, card, tensors)
+
+
+def export_tensors(folder: Path, card: ModelCard, tensors: dict[str, Tensor]) -> ModelCard:
+    """Write the model from the tensors of its weights file."""
     folder.mkdir(parents=True, exist_ok=True)
     weights, partial = folder / "weights.safetensors", folder / ".weights.partial"
     save_file(tensors, partial)

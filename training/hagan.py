@@ -1,6 +1,6 @@
 """Training of HA-GAN as in the paper: D, G, E^H and E^G in turn, one batch per iteration (section III-D, E)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from model_store.networks.hagan import HAGANDiscriminator, HAGANEncoder, HAGANGenerator
+from training.checkpoint import save as save  # for the demo model's own runs
 from training.config import HAGANConfig
 from training.data import TrainingVolumes, batches, light_augmentation, prepare_folder
 from training.errors import DataRefused
 from training.export import export
 from training.hagan_card import card_of, preparation_of
 from training.losses import discriminator_loss, generator_loss, sub_volume_reconstruction, volume_reconstruction
-from training.report import Report
+from training.run import Progress, begin, fit, resume
 
 BETAS = (0.0, 0.999)
 
@@ -72,7 +73,8 @@ class HAGANTrainer:
         return None if labels is None else F.one_hot(labels, len(self.config.classes)).float()
 
     def step(self, real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        """One iteration on real volumes (n, 1, S, S, S); returns the losses."""
+        """One iteration on real volumes (n, 1, S, S, S) and labels (n,), unread without classes; returns the losses."""
+        labels = labels if self.config.classes else None
         real = real.to(self.config.device).contiguous(memory_format=torch.channels_last_3d)
         labels = None if labels is None else labels.to(self.config.device)
         draw = self.draw(self.iteration, len(real))
@@ -160,45 +162,25 @@ class HAGANTrainer:
         return low
 
 
-def train(config: HAGANConfig, progress: Callable[[int, int, dict[str, float]], None] | None = None) -> Path:
+def train(config: HAGANConfig, progress: Progress | None = None) -> Path:
     """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
 
     Raises:
         DataRefused: the data folder cannot be trained on.
     """
-    config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+    begin(config)
     scans = prepare_folder(config.data, config.out / "cache", preparation_of(config), config.classes)
-    augmentation = light_augmentation(config.size) if config.augment == "light" else None
+    augmentation = light_augmentation((config.size,) * 3) if config.augment == "light" else None
     volumes = TrainingVolumes(scans, config.seed, augmentation)
     trainer, checkpoint = HAGANTrainer(config), config.out / "checkpoint.pt"
-    if checkpoint.exists():
-        trainer.restore(torch.load(checkpoint, map_location=config.device, weights_only=True))
-    elif config.start_from is not None:
+    if not resume(trainer, checkpoint, config.device) and config.start_from is not None:
         trainer.start_from(config.start_from)
-    with Report(config.out / "tensorboard") as report:
-        first = trainer.iteration
-        loader = batches(volumes, config.batch_size, first, config.iterations, config.data_workers)
-        for real, labels in loader:
-            losses = trainer.step(real, labels if config.classes else None)
-            done = trainer.iteration
-            if done % config.log_every == 0 or done == config.iterations:
-                scalars = {name: float(loss) for name, loss in losses.items()}
-                report.scalars(scalars, done)
-                if progress is not None:
-                    progress(done, config.iterations, scalars)
-            if done % config.picture_every == 0:
-                report.pictures("samples", trainer.sample(4), done)
-            if done % config.save_every == 0 or done == config.iterations:
-                save(checkpoint, trainer.state())
+
+    def of_iterations(first: int, last: int) -> Iterator[list[Tensor]]:
+        return batches(volumes, config.batch_size, first, last, config.data_workers)
+
+    fit(trainer, of_iterations, config, checkpoint, config.out / "tensorboard", config.iterations, progress)
     networks = {"generator": trainer.generator, "encoder": trainer.encoder}
     folder = config.out / config.name
     export(folder, card_of(config, trainer.iteration, len(scans.paths)), networks)
     return folder
-
-
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Replace a checkpoint at once, so that a run killed in mid-write keeps the last whole one."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)

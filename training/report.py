@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -24,12 +25,15 @@ class Report:
             self._writer.add_scalar(f"loss/{name}", value, iteration)
 
     def pictures(self, name: str, volumes: Tensor, iteration: int) -> None:
-        """(n, 1, D, H, W) in [-1, 1]: a row of three middle slices per volume."""
-        rows = torch.cat([mid_planes(volume[0]) for volume in volumes.detach().float().cpu()])
+        """(n, 1, D, H, W) in [-1, 1]: a row of three middle slices per volume; (n, 1, H, W): the slices themselves."""
+        shown = [image[0] for image in volumes.detach().float().cpu()]
+        rows = torch.cat([mid_planes(image) if image.ndim == 3 else image for image in shown])
         self._writer.add_image(name, ((rows + 1) / 2).clamp(0, 1)[None], iteration)
 
 
 def mid_planes(volume: Tensor) -> Tensor:
-    """(S, S, S) -> (S, 3 S): the middle slices across A0, A1 and A2 side by side."""
-    middle = volume.shape[0] // 2
-    return torch.cat([volume[middle], volume[:, middle], volume[:, :, middle]], dim=1)
+    """(D, H, W) -> (max(D, H), 2 W + H): the middle slices across A0, A1 and A2 side by side, short ones filled."""
+    depth, height, width = volume.shape
+    planes = volume[depth // 2], volume[:, height // 2], volume[:, :, width // 2]
+    tall = max(depth, height)
+    return torch.cat([F.pad(plane, (0, 0, 0, tall - plane.shape[0]), value=-1.0) for plane in planes], dim=1)

@@ -4,14 +4,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from training.config import HAGANConfig
+from voxelsmith.commands.train_encoder import encoder
+from voxelsmith.commands.train_progan import progan
+from voxelsmith.commands.train_running import configured, run
+from voxelsmith.commands.train_split_shuffle import split_shuffle
+from voxelsmith.commands.train_stylegan import stylegan
 from voxelsmith.extras import load
 
 app = typer.Typer(help="Train a model; resumes from the last checkpoint in --out.", no_args_is_help=True)
+app.command()(progan)
+app.command()(stylegan)
+app.command()(split_shuffle)
+app.command()(encoder)
 
 
 @app.callback()
@@ -53,23 +61,7 @@ def hagan(
     values: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("classes", "window")}
     values["classes"] = [part.strip() for part in classes.split(",") if part.strip()]
     values["window"] = window or ((-1024.0, 600.0) if modality == "CT" else None)
-    try:
-        config = HAGANConfig.model_validate(values)
-    except ValidationError as err:
-        first = err.errors(include_url=False)[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise typer.BadParameter(f"{option}: {first['msg']}") from err
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=iterations, losses="")
-
-        def tell(done: int, total: int, losses: dict[str, float]) -> None:
-            shown = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
-            bar.update(task, completed=done, total=total, losses=shown)
-
-        folder = load("training.hagan", "train").train(config, tell)
-    typer.echo(f"{folder}")
+    run("training.hagan", configured(HAGANConfig, values))
 
 
 @app.command()

@@ -1,0 +1,73 @@
+"""The course of a training run, the same for every family: batches, reports, checkpoints, resumption."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from training.checkpoint import save
+from training.config import CourseConfig
+from training.data import Batches
+from training.report import Report
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called with (iterations done, of how many, losses)."""
+
+
+class Trainer(Protocol):
+    """Networks and optimisers; what `step` does depends on the batch, the state and the iteration alone."""
+
+    @property
+    def iteration(self) -> int:
+        """How many are done."""
+
+    def step(self, real: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One iteration on real data (n, 1, *shape) and labels (n,), -1 without classes; returns the losses."""
+
+    def sample(self, count: int) -> Tensor:
+        """(count, 1, *shape) in the network's range, for looking at."""
+
+    def state(self) -> dict[str, Any]:
+        """All that the next iteration depends on."""
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+def begin(config: CourseConfig) -> None:
+    """Make the run's folder and write down what the run is."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+
+
+def resume(trainer: Trainer, checkpoint: Path, device: str) -> bool:
+    """Take up the last checkpoint; False where there is none."""
+    if not checkpoint.exists():
+        return False
+    trainer.restore(torch.load(checkpoint, map_location=device, weights_only=True))
+    return True
+
+
+def fit(trainer: Trainer, batches: Batches, config: CourseConfig, checkpoint: Path, log: Path,
+        iterations: int, progress: Progress | None = None) -> None:  # fmt: skip
+    """Step from the trainer's iteration to `iterations`.
+
+    Args:
+        batches: gives those of iterations [first, last): pairs of data (n, 1, *shape) and labels (n,).
+        checkpoint: replaced every `config.save_every` iterations and at the end.
+        log: TensorBoard's folder.
+    """
+    with Report(log) as report:
+        for real, labels in batches(trainer.iteration, iterations):
+            losses = trainer.step(real, labels)
+            done, last = trainer.iteration, trainer.iteration == iterations
+            if last or done % config.log_every == 0:
+                scalars = {name: float(loss) for name, loss in losses.items()}
+                report.scalars(scalars, done)
+                if progress is not None:
+                    progress(done, iterations, scalars)
+            if done % config.picture_every == 0:
+                report.pictures("samples", trainer.sample(4), done)
+            if last or done % config.save_every == 0:
+                save(checkpoint, trainer.state())

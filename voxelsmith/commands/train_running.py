@@ -1,0 +1,37 @@
+"""What the training commands share: options to a configuration, and the run with its progress bar."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from voxelsmith.extras import load
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def configured(kind: type[Config], values: dict[str, Any]) -> Config:
+    """The run's configuration. Raises: typer.BadParameter, naming the option that does not fit."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise typer.BadParameter(f"{option}: {first['msg']}") from err
+
+
+def run(module: str, config: BaseModel) -> None:
+    """Call `train` of a module of training; prints the trained model's folder."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None, losses="")
+
+        def tell(done: int, total: int, losses: dict[str, float]) -> None:
+            shown = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
+            bar.update(task, completed=done, total=total, losses=shown)
+
+        folder: Path = load(module, "train").train(config, tell)
+    typer.echo(f"{folder}")
