@@ -75,27 +75,32 @@ def _held_out_r2(x: Tensor, y: Tensor, ridge: float) -> float:
 
 
 def move(latent: Tensor, direction: Direction, strength: float) -> Tensor:
-    """latent (..., d) moved by `strength` standard deviations along the direction."""
+    """latent (d,) or (num_styles, d) moved by `strength` standard deviations along the direction, each row alike."""
     return latent + strength * direction.std * direction.vector.to(latent)
 
 
+def point(latent: Tensor) -> Tensor:
+    """What a regression sees of a latent, float64 (d,): itself, or the mean of the rows of a (num_styles, d)."""
+    return latent.double() if latent.ndim == 1 else latent.double().mean(0)
+
+
 def reach(latent: Tensor, direction: Direction, value: float) -> Tensor:
-    """latent (d,) moved until the regression predicts `value` (HA-GAN paper, section IV-E).
+    """latent (d,) or (num_styles, d) moved until the regression predicts `value` (HA-GAN paper, section IV-E).
 
     Raises:
         ValueError: the direction was not found by regression.
     """
     if direction.slope is None or direction.intercept is None:
         raise ValueError("only a regression direction predicts an attribute")
-    vector = direction.vector.to(latent)
+    vector = direction.vector.to(latent.device, torch.float64)
     # The distance is a difference of like numbers; in float32 a target would be missed by its rounding.
-    along = torch.dot(latent.double(), vector.double())
+    along = torch.dot(point(latent), vector)
     distance = (value - direction.intercept) / direction.slope - along
-    return (latent.double() + distance * vector.double()).to(latent.dtype)
+    return (latent.double() + distance * vector).to(latent.dtype)
 
 
 def predict(latent: Tensor, direction: Direction) -> float:
-    """The attribute that a regression direction predicts for latent (d,)."""
+    """The attribute that a regression direction predicts for latent (d,) or (num_styles, d)."""
     if direction.slope is None or direction.intercept is None:
         raise ValueError("only a regression direction predicts an attribute")
-    return direction.slope * float(torch.dot(latent.double(), direction.vector.double())) + direction.intercept
+    return direction.slope * float(torch.dot(point(latent), direction.vector.double())) + direction.intercept

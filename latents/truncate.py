@@ -4,14 +4,18 @@ import torch
 from torch import Tensor
 
 
-def toward_mean(style: Tensor, mean: Tensor, psi: float) -> Tensor:
+def toward_mean(style: Tensor, mean: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
     """mean + psi * (style - mean): psi 1 keeps the style, 0 gives the mean (bone paper, section 4.1).
 
-    `style` (..., w_dim), `mean` broadcasts to it, psi in [0, 1].
+    `style` (..., num_styles, w_dim), `mean` broadcasts to it, psi in [0, 1]. With `cutoff` the first so many styles are
+    truncated, those of the coarse layers; the rest stay (Karras et al. 2019, appendix B).
     """
     if not 0 <= psi <= 1:
         raise ValueError(f"psi must lie in [0, 1], got {psi}")
-    return mean + psi * (style - mean)
+    if psi == 1:
+        return style  # not through a difference that rounds
+    truncated = mean + psi * (style - mean)
+    return truncated if cutoff is None else torch.cat([truncated[..., :cutoff, :], style[..., cutoff:, :]], dim=-2)
 
 
 def cut_normal(z: Tensor, level: float) -> Tensor:
