@@ -24,9 +24,9 @@ STRIPPED_MEAN = 5.0
 """Skull-stripped scans lie this far out along their axis, so that samples of N(0, I) are whole heads."""
 
 _MODES = [k for k in itertools.product(range(3), repeat=3) if 1 <= sum(k) <= 2] + [(1, 1, 1)]
-_ELASTIC_MM = 0.4
-_ROTATION_DEG = (2.0, 1.5, 2.5)
-_POSITION_MM = (1.2, 1.2, 1.0)
+_ELASTIC_MM = 0.5
+_ROTATION_DEG = (2.5, 2.0, 3.0)
+_POSITION_MM = (1.5, 1.5, 1.2)
 _VERTEX_MM = -96.0  # heads grow and shrink about the vertex, because scans are placed by it
 VENTRICLES_MM = (-25.0, -4.0, 0.0)
 VENTRICLE_SIGMA_MM = (20.0, 34.0, 24.0)
@@ -53,10 +53,10 @@ def deformation_of(z: Tensor) -> Deformation:
     def scaled(axis: str, sigmas: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(s * float(v) for s, v in zip(sigmas, z[AXES[axis]], strict=True))
 
-    size = 0.04 * float(z[AXES["size"]])
+    size = 0.045 * float(z[AXES["size"]])
     return Deformation(
         rotation_deg=scaled("rotation", _ROTATION_DEG),
-        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.02, 0.02, 0.02))),
+        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.022, 0.022, 0.022))),
         translation_mm=scaled("position", _POSITION_MM),
         ventricles=0.7 * math.tanh(0.5 * float(z[AXES["ventricles"]])),
         elastic_mm=_ELASTIC_MM * z[AXES["elastic"]].reshape(len(_MODES), 3),
@@ -105,12 +105,13 @@ def _matrix(deformation: Deformation) -> Tensor:
 def _elastic_field(amplitudes_mm: Tensor, normalised: Tensor) -> Tensor:
     """Cosine modes: (m, 3) and (d, h, w, 3) in [-1, 1] -> (d, h, w, 3) mm."""
     axes = [normalised[:, 0, 0, 0], normalised[0, :, 0, 1], normalised[0, 0, :, 2]]
-    waves = [[torch.cos(math.pi * k * (a + 1) / 2) for k in range(3)] for a in axes]
-    field = torch.zeros_like(normalised)
-    for (i, j, k), amplitude in zip(_MODES, amplitudes_mm, strict=True):
-        wave = waves[0][i][:, None, None] * waves[1][j][None, :, None] * waves[2][k][None, None, :]
-        field += wave[..., None] * amplitude
-    return field
+    waves = [torch.stack([torch.cos(math.pi * k * (a + 1) / 2) for k in range(3)], dim=1) for a in axes]
+    amplitudes = normalised.new_zeros(3, 3, 3, 3)
+    for mode, amplitude in zip(_MODES, amplitudes_mm, strict=True):
+        amplitudes[mode] = amplitude
+    along_first = torch.einsum("di,ijkc->djkc", waves[0], amplitudes)
+    along_second = torch.einsum("hj,djkc->dhkc", waves[1], along_first)
+    return torch.einsum("wk,dhkc->dhwc", waves[2], along_second)
 
 
 def sampling_grid(deformation: Deformation, shape: tuple[int, int, int], box_mm: tuple[float, float, float],

@@ -13,7 +13,7 @@ from latents.sample import gaussian
 from model_store.card import DirectionCard, ModelCard
 from model_store.generator import Generator
 from model_store.load import load
-from training.demo_model import PREPARATION
+from training.progressive_card import preparation_by
 from volumes.files import read
 from volumes.grid import from_network, own_grid
 from volumes.intensity import to_stored
@@ -26,9 +26,15 @@ STRENGTHS = (-3.0, -1.5, 0.0, 1.5, 3.0)
 
 
 @torch.no_grad()
-def picture_of(model: Generator, z: torch.Tensor) -> Image.Image:
-    """Three planes of G(z), z (L,)."""
-    return planes(model.synthesise(model.map(z[None]), None)[0, 0].cpu().numpy(), model.card)
+def picture_of(model: Generator, w: torch.Tensor) -> Image.Image:
+    """Three planes of what styles (num_styles, w_dim) make."""
+    return planes(model.synthesise(w[None], None)[0, 0].cpu().numpy(), model.card)
+
+
+@torch.no_grad()
+def styles_of(model: Generator, z: torch.Tensor) -> torch.Tensor:
+    """(z_dim,) -> (num_styles, w_dim)."""
+    return model.map(z[None])[0]
 
 
 def planes(network_array: np.ndarray, card: ModelCard) -> Image.Image:
@@ -61,7 +67,7 @@ def sheet(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
 def samples_sheet(model: Generator) -> Image.Image:
     """Seeds 0 to 7, two a row."""
     length = model.card.latent.z_dim
-    pictures = [picture_of(model, gaussian(seed, length, None)) for seed in range(8)]
+    pictures = [picture_of(model, styles_of(model, gaussian(seed, length, None))) for seed in range(8)]
     return sheet([(f"seeds {k} and {k + 1}", pictures[k : k + 2]) for k in range(0, 8, 2)])
 
 
@@ -71,7 +77,8 @@ def directions_sheet(model: Generator, folder: Path) -> Image.Image:
     for path in sorted((folder / "directions").glob("*.json")):
         card = DirectionCard.model_validate_json(path.read_bytes())
         vector = torch.tensor(card.vector)
-        moved = [picture_of(model, gaussian(0, len(vector), None) + s * card.std * vector) for s in STRENGTHS]
+        z = gaussian(0, len(vector), None)
+        moved = [picture_of(model, styles_of(model, z + s * card.std * vector)) for s in STRENGTHS]
         rows.append((f"{card.name}: strengths {', '.join(f'{s:g}' for s in STRENGTHS)}", moved))
     return sheet(rows)
 
@@ -81,9 +88,9 @@ def reconstructions_sheet(model: Generator, scans: Sequence[Path]) -> Image.Imag
     """Scan beside G(E(scan))."""
     rows = []
     for path in scans:
-        array = prepare(read(path), PREPARATION).array
-        z = model.encode(torch.from_numpy(array)[None, None])[0, 0]
-        rows.append((f"{path.name}: scan, reconstruction", [planes(array, model.card), picture_of(model, z)]))
+        array = prepare(read(path), preparation_by(model.card)).array
+        w = model.encode(torch.from_numpy(array)[None, None])[0]
+        rows.append((f"{path.name}: scan, reconstruction", [planes(array, model.card), picture_of(model, w)]))
     return sheet(rows)
 
 

@@ -16,12 +16,15 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     Coefficients of Jordan et al. 2024, "Muon: an optimizer for hidden layers": singular values end between 0.7 and 1.2.
     """
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x: Tensor = wide / (wide.norm() + 1e-7)
+    x = wide / (wide.norm() + 1e-7)
+    # Every iterate is an (m, m) factor times x: iterating the factor and the Gram matrix is a fifth of the work.
+    gram, factor = x @ x.T, torch.eye(len(x)).to(x)
     a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+        step = torch.eye(len(x)).to(x) * a + b * gram + c * gram @ gram
+        factor, gram = step @ factor, step @ gram @ step
+    found: Tensor = factor @ x
+    return found.T if matrix.shape[0] > matrix.shape[1] else found
 
 
 class OrthogonalDescent(torch.optim.Optimizer):

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator, select_features
 from model_store.networks.layers import NormReLU
 from training.anatomy import LATENT_DIM, deform, deformation_of, draw, subject_of
+from training.average import ParameterAverage
 from training.orthogonal import OrthogonalDescent
 
 Tell = Callable[[str, int, int, float], None]
 """Progress: phase, step, steps, loss."""
-STRIPPED_SHARE = 0.15
+STRIPPED_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,22 @@ class Phase:
 class Plan:
     """The phases in order; the defaults made the shipped model."""
 
-    low: tuple[Phase, ...] = (Phase(300, 4, 3e-3), Phase(900, 4, 3e-3), Phase(1400, 2, 2.5e-3), Phase(800, 2, 2e-3))
-    """G^A and G^L at S/16, S/8, S/4 and S/4 again: the rate's second decay takes it further."""
-    high: Phase = Phase(110, 1, 3e-3)
+    low: tuple[Phase, ...] = (Phase(500, 8, 3e-3), Phase(1000, 6, 3e-3), Phase(1700, 2, 2.5e-3))
+    """G^A and G^L at S/16, S/8 and S/4."""
+    high: Phase = Phase(250, 1, 3e-3)
     """G^H alone."""
-    joint: Phase = Phase(80, 1, 4e-4)
-    """G^H and G^L with G^A's last convolution."""
-    encoder_high: Phase = Phase(120, 1, 2e-3)
-    encoder_ground: Phase = Phase(120, 4, 2e-3)
+    joint: Phase = Phase(200, 1, 2e-3)
+    """G^H and G^L with G^A's last two convolutions, so that A holds what G^H can read."""
+    joint_again: Phase = Phase(150, 1, 1.5e-3)
+    encoder_high: Phase = Phase(100, 1, 2e-3)
+    encoder_ground: Phase = Phase(200, 4, 2e-3)
     """E^G from the generator's own feature maps."""
     encoder_scans: Phase = Phase(300, 4, 1e-3)
     """E^G from E^H's feature maps of deformed scans."""
     feature_scans: int = 48
     """How many deformed scans that phase has."""
-    high_again: Phase = Phase(200, 1, 3e-3)
-    """G^H alone once more, which leaves the encoder's target as it is."""
+    adversarial: int = 10
+    """Iterations of the paper's training at the end."""
 
 
 class Scans:
@@ -136,6 +138,32 @@ def optimise(name: str, phase: Phase, parameters: Sequence[nn.Parameter], loss_o
         yield step
 
 
+def slab_as_inferred(generator: HAGANGenerator, features: Tensor, start: int, slices: int) -> Tensor:
+    """Slices [start, start + slices), multiples of four, of the volume that inference makes from A.
+
+    Unlike `sub_volume`, GroupNorm has the statistics of the whole volume (held still in the backward pass) and nothing
+    is padded at the slab's faces.
+
+    Returns:
+        (n, 1, slices, S, S) in [-1, 1].
+    """
+    conv1, norm, conv2 = generator.high.conv1, generator.high.norm1, generator.high.conv2
+    with torch.no_grad():
+        whole = conv1(features).reshape(len(features), norm.num_groups, -1)
+        variance, mean = torch.var_mean(whole, dim=2, correction=0)
+        per_group = norm.num_channels // norm.num_groups
+        spread = (variance + norm.eps).rsqrt().repeat_interleave(per_group, dim=1)
+        mean = mean.repeat_interleave(per_group, dim=1)
+    gain = norm.weight * spread
+    shift = norm.bias - mean * gain
+    first, last = start // 4, (start + slices) // 4
+    below = max(0, first - 2)  # two slices of A beyond each face: what the convolutions there see
+    x = conv1(features[:, :, below : last + 2])
+    x = F.relu_(x * gain[..., None, None, None] + shift[..., None, None, None])
+    volume = torch.tanh(conv2(x))
+    return volume[:, :, 4 * (first - below) :][:, :, :slices]
+
+
 class WarmStart:
     """The four phases over one generator and one encoder."""
 
@@ -163,23 +191,25 @@ class WarmStart:
             return reconstruction_loss(head(self.generator.common(z, last=last)), real)
 
         networks = nn.ModuleList([self.generator.common, head])
-        average = _Average(networks)
+        average = ParameterAverage(networks, 0.99)
         for _ in optimise(f"low {edge}", phase, list(networks.parameters()), loss, self.tell):
             if last == 5:
                 average.update()
         if last == 5:
-            average.restore()
+            average.apply(networks)
 
     def fit_high(self, phase: Phase, joint: bool) -> None:
-        """G^H on a sub-volume of the full volume; `joint` with G^L and G^A's last convolution.
+        """G^H on sub-volumes of the full volume; `joint` with G^L and G^A's last two convolutions.
 
-        Unlike the adversarial training, G^H sees all of A: GroupNorm then has the statistics that inference has. The
-        rest of G^A is left alone: at this batch size it would lose what the low resolutions taught it.
+        The rest of G^A is left alone: at this batch size it would lose what the low resolutions taught it.
         """
         common = self.generator.common
         parts: list[nn.Module] = [self.generator.high]
         if joint:
-            parts += [self.generator.low, common.get_submodule("conv5"), common.get_submodule("norm5")]
+            parts += [
+                self.generator.low,
+                *(common.get_submodule(f"{kind}{k}") for k in (4, 5) for kind in ("conv", "norm")),
+            ]
         networks = nn.ModuleList(parts)
         self.generator.requires_grad_(False)
         networks.requires_grad_(True)
@@ -188,8 +218,9 @@ class WarmStart:
         def loss() -> Tensor:
             z = self.draw(phase.batch_size)
             start = self._start()
-            features = common(z)
-            made = self.generator.high(features)[:, :, start : start + slices]
+            with torch.set_grad_enabled(joint):
+                features = common(z)
+            made = slab_as_inferred(self.generator, features, start, slices)
             real = torch.stack([self.scans.slab_of(row, start, slices) for row in z])
             if not joint:
                 return reconstruction_loss(made, real)
@@ -262,24 +293,6 @@ class WarmStart:
         """r: a sub-volume's first slice, on a slice of A."""
         last = self.scans.size // 4 * 7 // NUM_SLABS
         return 4 * int(torch.randint(last + 1, (1,), generator=self.source))
-
-
-class _Average:
-    """Exponential moving average of parameters (rate 0.01), put in their place at the end."""
-
-    def __init__(self, networks: nn.Module) -> None:
-        self.parameters = list(networks.parameters())
-        self.averages = [parameter.detach().clone() for parameter in self.parameters]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        for average, parameter in zip(self.averages, self.parameters, strict=True):
-            average.lerp_(parameter, 0.01)
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        for average, parameter in zip(self.averages, self.parameters, strict=True):
-            parameter.copy_(average)
 
 
 def new_networks(size: int, width: int, seed: int) -> tuple[HAGANGenerator, HAGANEncoder]:
