@@ -1,7 +1,9 @@
 """Files that are complete and on disk once they have their name: temp file, fsync, rename, fsync of the folder."""
 
+import errno
 import hashlib
 import os
+import shutil
 import socket
 import time
 import uuid
@@ -29,6 +31,18 @@ def copy(source: Path, temp: Path) -> tuple[int, str]:
         writer.flush()
         os.fsync(writer.fileno())
     return size, digest.hexdigest()
+
+
+def take(source: Path, temp: Path) -> None:
+    """Makes the source itself, or a copy of it where it lies on another file system, a new synced file."""
+    try:
+        source.rename(temp)
+    except OSError as err:
+        if err.errno != errno.EXDEV:
+            raise
+        shutil.copyfile(source, temp)
+    with temp.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def publish(temp: Path, target: Path, root: Path, *, exclusive: bool) -> None:

@@ -7,14 +7,17 @@ VoxelsmithError
 ├── UploadTooLarge
 ├── UnsupportedMedia          a content type the endpoint does not read
 ├── NotFound
-│   ├── UnknownModel, UnknownJob, UnknownResult, UnknownDirection
+│   ├── UnknownModel, UnknownJob, UnknownResult, UnknownDirection, UnknownKey
+├── InvalidKey                an API key that is unknown, revoked or expired
+├── QuotaExceeded             an API key has used up one of its limits
 ├── ExpiredJob
 ├── ResultNotReady
 ├── DirectionExists
 ├── DirectionShipped          it came with its model and cannot be removed
 ├── QueueFull, QueueUnavailable, StoreUnavailable, StoreFull
 └── JobFailure                a running job that cannot go on
-    ├── ModelBroken, NonFiniteOutput, GpuOutOfMemory, OutOfMemory, WorkerLost, DeadlineExceeded, InternalFailure
+    ├── ModelBroken, NonFiniteOutput, GpuOutOfMemory, OutOfMemory, MemoryLimit, WorkerLost, DeadlineExceeded,
+    │   InternalFailure
 JobCanceled                   not an error: the way a running job leaves when its cancel flag is seen
 JobHandedBack, LeaseLost      not errors either: the job goes on elsewhere
 """
@@ -78,6 +81,18 @@ class UnknownDirection(NotFound):
     code, title = "unknown_direction", "No such direction"
 
 
+class UnknownKey(NotFound):
+    code, title = "unknown_key", "No such API key"
+
+
+class InvalidKey(VoxelsmithError):
+    code, title = "invalid_key", "The API key is not valid"
+
+
+class QuotaExceeded(VoxelsmithError):
+    code, title = "quota_exceeded", "A limit of this API key is reached"
+
+
 class ExpiredJob(VoxelsmithError):
     code, title = "job_expired", "The job has expired"
 
@@ -128,6 +143,10 @@ class GpuOutOfMemory(JobFailure):
 
 class OutOfMemory(JobFailure):
     code, title = "out_of_memory", "The worker has too little memory"
+
+
+class MemoryLimit(JobFailure):
+    code, title = "memory_limit", "The job does not fit into the worker's memory"
 
 
 class WorkerLost(JobFailure):

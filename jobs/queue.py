@@ -12,7 +12,9 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from jobs.charge import NOBODY, Charge
 from jobs.connection import is_durable
+from jobs.counts import Counts
 from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
 from jobs.events import EventLog
 from jobs.record import JobRecords, answering
@@ -67,18 +69,21 @@ class JobQueue:
         digest: str,
         *,
         job_id: str | None = None,
+        charge: Charge = Charge(),  # noqa: B008 -- frozen
     ) -> JobRecord:
         """Queues a job and returns once it is in the server's log on disk.
 
         `request` is shown to the user, `payload` is what the worker runs, `digest` identifies the body for the
         idempotency key: the same key with the same digest returns the job it already made.
-        Raises: IdempotencyConflict, QueueFull, QueueUnavailable (then the job is withdrawn, if that can be).
+        `charge`: whose job it is and what it takes of the owner's limits.
+        Raises: IdempotencyConflict, QueueFull, QuotaExceeded, QueueUnavailable (then the job is withdrawn, if that can
+        be).
         """
         bodies = (json.dumps(request, allow_nan=False), json.dumps(payload, allow_nan=False))
         fields = (kind, model, model_sha256, *bodies, digest, idempotency_key or "")
         mine = job_id or self.new_id()
         try:
-            made = self.records.submit(mine, *fields)
+            made = self.records.submit(mine, *fields, charge)
             if made == mine:
                 self.transport.push(mine, 1)
             self._await_log(made)
@@ -87,20 +92,20 @@ class JobQueue:
             raise
         return self.records.get(made)
 
-    def made_before(self, idempotency_key: str, digest: str) -> JobRecord | None:
-        """The job that an idempotency key already made, once it is in the log on disk; None where it made none.
+    def made_before(self, idempotency_key: str, digest: str, owner: str = NOBODY) -> JobRecord | None:
+        """The job that an owner's idempotency key already made, once it is in the log on disk; None where it made none.
 
         Raises: IdempotencyConflict where the key was used for another body.
         """
-        job_id = self.records.made_before(idempotency_key, digest)
+        job_id = self.records.made_before(idempotency_key, digest, owner)
         if job_id is None:
             return None
         self._await_log(job_id)
         return self.records.get(job_id)
 
-    def get(self, job_id: str) -> JobRecord:
-        """Raises: UnknownJob, ExpiredJob."""
-        return self.records.get(job_id)
+    def get(self, job_id: str, owner: str | None = None) -> JobRecord:
+        """`owner`: of that owner's jobs alone. Raises: UnknownJob, ExpiredJob."""
+        return self.records.get(job_id, owner)
 
     def list(
         self,
@@ -109,14 +114,15 @@ class JobQueue:
         model: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
+        owner: str | None = None,
     ) -> JobPage:
-        """A page, newest first. Raises: InvalidRequest for a cursor that no page gave."""
+        """A page of all jobs or of one owner's, newest first. Raises: InvalidRequest for a cursor that no page gave."""
         limit = max(1, min(limit, MAX_PAGE))
         before = _sequence(cursor)
         found: list[tuple[int, JobRecord]] = []
         seen = 0
         while len(found) <= limit and seen < _SCAN_LIMIT:
-            rows = self._rows(before, MAX_PAGE)
+            rows = self._rows(before, MAX_PAGE, owner)
             if not rows:
                 break
             seen, before = seen + len(rows), rows[-1][0]
@@ -203,6 +209,22 @@ class JobQueue:
             queued, running = pipe.execute()
         return int(queued), int(running)
 
+    def oldest_s(self) -> float:
+        """For how long the job that is next has been there since it was accepted; 0 where none waits."""
+        with answering():
+            first: Any = self.redis.zrange(self.records.key("queued"), 0, 0)
+            if not first:
+                return 0.0
+            created: Any = self.redis.hget(self.records.key("job", first[0].decode()), "created")
+            seconds, micros = self.redis.time()
+        return seconds + (micros - int(created)) / 1e6 if created else 0.0
+
+    def counts(self) -> Counts:
+        """What has happened to jobs since the server's log began."""
+        with answering():
+            fields: Any = self.redis.hgetall(self.records.key("counts"))
+        return Counts(fields)
+
     def workers(self) -> Sequence[Worker]:
         """Workers that have shown a sign of life within the last lease."""
         with answering():
@@ -242,14 +264,13 @@ class JobQueue:
         if not exists or not logged:
             raise QueueUnavailable("The queue could not store the job; try again shortly.")
 
-    def _rows(self, before: int | None, count: int) -> Any:
+    def _rows(self, before: int | None, count: int, owner: str | None) -> Any:
         """(sequence number, record) of the newest jobs before a sequence number."""
         top = "+inf" if before is None else f"({before}"
+        listed = self.records.key("jobs", owner) if owner else self.records.key("jobs")
         with answering():
-            index: Any = self.redis.zrevrangebyscore(
-                self.records.key("jobs"), top, "-inf", start=0, num=count, withscores=True
-            )
-        records = self.records.get_many([job_id.decode() for job_id, _ in index])
+            index: Any = self.redis.zrevrangebyscore(listed, top, "-inf", start=0, num=count, withscores=True)
+        records = self.records.get_many([job_id.decode() for job_id, _ in index], owner)
         return [(int(score), record) for (_, score), record in zip(index, records, strict=True)]
 
     def _redeliver_missing(self, patience_s: float) -> int:

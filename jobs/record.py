@@ -11,7 +11,16 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.errors import ExpiredJob, IdempotencyConflict, LeaseLost, QueueFull, QueueUnavailable, UnknownJob
+from jobs.charge import NOBODY, Charge, refusal
+from jobs.counts import STAGES, bounds_in_lua
+from jobs.errors import (
+    ExpiredJob,
+    IdempotencyConflict,
+    LeaseLost,
+    QueueFull,
+    QueueUnavailable,
+    UnknownJob,
+)
 from jobs.settings import Settings
 from jobs.state import JobError, JobKind, JobRecord, JobState, Manifest, Progress, ResultFile
 
@@ -22,12 +31,12 @@ REAP_LIMIT = 100
 WORKER_LOST = JobError(code="worker_lost", detail="The job was given up because it lost its worker too often.")
 
 _SCRIPTS = (
-    *("submit", "confirm", "claim", "renew", "progress", "keep", "hand_back", "finish"),
+    *("submit", "confirm", "claim", "renew", "progress", "reserve", "keep", "hand_back", "finish"),
     *("cancel", "remove", "reap", "redeliver_missing", "expire", "beat"),
 )
 _FIELDS = (
     *("id", "kind", "model", "model_sha256", "state", "stage", "done", "total", "created", "started", "ended"),
-    *("expires", "attempts", "request", "manifest", "error"),
+    *("expires", "attempts", "request", "manifest", "error", "owner"),
 )
 
 
@@ -74,7 +83,7 @@ class JobRecords:
         self._life_us = int(settings.result_ttl_s * 1e6)
         self._lease_us = int(settings.lease_s * 1e6)
         folder = files("jobs") / "scripts"
-        prelude = (folder / "prelude.lua").read_text()
+        prelude = bounds_in_lua() + (folder / "prelude.lua").read_text()
         self._scripts = {
             name: redis.register_script(prelude + (folder / f"{name}.lua").read_text()) for name in _SCRIPTS
         }
@@ -88,25 +97,39 @@ class JobRecords:
             return self._scripts[script](keys=[self.prefix], args=list(args), client=client)
 
     def submit(
-        self, job_id: str, kind: str, model: str, model_sha256: str, request: str, payload: str, digest: str, idem: str
+        self,
+        job_id: str,
+        kind: str,
+        model: str,
+        model_sha256: str,
+        request: str,
+        payload: str,
+        digest: str,
+        idem: str,
+        charge: Charge = Charge(),  # noqa: B008 -- frozen
     ) -> str:
         """Writes the record of a new job (delivery 1) and returns its id, or that of the job `idem` already made.
 
-        Raises: IdempotencyConflict, QueueFull, QueueUnavailable.
+        Raises: IdempotencyConflict, QueueFull, QuotaExceeded, QueueUnavailable.
         """
-        limit = self.settings.queue_limit
-        fields = (job_id, kind, model, model_sha256, request, payload, digest, idem, limit)
-        answer, known = (part.decode() for part in self.call("submit", *fields))
+        settings, name = self.settings, _scoped(idem, charge.owner) if idem else ""
+        fields = (job_id, kind, model, model_sha256, request, payload, digest, name, settings.queue_limit)
+        claims = (charge.owner, charge.samples, charge.uploaded_bytes)
+        limits = (settings.key_max_jobs, settings.key_max_samples, settings.key_max_bytes)
+        answer, known = (part.decode() for part in self.call("submit", *fields, *claims, *limits))
         if answer == "conflict":
             raise _conflict()
         if answer == "full":
             raise QueueFull("The queue is full; try again later.")
+        if answer != "accepted":
+            raise refusal(answer, settings)
         return str(known)
 
-    def made_before(self, idem: str, digest: str) -> str | None:
-        """Id of the job that an idempotency key made and that is still there. Raises: IdempotencyConflict."""
+    def made_before(self, idem: str, digest: str, owner: str = NOBODY) -> str | None:
+        """Id of the job that an owner's idempotency key made and that is still there. Raises: IdempotencyConflict."""
         with answering():
-            job_id, known = cast("list[Any]", self.redis.hmget(self.key("idem", idem), ("id", "digest")))
+            known_as = self.key("idem", _scoped(idem, owner))
+            job_id, known = cast("list[Any]", self.redis.hmget(known_as, ("id", "digest")))
             if job_id is None or not self.redis.exists(self.key("job", job_id.decode())):
                 return None
         if known.decode() != digest:
@@ -135,9 +158,12 @@ class JobRecords:
             started_at=_time(started),
         )
 
-    def renew(self, job_id: str, delivery: int) -> bool:
-        """Extends the lease; true where the user wants the job stopped. Raises: LeaseLost."""
-        return self._held(self.call("renew", job_id, delivery, self._lease_us))
+    def renew(self, job_id: str, delivery: int, *, commits: bool = False) -> bool:
+        """Extends the lease; true where the user wants the job stopped. Raises: LeaseLost.
+
+        `commits`: a file is about to be put in place; a refusal counts as a fenced commit.
+        """
+        return self._held(self.call("renew", job_id, delivery, self._lease_us, int(commits)))
 
     def progress(self, job_id: str, delivery: int, stage: str, done: int, total: int) -> bool:
         """Notes where the job stands; true where the user wants it stopped. Raises: LeaseLost."""
@@ -146,7 +172,17 @@ class JobRecords:
     def keep(self, job_id: str, delivery: int, so_far: Manifest, new: ResultFile | None) -> bool:
         """Publishes the files stored so far; true where the user wants the job stopped. Raises: LeaseLost."""
         event = new.model_dump_json() if new else ""
-        return self._held(self.call("keep", job_id, delivery, so_far.model_dump_json(), event))
+        return self._held(self.call("keep", job_id, delivery, so_far.model_dump_json(), event, so_far.size_bytes))
+
+    def reserve(self, job_id: str, delivery: int, size_bytes: int) -> bool:
+        """Counts bytes that an attempt is about to have in the store, all its files together, as its key's.
+
+        True where the user wants the job stopped. Raises: LeaseLost, QuotaExceeded where the key has no room for them.
+        """
+        answer = self.call("reserve", job_id, delivery, size_bytes, self.settings.key_max_bytes)
+        if answer == b"over":
+            raise refusal("bytes", self.settings)
+        return self._held(answer)
 
     def hand_back(self, job_id: str, delivery: int, *, crashed: bool = False) -> int:
         """Returns the job to the queue; the new delivery, or 0 where it ended instead. Raises: LeaseLost.
@@ -173,7 +209,11 @@ class JobRecords:
         """
         manifest_json = manifest.model_dump_json() if manifest else ""
         error_json = error.model_dump_json() if error else ""
-        if not self.call("finish", job_id, delivery, state.value, manifest_json, error_json, self._life_us):
+        size_bytes = manifest.size_bytes if manifest else 0
+        timings_s = manifest.timings_s if manifest else {}
+        spent = json.dumps({stage: timings_s[stage] for stage in STAGES if stage in timings_s})
+        fields = (state.value, manifest_json, error_json, self._life_us, size_bytes, spent)
+        if not self.call("finish", job_id, delivery, *fields):
             raise LeaseLost
 
     def cancel(self, job_id: str) -> JobState:
@@ -210,32 +250,37 @@ class JobRecords:
         """A worker leaves in order."""
         self.call("beat", worker, "", 0)
 
-    def get(self, job_id: str) -> JobRecord:
-        """Raises: UnknownJob, ExpiredJob, QueueUnavailable."""
-        record = self.get_many([job_id])[0]
+    def get(self, job_id: str, owner: str | None = None) -> JobRecord:
+        """`owner`: of that owner's jobs alone. Raises: UnknownJob, ExpiredJob, QueueUnavailable."""
+        record = self.get_many([job_id], owner)[0]
         if record is None:
-            self._raise_missing(job_id)
+            self._raise_missing(job_id, owner)
         return cast("JobRecord", record)
 
-    def get_many(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
-        """The records in the order of the ids, None where there is none; one round trip."""
+    def get_many(self, job_ids: Sequence[str], owner: str | None = None) -> list[JobRecord | None]:
+        """The records in the order of the ids, None where there is none (of that owner's); one round trip."""
         with answering():
             pipe = self.redis.pipeline(transaction=False)
             for job_id in job_ids:
                 pipe.hmget(self.key("job", job_id), _FIELDS)
                 pipe.zrank(self.key("queued"), job_id)
             answers = pipe.execute()
-        return [_record(*pair) for pair in zip(answers[0::2], answers[1::2], strict=True)]
+        return [_record(*pair, owner) for pair in zip(answers[0::2], answers[1::2], strict=True)]
+
+    def stored_bytes(self, owner: str) -> int:
+        """What an owner's jobs have in the store, reservations included."""
+        with answering():
+            return int(cast("Any", self.redis.hget(self.key("stored"), owner)) or 0)
 
     def _held(self, answer: bytes) -> bool:
         if answer == b"lost":
             raise LeaseLost
         return answer == b"cancel"
 
-    def _raise_missing(self, job_id: str) -> None:
+    def _raise_missing(self, job_id: str, owner: str | None = None) -> None:
         with answering():
-            expired = self.redis.exists(self.key("gone", job_id))
-        if expired:
+            last_owner = cast("bytes | None", self.redis.get(self.key("gone", job_id)))
+        if last_owner is not None and owner in (None, last_owner.decode()):
             raise ExpiredJob("The job and its results were removed after their time to live.")
         raise UnknownJob("There is no job of that id.")
 
@@ -244,13 +289,18 @@ def _conflict() -> IdempotencyConflict:
     return IdempotencyConflict("This Idempotency-Key was used for a request with another body.")
 
 
+def _scoped(idem: str, owner: str) -> str:
+    """An idempotency key is its owner's own: two owners may use the same."""
+    return f"{owner}:{idem}"
+
+
 def _time(microseconds: str) -> datetime:
     return datetime.fromtimestamp(int(microseconds) / 1e6, tz=UTC)
 
 
-def _record(values: Sequence[bytes | None], rank: int | None) -> JobRecord | None:
-    """The envelope from the hash's _FIELDS and the job's place in the queue."""
-    if values[0] is None:
+def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None) -> JobRecord | None:
+    """The envelope from the hash's _FIELDS and the job's place in the queue; None for a job of another owner."""
+    if values[0] is None or owner not in (None, (values[-1] or b"").decode()):
         return None
     field = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value}
     manifest = Manifest.model_validate_json(field["manifest"]) if "manifest" in field else Manifest()

@@ -62,6 +62,11 @@ Source = Annotated[
 ]
 
 
+def _check_noise(noise: str, noise_seed: int | None) -> None:
+    if noise_seed is not None and noise == "constant":
+        raise ValueError("noise_seed goes with noise random")
+
+
 class GenerateRequest(Request):
     """Body of POST /generate: make num_samples volumes from seeds or latents."""
 
@@ -72,9 +77,18 @@ class GenerateRequest(Request):
     latents: Annotated[list[Latent], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
     latent_space: LatentSpace = "z"
     truncation: Annotated[float, Field(ge=0)] | None = None
+    truncation_cutoff: Annotated[int, Field(ge=1, le=MAX_LATENT_LENGTH)] | None = None
+    """psi acts on the first so many styles."""
     class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
     noise: Literal["constant", "random"] = "constant"
+    noise_seed: Seed | None = None
+    """Of random noise: sample k takes noise_seed + k. Without one it takes the seed that it was made from."""
     output: OutputOptions = OutputOptions()
+
+    @model_validator(mode="after")
+    def _noise_is_named_once(self) -> Self:
+        _check_noise(self.noise, self.noise_seed)
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -117,6 +131,7 @@ class EncodeRequest(Request):
     model: Name
     source: JobSource | None = None
     refine_steps: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Of descent from the encoder's guess. A model without an encoder starts at its mean latent, where 0 means 100."""
     reconstruct: bool = False
     class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
     preprocess: PreprocessOptions = PreprocessOptions()
@@ -146,7 +161,8 @@ class InterpolateEdit(Request):
 class MixEdit(Request):
     op: Literal["mix"]
     target: Source
-    crossover: Annotated[int, Field(ge=0, le=64)]
+    crossover: Annotated[int, Field(ge=0, le=MAX_LATENT_LENGTH)]
+    """The source's styles in the first so many layers, the target's in the rest."""
 
 
 Edit = Annotated[MoveEdit | TargetEdit | InterpolateEdit | MixEdit, Field(discriminator="op")]
@@ -159,9 +175,18 @@ class EditRequest(Request):
     source: Source
     edit: Edit
     truncation: Annotated[float, Field(ge=0)] | None = None
+    truncation_cutoff: Annotated[int, Field(ge=1, le=MAX_LATENT_LENGTH)] | None = None
+    """psi acts on the first so many styles."""
     class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
     noise: Literal["constant", "random"] = "constant"
+    noise_seed: Seed | None = None
+    """Of random noise: the same in all volumes of the edit. Without one it is the source's seed."""
     output: OutputOptions = OutputOptions()
+
+    @model_validator(mode="after")
+    def _noise_is_named_once(self) -> Self:
+        _check_noise(self.noise, self.noise_seed)
+        return self
 
 
 class MeasuredSample(Request):

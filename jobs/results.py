@@ -58,9 +58,17 @@ class ResultStore:
                 self._store = from_url(url)
 
     def write(
-        self, key: str, path: Path, *, exclusive: bool = False, check: Callable[[], object] | None = None
+        self,
+        key: str,
+        path: Path,
+        *,
+        exclusive: bool = False,
+        check: Callable[[], object] | None = None,
+        known: tuple[int, str] | None = None,
     ) -> tuple[int, str]:
         """Copies a local file under a key; returns its size in bytes and its SHA-256 once it is on disk.
+
+        Who has written the file and knows both says so: they are not computed again, and the file may be moved.
 
         `check` runs when all bytes are safe but the key does not show them yet: what it raises leaves nothing behind.
         `exclusive` refuses to replace. Raises: FileExistsError (exclusive), StoreFull, StoreUnavailable.
@@ -68,7 +76,7 @@ class ResultStore:
         _require(key)
         put = self._put_object if self._root is None else self._put_file
         try:
-            return put(key, path, exclusive, check)
+            return put(key, path, exclusive, check, known)
         except AlreadyExistsError as err:
             raise FileExistsError(errno.EEXIST, "the key is taken") from err
         except FileExistsError:
@@ -146,7 +154,7 @@ class ResultStore:
                 probe = Path(folder) / "probe"
                 probe.write_bytes(b"probe")
                 if self._root is None:
-                    self._put_object("probe", probe, False, None)
+                    self._put_object("probe", probe, False, None, None)
                 else:
                     temp = durable.temp_path(self._root / _TEMP)
                     try:
@@ -156,6 +164,15 @@ class ResultStore:
         except (OSError, BaseError):
             return False
         return True
+
+    def check_room(self, min_free_bytes: int) -> None:
+        """Raises: StoreFull where the disk has less free space; an object store has no such end. StoreUnavailable."""
+        if self._root is None:
+            return
+        with _failing_clearly():
+            free = shutil.disk_usage(self._root).free
+        if free < min_free_bytes:
+            raise StoreFull("The result store is nearly full and takes no new jobs; remove old ones.")
 
     def sweep(self, is_known: Callable[[str], bool], min_age_s: float = 3600.0) -> int:
         """Removes what nothing points to: temp files of dead processes, and files of jobs without a record.
@@ -186,26 +203,34 @@ class ResultStore:
                 for entry in page:
                     yield entry["path"], entry["last_modified"].timestamp()
 
-    def _put_file(self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None) -> tuple[int, str]:
+    def _put_file(
+        self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None, known: tuple[int, str] | None
+    ) -> tuple[int, str]:
         assert self._root is not None
         temp = durable.temp_path(self._root / _TEMP)
         try:
-            size, digest = durable.copy(path, temp)
+            if known is None:
+                known = durable.copy(path, temp)
+            else:
+                durable.take(path, temp)
             if check is not None:
                 check()
             durable.publish(temp, self._root / key, self._root, exclusive=exclusive)
         finally:
             temp.unlink(missing_ok=True)
-        return size, digest
+        return known
 
-    def _put_object(self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None) -> tuple[int, str]:
+    def _put_object(
+        self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None, known: tuple[int, str] | None
+    ) -> tuple[int, str]:
         """An object store shows an object only when it is complete and durable, so that a plain put will do."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if known is None:
+            with path.open("rb") as file:
+                known = path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
         if check is not None:
             check()
         obstore.put(self._store, key, path, mode="create" if exclusive else "overwrite")
-        return path.stat().st_size, digest
+        return known
 
 
 def _require(key: str) -> None:

@@ -1,10 +1,23 @@
 """All settings: one frozen class, read once in main() from VOXELSMITH_* and passed down."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobs.logs import LogFormat
+
+_NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,253})"
+_LISTED = {
+    "allowed_hosts": (re.compile(_NAME), "host names without ports"),
+    "cors_origins": (re.compile(rf"https?://{_NAME.lower()}(?::\d{{1,5}})?"), "origins such as https://viewer.example"),
+}
+
+
+def _entries(text: str) -> list[str]:
+    return [entry for entry in (part.strip() for part in text.split(",")) if entry]
 
 
 class Settings(BaseSettings):
@@ -16,34 +29,59 @@ class Settings(BaseSettings):
     """Address the API listens on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port the API listens on; 0 takes a free one."""
+    allowed_hosts: str = ""
+    """Host names, with commas between them, that are served without keys beside those of loopback."""
+    cors_origins: str = ""
+    """Origins such as https://viewer.example, with commas between them, whose pages may call the API."""
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Where the queue lives: redis://, rediss:// or unix://."""
     store_url: str = "file:///var/lib/voxelsmith/store"
     """Where results live: file:// (s3:// later)."""
     models_url: str = ""
     """A model folder (path or file:// URL) beside the shipped demo models."""
+    api_key: SecretStr = SecretStr("")
+    """The key that commands with --server send; the service itself never reads it."""
     queue_prefix: str = "voxelsmith"
     """Prefix of every Redis key, so that several services can share one server."""
     ephemeral: bool = False
     """Accept a queue without an append-only file. Jobs may then be lost."""
 
+    log_format: LogFormat = "text"
+    """text, or json: one object per line with request and job ids."""
+
     device: str = "cpu"
     """cpu, cuda:N, or all (one worker per CUDA device)."""
     threads: int = Field(default=0, ge=0)
     """CPU threads per worker; 0 takes all cores."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     """Arithmetic of the forward pass."""
+    low_memory: bool = False
+    """Smaller activations for more time; the volumes are the same up to rounding."""
+    memory_limit_bytes: int = Field(default=0, ge=0)
+    """A job that would need more at once is refused; 0 takes the container's limit, or the machine's memory."""
     model_memory_bytes: int = Field(default=8 * 2**30, ge=0)
     """Resident models of one worker are dropped, least recently used first, above this."""
 
     queue_limit: int = Field(default=1000, ge=1)
     """Jobs queued at most; further ones get 503."""
+    key_max_jobs: int = Field(default=100, ge=1)
+    """Jobs of one API key that have not ended; further ones get 429."""
+    key_max_samples: int = Field(default=1024, ge=1)
+    """Samples in jobs of one API key that have not ended; further ones get 429."""
+    key_max_bytes: int = Field(default=50 * 2**30, ge=1)
+    """Results and uploads of one API key in the store; beyond it posts get 429 and running jobs fail."""
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1)
     """Largest body of POST /encode."""
+    upload_timeout_s: float = Field(default=3600.0, gt=0)
+    """An upload must be whole after this."""
     max_voxels: int = Field(default=512**3, ge=1)
     """Largest decoded upload, in voxels."""
+    max_job_voxels: int = Field(default=2**31, ge=1)
+    """Voxels that one job may make, all its volumes together."""
     result_ttl_s: int = Field(default=7 * 24 * 3600, ge=1)
     """Finished jobs and their results are removed after this."""
+    min_free_bytes: int = Field(default=2**30, ge=0)
+    """New jobs are refused with 507 while the disk of the store, or of uploads under way, has less free space."""
     job_timeout_s: float = Field(default=1800.0, gt=0)
     """A job running longer is given up and its worker process replaced."""
     lease_s: float = Field(default=30.0, gt=0)
@@ -52,6 +90,23 @@ class Settings(BaseSettings):
     """A job is failed after losing this many workers."""
     shutdown_grace_s: float = Field(default=20.0, ge=0)
     """On SIGTERM a worker may finish the sample in hand for this long before it hands its job back."""
+
+    @field_validator("allowed_hosts", "cors_origins")
+    @classmethod
+    def _sound(cls, text: str, info: ValidationInfo) -> str:
+        pattern, what = _LISTED[str(info.field_name)]
+        for entry in _entries(text):
+            if not pattern.fullmatch(entry):
+                raise ValueError(f"must be {what}, with commas between them")
+        return text
+
+    @property
+    def allowed_host_names(self) -> frozenset[str]:
+        return frozenset(_entries(self.allowed_hosts.lower()))
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        return frozenset(_entries(self.cors_origins))
 
     @property
     def models_path(self) -> Path | None:

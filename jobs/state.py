@@ -58,6 +58,8 @@ class ResultFile(Envelope):
     spacing_mm: list[float] | None = None
     latent: dict[str, Any] | None = None
     """How to make this sample again, as an edit's `source`: {"seed": 42} or {"latent": [...], "space": "z"}."""
+    noise_seed: int | None = None
+    """Of the noise that it was made with; None: the model's constant noise."""
     preview: str | None = None
     label: str | None = None
     """What the file is where the index does not say it: "reconstruction", "reconstruction-scan-grid", "strength=-3"."""
@@ -73,6 +75,11 @@ class Manifest(Envelope):
     latents: list[Any] | None = None
     metrics: dict[str, Any] | None = None
     timings_s: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together."""
+        return sum(entry.size_bytes for entry in (*self.results, *self.files))
 
 
 class JobRecord(Envelope):

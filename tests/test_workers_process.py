@@ -47,7 +47,8 @@ def test_a_job_runs_and_its_files_are_published(queue: JobQueue, submit: Submit,
         record = queue.wait(job.id, 8)
     assert record.state is JobState.SUCCEEDED
     assert record.progress.done == record.progress.total == 2
-    assert record.timings_s.keys() == {"queued", "forward", "total"}
+    assert record.timings_s.keys() == {"queued", "forward", "store", "total"}
+    assert {stage for stage, _ in queue.counts().histogram("stage")} == {"forward", "store"}
     for entry in record.results:
         assert entry.url == f"/jobs/{job.id}/results/{entry.name}"
         assert queue.results.verify(f"results/{job.id}/{entry.name}", entry.sha256)

@@ -8,6 +8,7 @@ import numpy as np
 
 from volumes import metaimage, nifti, nrrd
 from volumes.check import opened
+from volumes.hashed import HashedFile, Written
 from volumes.header import Header, Limits, Marking
 from volumes.orientation import reorient
 from volumes.stream import CHUNK_BYTES, Stream
@@ -36,8 +37,9 @@ def write(
     format: FileFormat,
     window: tuple[float, float] | None = None,
     provenance: Mapping[str, Any],
-) -> None:
-    """Write a volume with the type that its array has: the same bytes for the same input.
+) -> Written:
+    """Write a volume with the type that its array has: the same bytes for the same input. Size and SHA-256 of the file
+    come from the bytes as they are written.
 
     nii.gz and nii carry the display window and the provenance, nrrd the provenance, mha and npy neither. npy holds the
     array alone, turned to RAS.
@@ -48,7 +50,7 @@ def write(
     if volume.array.dtype.str[1:] not in nifti.DTYPES.values():
         raise ValueError(f"voxels of type {volume.array.dtype} cannot be written")
     marking = Marking(window, provenance)
-    with path.open("wb") as file:
+    with HashedFile(path) as file:
         match format:
             case "nii.gz" | "nii":
                 nifti.write(volume, file, marking, is_packed=format == "nii.gz")
@@ -57,7 +59,10 @@ def write(
             case "mha":
                 metaimage.write(volume, file)
             case "npy":
-                np.save(file, np.ascontiguousarray(reorient(volume).array), allow_pickle=False)
+                array = np.ascontiguousarray(reorient(volume).array)
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                file.write(array.data)
+    return file.written
 
 
 def _take_voxels(header: Header, stream: Stream) -> Array:

@@ -128,6 +128,11 @@ def _smooth(array: NDArray[np.float32], steps: NDArray[np.float64], background: 
             ndimage.gaussian_filter1d(array, (step - 1) / 2, axis=axis, output=array, mode=mode, cval=background)
 
 
+def use_threads(count: int) -> None:
+    """For all resampling of this process from now on; without it ITK takes every core."""
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(count)
+
+
 def _interpolate(array: NDArray[np.float32], to_source: Affine, shape: Shape, background: float) -> NDArray[np.float32]:
     """Linear interpolation at `to_source` @ index for each index of `shape`; ITK's threads, any affine, shear too."""
     reverse = np.eye(3)[::-1]

@@ -8,12 +8,15 @@ from typing import TypeVar
 import torch
 
 from jobs.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
+from jobs.requests import AnyRequest
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue, UnknownModelName
 from model_store.generator import Generator
-from model_store.integrity import BrokenModel
+from model_store.integrity import BrokenModel, UnreadableModel
 from model_store.load import Precision, load
+from workers.allocator import return_freed_memory
+from workers.memory import limit_bytes, peak_bytes, require, task_of
 
 T = TypeVar("T")
 
@@ -28,26 +31,29 @@ class Bench:
         precision: Precision = "float32",
         threads: int = 0,
         memory_bytes: int = 8 * 2**30,
+        low_memory: bool = False,
+        limit_bytes: int = 0,
     ) -> None:
-        """`threads` 0 leaves torch's own choice.
+        """`threads` 0 leaves torch's own choice; `limit_bytes` 0 leaves the container's limit or the machine's.
 
         Raises:
-            ValueError: float16 arithmetic on the CPU, or a device that this machine lacks.
+            ValueError: an arithmetic that the CPU does not have, or a device that this machine lacks.
         """
         self.catalogue = catalogue
         self.device = torch.device(device)
         self.precision: Precision = precision
         self.memory_bytes = memory_bytes
+        self.low_memory, self.limit_bytes = low_memory, limit_bytes
         self.loads = 0
         """How often weights were read; stays put while jobs for resident models come in."""
         self.faults: dict[str, dict[str, str]] = {}
         """Models that could not be loaded: `card`, the fingerprint of what was tried, and `reason`."""
         self._resident: OrderedDict[str, Generator] = OrderedDict()
-        if precision == "float16" and self.device.type == "cpu":
-            raise ValueError("float16 needs a CUDA device; take bfloat16 or float32 on the CPU")
+        if precision in ("float16", "tf32") and self.device.type == "cpu":
+            raise ValueError(f"{precision} needs a CUDA device; take bfloat16 or float32 on the CPU")
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError("there is no CUDA device on this machine; take --device cpu")
-        _make_repeatable(threads)
+        _make_repeatable(threads, allow_tf32=precision == "tf32")
 
     def card(self, name: str) -> ModelCard:
         """Raises: UnknownModel, ModelBroken."""
@@ -73,16 +79,40 @@ class Bench:
         self._resident.pop(name, None)  # its folder changed
         try:
             folder = self.catalogue.folder(name)
-            loaded = self.attempt(lambda: load(folder, card, self.device, self.precision))
+            loaded = self.attempt(lambda: load(folder, card, self.device, self.precision, self.low_memory))
+        except UnreadableModel as err:
+            raise ModelBroken(_sentence(err.detail)) from err
         except BrokenModel as err:
             self.faults[name] = {"card": card.fingerprint, "reason": err.detail}
             self.catalogue.note_broken(name, err.detail)
             raise ModelBroken(_sentence(err.detail)) from err
         self.loads += 1
+        if self.device.type == "cpu":
+            return_freed_memory()  # of the steps between file and network
         self.faults.pop(name, None)
         self._resident[name] = loaded
         self._make_room()
         return loaded
+
+    def require_memory(self, request: AnyRequest) -> None:
+        """Before a job starts: that its peak fits into what this worker may use; other models make room for it.
+
+        Raises:
+            MemoryLimit: it does not fit, with the figures.
+            UnknownModel, ModelBroken: as `card`.
+        """
+        card = self.card(request.model)
+        task = task_of(request, card.has_encoder)
+        if task is None:
+            return
+        try:
+            peak = peak_bytes(card, task, self.precision, self.low_memory, self.device)
+        except BrokenModel as err:
+            raise ModelBroken(_sentence(err.detail)) from err
+        limit = limit_bytes(self.device, self.limit_bytes)
+        require(peak, limit)
+        if peak + sum(size for name, size in self.resident().items() if name != card.name) > limit:
+            self.release(keep=card.name)
 
     def warm_up(self, name: str) -> None:
         """Loads a model and renders one volume, so that the first job pays for neither.
@@ -140,14 +170,14 @@ class Bench:
             _return_memory(self.device)
 
 
-def _make_repeatable(threads: int) -> None:
+def _make_repeatable(threads: int, allow_tf32: bool) -> None:
     """The same seed must give the same bytes: fixed algorithms, no reduced precision behind float32's name."""
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = allow_tf32
 
 
 def _is_out_of_memory(err: RuntimeError) -> bool:
@@ -159,6 +189,8 @@ def _return_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    else:
+        return_freed_memory()
 
 
 def _sentence(detail: str) -> str:

@@ -1,12 +1,14 @@
 """Finding directions: by regression on given or measured samples, or from the weights alone."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from jobs.errors import InvalidRequest
 from jobs.requests import FitDirectionRequest, Measure, RegressionFit, SefaFit
-from latents.directions import fit_regression
+from latents.directions import fit_regression, point
 from latents.sefa import sefa
 from model_store.card import DirectionCard, ModelCard
 from volumes.intensity import to_stored
@@ -17,6 +19,8 @@ from workers.rendering import Renderer
 from workers.steps import Event, Finding, Latent, Stage
 
 MEASURED_TYPE = "float32"
+DRAWS = 512
+"""Samples by which the spread of styles along a direction is measured."""
 
 
 def fit_direction(request: FitDirectionRequest, bench: Bench) -> Iterator[Event]:
@@ -29,52 +33,80 @@ def fit_direction(request: FitDirectionRequest, bench: Bench) -> Iterator[Event]
 
 
 def _fit_sefa(model: str, fit: SefaFit, bench: Bench) -> Iterator[Event]:
-    """A prior of N(0, I) has standard deviation 1 along every unit direction."""
-    generator = bench.generator(model)
+    """In w where there are styles (bone paper, eq. 11), in z otherwise."""
+    renderers = _renderers(bench, model)
+    card = renderers[0].card
     yield Stage("fit", 0, 1)
     names = [f"{fit.name_prefix}-{k + 1}" for k in range(fit.count)]
-    digest = generator.card.sha256
-    for name, vector in zip(names, sefa(generator.style_matrices(), fit.count), strict=True):
+    for name, vector in zip(names, sefa(renderers[0].generator.style_matrices(), fit.count), strict=True):
         yield Finding(
-            direction=DirectionCard(name=name, method="sefa", vector=vector.tolist(), std=1.0, model_sha256=digest)
+            direction=DirectionCard(
+                name=name,
+                method="sefa",
+                space=_space(card),
+                vector=vector.tolist(),
+                std=_spread_along(vector, renderers),
+                model_sha256=card.sha256,
+            )
         )
     yield Finding(metrics={"directions": names})
 
 
-def _fit_regression(model: str, fit: RegressionFit, bench: Bench) -> Iterator[Event]:
-    # A conditional model's samples go through its classes in turn: the direction is to hold for all of them.
+def _renderers(bench: Bench, model: str) -> list[Renderer]:
+    """One per class: a conditional model's samples go through its classes in turn, for a direction holds in all."""
     classes = range(len(bench.card(model).classes)) or [None]
-    renderers = [Renderer(bench, model, class_label=label) for label in classes]
+    return [Renderer(bench, model, class_label=label) for label in classes]
+
+
+def _space(card: ModelCard) -> Literal["z", "w"]:
+    return "w" if card.latent.has_style_space else "z"
+
+
+def _spread_along(vector: Tensor, renderers: list[Renderer]) -> float:
+    """Standard deviation of latents along a unit vector: 1 for z ~ N(0, I), measured for styles."""
+    if not renderers[0].card.latent.has_style_space:
+        return 1.0
+    drawn = [renderers[k % len(renderers)].draw(k) for k in range(DRAWS)]
+    points = torch.stack([_point(latent, renderers[k % len(renderers)]) for k, latent in enumerate(drawn)])
+    return float((points @ vector.double()).std())
+
+
+def _point(latent: Latent, renderer: Renderer) -> Tensor:
+    """What a direction sees of a latent (d,): z, or the mean of a w's rows."""
+    return point((renderer.in_style_space(latent) if renderer.card.latent.has_style_space else latent).values)
+
+
+def _fit_regression(model: str, fit: RegressionFit, bench: Bench) -> Iterator[Event]:
+    renderers = _renderers(bench, model)
     card = renderers[0].card
-    latents: list[Latent] = []
+    points: list[Tensor] = []
     values: list[float] = []
     if fit.samples is not None:
-        latents = [renderers[0].locate(sample.source) for sample in fit.samples]
+        points = [_point(renderers[0].locate(sample.source), renderers[0]) for sample in fit.samples]
         values = [sample.value for sample in fit.samples]
     for k in range(fit.num_samples if fit.measure is not None else 0):
         yield Stage("forward", k, fit.num_samples)
         renderer = renderers[k % len(renderers)]
-        latents.append(renderer.draw(k))  # seeds 0, 1, 2, ...
-        values.append(_measured(renderer.volume(latents[-1]), card, fit.measure))
+        latent = renderer.draw(k)  # seeds 0, 1, 2, ...
+        points.append(_point(latent, renderer))
+        values.append(_measured(renderer.volume(latent), card, fit.measure))
     yield Stage("fit", len(values), len(values))
-    direction = _regress(latents, values, fit, card)
+    direction = _regress(points, values, fit, card)
     yield Finding(
         direction=direction, metrics={"directions": [fit.name], "r2": direction.r2, "num_samples": len(values)}
     )
 
 
-def _regress(latents: list[Latent], values: list[float], fit: RegressionFit, card: ModelCard) -> DirectionCard:
-    if any(latent.space != "z" for latent in latents):
-        raise InvalidRequest("A regression takes samples in the latent space z.")
-    points = torch.stack([latent.values for latent in latents])
+def _regress(points: list[Tensor], values: list[float], fit: RegressionFit, card: ModelCard) -> DirectionCard:
     try:
-        found = fit_regression(points, torch.tensor(values, dtype=torch.float64))
+        found = fit_regression(torch.stack(points), torch.tensor(values, dtype=torch.float64))
     except ValueError as err:
         raise InvalidRequest(f"No direction can be fitted to these samples: {err}.") from err
     return DirectionCard(
         name=fit.name,
         method="regression",
         attribute=fit.attribute,
+        space=_space(card),
         vector=found.vector.tolist(),
         std=found.std,
         slope=found.slope,

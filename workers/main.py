@@ -14,8 +14,13 @@ from jobs.results import ResultStore
 from jobs.settings import Settings
 from jobs.state import JobKind, Manifest
 from model_store.catalogue import SHIPPED, Catalogue
+from volumes.grid import use_threads
 from volumes.header import Limits
+from workers.allocator import keep_freed_memory
+from workers.arithmetic import warnings_of
 from workers.bench import Bench
+from workers.memory import measured_peak_bytes
+from workers.occupancy import memory_of
 from workers.process import UnfitWorker, run_worker
 from workers.run import run
 from workers.tasks import DeviceLost, QueueSink
@@ -31,9 +36,7 @@ class DeviceWork:
         self._lock = _take_device(settings.device)
         folders = [folder for folder in (settings.models_path, SHIPPED) if folder is not None]
         try:
-            self._bench = Bench(
-                Catalogue(folders), settings.device, settings.precision, settings.threads, settings.model_memory_bytes
-            )
+            self._bench = bench_of(settings, Catalogue(folders))
             self._warm_up()
         except (ValueError, RuntimeError) as err:
             raise UnfitWorker(f"{settings.device}: {err}") from err
@@ -55,9 +58,15 @@ class DeviceWork:
             raise DeviceLost from err
 
     def about(self) -> dict[str, Any]:
-        """Resident models with their bytes, how often weights were read, and what could not be loaded."""
+        """Resident models with their bytes, how often weights were read, what could not be loaded, memory."""
         bench = self._bench
-        return {"models": bench.resident(), "model_loads": bench.loads, "faults": dict(bench.faults)}
+        return {
+            "models": bench.resident(),
+            "model_loads": bench.loads,
+            "faults": dict(bench.faults),
+            "peak_bytes": measured_peak_bytes(bench.device),
+            "memory": memory_of(bench.device, bench.limit_bytes),
+        }
 
     def _warm_up(self) -> None:
         """The first model that works: later ones load on demand, and a broken one stops nobody.
@@ -74,6 +83,24 @@ class DeviceWork:
                 log.warning("model %s: %s", card.name, err.detail)
             else:
                 return
+
+
+def bench_of(settings: Settings, catalogue: Catalogue) -> Bench:
+    """The bench of a worker process, with what holds for the whole process. Raises: ValueError, as `Bench`."""
+    for warning in warnings_of(settings.device, settings.precision):
+        log.warning("%s", warning)
+    if settings.threads:
+        use_threads(settings.threads)
+    keep_freed_memory()
+    return Bench(
+        catalogue,
+        settings.device,
+        settings.precision,
+        settings.threads,
+        settings.model_memory_bytes,
+        settings.low_memory,
+        settings.memory_limit_bytes,
+    )
 
 
 def _take_device(device: str) -> socket.socket | None:

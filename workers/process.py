@@ -20,6 +20,7 @@ from rq.serializers import JSONSerializer
 
 from jobs.connection import check_server, connect
 from jobs.errors import VoxelsmithError
+from jobs.logs import configure
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.transport import TASK
@@ -51,7 +52,6 @@ def run_worker(make_work: Callable[[Settings], Work], arguments: Sequence[str]) 
     )
     parser.add_argument("--scratch", type=Path, help="folder for temporary files; the supervisor's to remove")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if options.supervised is None:
         with tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
@@ -68,6 +68,7 @@ def _serve(
     beat: Callable[[], None],
     follow: Callable[[Pulse], None],
 ) -> int:
+    configure(settings.log_format)
     tempfile.tempdir = str(scratch)  # whatever any library leaves there goes with the process
     try:
         queue = JobQueue(connect(settings), settings)

@@ -43,7 +43,8 @@ def replay_record(
 def origin(record: Mapping[str, Any], request: AnyRequest) -> dict[str, Any]:
     """What every volume carries in its own header."""
     software = record["software"]
-    settings = {name: getattr(request, name, None) for name in ("class_label", "truncation", "noise")}
+    told = ("class_label", "truncation", "truncation_cutoff", "noise")
+    settings = {name: getattr(request, name, None) for name in told}
     return {
         "synthetic": True,
         "software": f"{software['name']} {software['version']}",

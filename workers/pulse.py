@@ -121,7 +121,7 @@ class Pulse(threading.Thread):
             self.abandon(0)
 
     def _give_up(self, lease: Lease) -> NoReturn:
-        log.error("job %s ran past its time: ending the process", lease.claim.id)
+        log.error("job %s ran past its time: ending the process", lease.claim.id, extra={"job": lease.claim.id})
         timeout_s = self._queue.settings.job_timeout_s
         error = JobError(code=DeadlineExceeded.code, detail=f"The job ran for more than {timeout_s:g} s.")
         with suppress(QueueUnavailable, LeaseLost):

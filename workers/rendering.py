@@ -1,6 +1,7 @@
 """From latents to volumes with one request's class, truncation and noise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from volumes.grid import Grid, own_grid
 from volumes.orientation import from_network
 from volumes.volume import Volume
 from workers.bench import Bench
+from workers.landing import Landing
 from workers.steps import Event, Latent, Product, Stage
 
 
@@ -26,22 +28,29 @@ class Renderer:
         model: str,
         class_label: int | str | None = None,
         truncation: float | None = None,
+        cutoff: int | None = None,
         noise: Literal["constant", "random"] = "constant",
+        noise_seed: int | None = None,
     ) -> None:
         self.bench = bench
         self.generator = bench.generator(model)
         self.card = self.generator.card
         self.label = class_index(self.card, class_label) if class_label is not None else None
-        self.is_default = truncation in (None, self.card.truncation.default)
-        self.truncation = self.card.truncation.default if truncation is None else truncation
-        self.noise = noise
+        own = self.card.truncation
+        self.truncates_styles = own.kind == "psi"
+        self.is_asked = not (truncation is None and cutoff is None)
+        self.is_default = truncation in (None, own.default) and cutoff in (None, own.cutoff)
+        self.truncation = own.default if truncation is None else truncation
+        self.cutoff = own.cutoff if cutoff is None else cutoff
+        self.noise, self._noise_seed = noise, noise_seed
+        self._landing = Landing()
 
     def draw(self, seed: int) -> Latent:
-        """The z of a seed, under the request's truncation where that is a matter of drawing."""
-        cuts = self.card.truncation.kind == "normal"
-        z = gaussian(seed, self.card.latent.z_dim, self.truncation if cuts else None)
+        """The latent of a seed: z, or the style where the request truncates it otherwise than the card does."""
+        level = None if self.truncates_styles else self.truncation
         # A seed alone stands for its latent only under the truncation that a request without one gets.
-        return Latent("z", z, seed if self.is_default else None)
+        latent = Latent("z", gaussian(seed, self.card.latent.z_dim, level), seed if self.is_default else None)
+        return self._lasting(latent)
 
     def locate(self, source: SeedSource | LatentSource | JobSource) -> Latent:
         """The latent that a source means; jobs were resolved before the work began."""
@@ -52,42 +61,76 @@ class Renderer:
         return self.given(source.latent, source.space)
 
     def given(self, latent: Sequence[float] | Sequence[Sequence[float]], space: Literal["z", "w"]) -> Latent:
-        """A latent from a request; one row of w stands for all styles."""
+        """A latent from a request. One row of w stands for all styles; psi acts on a w where it is asked for."""
         values = torch.tensor(latent, dtype=torch.float32)
-        if space == "w":
-            sizes = self.card.latent
-            values = values.reshape(-1, sizes.w_dim).expand(sizes.num_styles, -1).clone()
-        return Latent(space, values)
+        if space == "z":
+            return self._lasting(Latent("z", values))
+        sizes = self.card.latent
+        w = values.reshape(-1, sizes.w_dim).expand(sizes.num_styles, -1).clone()
+        return Latent("w", self._truncated(w, self.mean_style()) if self.is_asked else w)
+
+    def in_style_space(self, latent: Latent) -> Latent:
+        """The same point as a style w (num_styles, w_dim) on the CPU; of a model with a style space."""
+        if latent.space == "w":
+            return latent
+        return replace(latent, space="w", values=self.styles(latent)[0].cpu(), seed=None)
+
+    def mean_style(self) -> Tensor:
+        """(num_styles, w_dim), on the CPU."""
+        return self.generator.mean_style().float().cpu()
 
     def styles(self, latent: Latent) -> Tensor:
-        """(1, num_styles, w_dim) for `synthesise`. A given w is used as it is; psi acts on what the mapping made."""
+        """(1, num_styles, w_dim) for `synthesise`. A w is used as it is; psi acts on what the mapping made."""
         if latent.space == "w":
             return latent.values[None]
         w = self.generator.map(latent.values[None], self.label)
-        psi = self.truncation if self.card.truncation.kind == "psi" else None
-        return w if psi is None else toward_mean(w, self.generator.mean_style(), psi)
+        return self._truncated(w, self.generator.mean_style()) if self.truncates_styles else w
 
-    def synthesise(self, latent: Latent, noise_seed: int | None = None) -> Tensor:
+    def with_noise(self, latent: Latent, k: int = 0, own_seed: int | None = None) -> Latent:
+        """The latent as sample k of the request, with the seed of its noise (docs/decisions/0020)."""
+        if self.noise == "constant":
+            return latent
+        return replace(latent, noise_seed=own_seed if self._noise_seed is None else self._noise_seed + k)
+
+    def synthesise(self, latent: Latent) -> Tensor:
         """The volume (A0, A1, A2) in the network's range, float32 on the CPU."""
 
         def forward() -> Tensor:
             with torch.inference_mode():
-                return self.generator.synthesise(self.styles(latent), noise_seed)[0, 0].cpu()
+                return self.generator.synthesise(self.styles(latent), latent.noise_seed)[0, 0].cpu()
 
         array: Tensor = self.bench.attempt(forward, keep=self.card.name)
         return array
 
-    def volume(self, latent: Latent, index: int = 0, grid: Grid | None = None) -> Volume:
+    def volume(self, latent: Latent, grid: Grid | None = None) -> Volume:
         """The volume of a latent, on `grid` or else on the card's own, centred on the origin."""
-        noise_seed = None
-        if self.noise == "random":
-            noise_seed = index if latent.seed is None else latent.seed
-        array = self.synthesise(latent, noise_seed).numpy()
+        array = self.synthesise(latent).numpy()
         place = grid or own_grid(self.card.shape, self.card.axes, self.card.spacing_mm)
         return Volume(from_network(array, self.card.axes), place.affine)
+
+    def _product_to_come(self, latent: Latent, label: str | None) -> Product:
+        """A product whose voxels are on their way from the GPU, which is free for the next one."""
+
+        def start() -> tuple[Tensor, Callable[[], None]]:
+            with torch.inference_mode():
+                return self._landing.fetch(self.generator.synthesise(self.styles(latent), latent.noise_seed)[0, 0])
+
+        array, await_voxels = self.bench.attempt(start, keep=self.card.name)
+        place = own_grid(self.card.shape, self.card.axes, self.card.spacing_mm)
+        return Product(Volume(from_network(array.numpy(), self.card.axes), place.affine), latent, label, await_voxels)
 
     def products(self, latents: Sequence[tuple[Latent, str | None]]) -> Iterator[Event]:
         """The volumes of latents with their labels, one by one, so that each is the same alone and among others."""
         for index, (latent, label) in enumerate(latents):
             yield Stage("forward", index, len(latents))
-            yield Product(self.volume(latent, index), latent, label)
+            if self.bench.device.type == "cuda":
+                yield self._product_to_come(latent, label)
+            else:
+                yield Product(self.volume(latent), latent, label)
+
+    def _truncated(self, w: Tensor, mean: Tensor) -> Tensor:
+        return w if self.truncation is None else toward_mean(w, mean, self.truncation, self.cutoff)
+
+    def _lasting(self, latent: Latent) -> Latent:
+        """As w where psi is not the card's: z alone would not name the truncated sample."""
+        return latent if self.is_default or not self.truncates_styles else self.in_style_space(latent)

@@ -1,6 +1,5 @@
 """run: a payload and perhaps a scan to a manifest, whichever way it came. Knows neither the queue nor the store."""
 
-import secrets
 import shutil
 import tempfile
 import time
@@ -14,7 +13,6 @@ from pydantic import ValidationError
 
 from jobs.errors import InvalidRequest, JobCanceled, OutOfMemory, UnknownDirection, UnreadableVolume
 from jobs.requests import (
-    MAX_SEED,
     REQUESTS,
     AnyRequest,
     EditRequest,
@@ -24,12 +22,14 @@ from jobs.requests import (
     OutputOptions,
     TargetEdit,
 )
+from jobs.seeds import settled
 from jobs.state import JobKind, Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
 from model_store.check import CardMismatch, check_direction, check_request
 from volumes.files import read
 from volumes.header import Limits
 from volumes.volume import VolumeError
+from workers.behind import WriteBehind
 from workers.bench import Bench
 from workers.fitting import fit_direction
 from workers.provenance import origin, replay_record, replayed
@@ -64,21 +64,23 @@ def run(
     request = parse(kind, payload)
     card = bench.card(request.model)
     direction = _fitting_direction(request, card, payload, bench)
+    bench.require_memory(request)
     record = replay_record(kind, request, card, direction, scan_path, bench)
     clock = Clock()
     with _plain_failures(), tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
         output = getattr(request, "output", OutputOptions())
         writer = Writer(card, output, Path(scratch), sink, origin(record, request))
         found: dict[str, Any] = {}
-        try:
-            for event in _events(request, scan_path, bench, direction, limits):
-                _take(event, writer, sink, clock, found)
-                if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
-                    publish_direction(event.direction.model_dump(mode="json"))
-        except JobCanceled:
-            _close(writer, clock, found, record)  # what was finished is kept, and can be replayed
-            raise
-        return _close(writer, clock, found, record)
+        with WriteBehind(writer.keep_volume) as behind:
+            try:
+                for event in _events(request, scan_path, bench, direction, limits):
+                    _take(event, writer, behind, sink, clock, found)
+                    if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
+                        publish_direction(event.direction.model_dump(mode="json"))
+            except JobCanceled:
+                _close(writer, behind, clock, found, record)  # what was finished is kept, and can be replayed
+                raise
+            return _close(writer, behind, clock, found, record)
 
 
 def replay(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, sink: Sink) -> Manifest:
@@ -92,7 +94,7 @@ def replay(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, 
 
 
 def parse(kind: JobKind, payload: Mapping[str, Any]) -> AnyRequest:
-    """The request of a payload, by the classes that parsed the HTTP body; a generate without origin gets a seed.
+    """The request of a payload, by the classes that parsed the HTTP body, what it leaves to chance drawn.
 
     Raises:
         InvalidRequest: malformed.
@@ -104,9 +106,7 @@ def parse(kind: JobKind, payload: Mapping[str, Any]) -> AnyRequest:
         problems = err.errors(include_input=False, include_url=False, include_context=False)
         errors = [("/" + "/".join(str(part) for part in p["loc"]), p["msg"]) for p in problems]
         raise InvalidRequest("The request is not valid.", errors) from err
-    if isinstance(request, GenerateRequest) and not (request.seeds or request.latents or request.seed is not None):
-        return request.model_copy(update={"seed": secrets.randbelow(min(MAX_SEED, 2**32))})
-    return request
+    return settled(request)
 
 
 def _silent(_name: str, _done: int, _total: int) -> None:
@@ -114,7 +114,8 @@ def _silent(_name: str, _done: int, _total: int) -> None:
 
 
 class Clock:
-    """Seconds per stage; what is timed belongs to the stage entered last."""
+    """Seconds per stage; what is timed belongs to the stage entered last. "write" is what the job waited for: most of
+    the writing happens while the next volume is made."""
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
@@ -169,13 +170,14 @@ def _events(
     return encode(request, scan, bench)
 
 
-def _take(event: Event, writer: Writer, sink: Sink, clock: Clock, found: dict[str, Any]) -> None:
+def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: Clock, found: dict[str, Any]) -> None:
+    behind.check()
     if isinstance(event, Stage):
         clock.enter(event.name)
         sink.stage(event.name, event.done, event.total)
     elif isinstance(event, Product):
         clock.enter("write")
-        writer.keep_volume(event)
+        behind.put(event)
     else:
         clock.enter("write")
         if event.direction is not None:
@@ -186,9 +188,12 @@ def _take(event: Event, writer: Writer, sink: Sink, clock: Clock, found: dict[st
             found["metrics"] = found.get("metrics", {}) | event.metrics
 
 
-def _close(writer: Writer, clock: Clock, found: Mapping[str, Any], record: Mapping[str, Any]) -> Manifest:
-    """Companion files, then the manifest."""
+def _close(
+    writer: Writer, behind: WriteBehind, clock: Clock, found: Mapping[str, Any], record: Mapping[str, Any]
+) -> Manifest:
+    """The volume in flight, companion files, then the manifest."""
     clock.enter("write")
+    behind.settle()
     latents = found.get("latents")
     writer.keep_latents(latents)
     writer.keep_provenance(record)

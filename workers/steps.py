@@ -1,5 +1,6 @@
 """What a recipe yields: where it is, a volume it made, or something it found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,16 @@ class Latent:
     values: Tensor
     seed: int | None = None
     """The seed whose draw it is, where drawing it again gives the same."""
+    noise_seed: int | None = None
+    """Of the noise that it is rendered with; None: the model's constant noise."""
 
     @property
     def source(self) -> dict[str, Any]:
-        """How to make it again, in the form of an edit's `source`."""
-        return {"latent": self.values.tolist(), "space": self.space} if self.seed is None else {"seed": self.seed}
+        """How to make it again, in the form of an edit's `source`. Styles that are all the same are told once."""
+        if self.seed is not None:
+            return {"seed": self.seed}
+        is_one_row = self.space == "w" and bool((self.values == self.values[:1]).all())
+        return {"latent": (self.values[0] if is_one_row else self.values).tolist(), "space": self.space}
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,10 @@ class Stage:
     total: int
 
 
+def _are_there() -> None:
+    """The voxels are in memory."""
+
+
 @dataclass(frozen=True, eq=False)
 class Product:
     """One volume (X, Y, Z) in the network's range, at its place, and the latent it was made from."""
@@ -41,6 +51,8 @@ class Product:
     volume: Volume
     latent: Latent
     label: str | None = None
+    await_voxels: Callable[[], None] = _are_there
+    """To be called before the voxels are read: they may still be on their way from the device."""
 
 
 @dataclass(frozen=True)

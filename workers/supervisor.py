@@ -19,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 
 from jobs.connection import connect
 from jobs.errors import VoxelsmithError
+from jobs.logs import configure
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.settings import Settings
@@ -210,13 +211,15 @@ def _clear(seat: Seat) -> None:
 
 def main() -> int:
     """The `worker` role: supervises the device or devices of the settings until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        supervisor = Supervisor(Settings())
+        settings = Settings()
     except ValidationError as err:
+        configure("text")
         fields = ", ".join(f"VOXELSMITH_{problem['loc'][0]}".upper() for problem in err.errors())
         log.error("these settings are not valid: %s", fields)
         return 2
+    configure(settings.log_format)
+    supervisor = Supervisor(settings)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         supervisor.stop()

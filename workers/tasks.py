@@ -21,6 +21,7 @@ from jobs.errors import (
     UnknownResult,
     VoxelsmithError,
 )
+from jobs.logs import JOB
 from jobs.queue import JobQueue
 from jobs.record import Claim
 from jobs.state import JobError, JobKind, JobState, Manifest, ResultFile
@@ -47,6 +48,8 @@ class QueueSink:
         self._kept: dict[str, ResultFile] = {}
         self._told: tuple[str, float] = ("", 0.0)
         self._in_hand: int | None = None
+        self.store_s = 0.0
+        """Spent on putting files into the store; most of it while the next volume is made."""
 
     def stage(self, name: str, done: int, total: int) -> None:
         """`done` of `total` samples are finished and `name` begins. Raises: JobCanceled, LeaseLost, JobHandedBack."""
@@ -68,11 +71,17 @@ class QueueSink:
     def keep(self, path: Path, entry: ResultFile) -> ResultFile:
         """Stores a finished file durably and publishes it; the entry with its size, digest and address filled in.
 
-        Raises: LeaseLost, StoreFull, StoreUnavailable.
+        Raises: LeaseLost, QuotaExceeded, StoreFull, StoreUnavailable.
         """
-        size, sha256 = self._queue.results.write(f"results/{self._id}/{entry.name}", path, check=self._renew)
-        url = f"/jobs/{self._id}/results/{entry.name}"
-        stored = entry.model_copy(update={"size_bytes": size, "sha256": sha256, "url": url})
+        self._reserve(path.stat().st_size)
+        known = (entry.size_bytes, entry.sha256) if entry.sha256 else None
+        key = f"results/{self._id}/{entry.name}"
+        began = time.monotonic()
+        size, sha256 = self._queue.results.write(key, path, check=self._renew, known=known)
+        self.store_s += time.monotonic() - began
+        stored = entry.model_copy(
+            update={"size_bytes": size, "sha256": sha256, "url": f"/jobs/{self._id}/results/{entry.name}"}
+        )
         self._kept[stored.name] = stored
         is_result = stored.shape is not None
         try:
@@ -95,10 +104,17 @@ class QueueSink:
         if self._lease.is_canceled.is_set():
             raise JobCanceled
 
+    def _reserve(self, size_bytes: int) -> None:
+        """Room for one more file within the limit of the job's key, before a byte of it is stored."""
+        try:
+            self._queue.records.reserve(self._id, self._delivery, self.manifest().size_bytes + size_bytes)
+        except QueueUnavailable:
+            log.warning("the queue does not answer; the work goes on")
+
     def _renew(self) -> None:
         """Between the last byte and the rename: a worker that was frozen past its lease must not replace a file."""
         try:
-            self._queue.records.renew(self._id, self._delivery)
+            self._queue.records.renew(self._id, self._delivery, commits=True)
         except QueueUnavailable:
             log.warning("the queue does not answer; the work goes on")
 
@@ -121,6 +137,13 @@ class Tasks:
 
     def run(self, job_id: str, delivery: int) -> None:
         """Does one delivery. One that is not due (any more) is left alone."""
+        JOB.set(job_id)
+        try:
+            self._deliver(job_id, delivery)
+        finally:
+            JOB.set("")
+
+    def _deliver(self, job_id: str, delivery: int) -> None:
         try:
             claim = self._queue.records.claim(job_id, delivery, self._worker)
         except LeaseLost:
@@ -164,7 +187,8 @@ class Tasks:
             scan = stack.enter_context(self._queue.results.read_path(upload)) if upload else None
             manifest = self._work(claim.kind, payload, scan, sink)
         waited_s = (claim.started_at - claim.created_at).total_seconds()
-        timings = {**manifest.timings_s, "queued": round(waited_s, 3), "total": round(time.monotonic() - began, 3)}
+        spent = {"queued": waited_s, "store": sink.store_s, "total": time.monotonic() - began}
+        timings = manifest.timings_s | {name: round(seconds, 3) for name, seconds in spent.items()}
         manifest = manifest.model_copy(update={"timings_s": timings})
         self._store_manifest(claim, manifest)
         return manifest

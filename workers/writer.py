@@ -1,5 +1,7 @@
 """Writer: a job's products to files in stored units, each handed to the sink as soon as it is whole."""
 
+import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +14,8 @@ from jobs.errors import NonFiniteOutput
 from jobs.requests import OutputOptions
 from jobs.state import Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
-from model_store.integrity import sha256_of
 from volumes.files import write
+from volumes.hashed import Written
 from volumes.intensity import to_stored
 from volumes.preview import three_planes
 from volumes.volume import Volume
@@ -58,6 +60,7 @@ class Writer:
         Raises:
             NonFiniteOutput: the network gave NaN or infinity.
         """
+        product.await_voxels()
         network_array = np.asarray(product.volume.array, dtype=np.float32)
         if not np.isfinite(network_array).all():
             raise NonFiniteOutput("The model gave values that are not finite; nothing was stored for this sample.")
@@ -67,19 +70,23 @@ class Writer:
         # The preview first: a result that a reader can see has all that it names.
         if preview is not None:
             path = self.scratch / preview
-            path.write_bytes(three_planes(stored, self._window()))
-            self.files.append(self._keep(path, index, "png"))
+            written = _put(path, three_planes(stored, self._window()))
+            self.files.append(self._keep(path, written, index, "png"))
         path = self.scratch / f"{index:03d}.{self.output.format}"
         source = product.latent.source
         origin = self.origin | {"latent": source, "label": product.label}
-        write(stored, path, format=self.output.format, window=self._window(), provenance=origin)
+        if product.latent.noise_seed is not None:
+            origin["noise_seed"] = product.latent.noise_seed
+        written = write(stored, path, format=self.output.format, window=self._window(), provenance=origin)
         entry = self._keep(
             path,
+            written,
             index,
             self.output.format,
             shape=list(stored.shape),
             spacing_mm=[float(size) for size in stored.spacing_mm],
             latent=source,
+            noise_seed=product.latent.noise_seed,
             preview=preview,
             label=product.label,
         )
@@ -89,33 +96,31 @@ class Writer:
     def keep_direction(self, direction: DirectionCard) -> None:
         """A fitted direction as a file of its own."""
         path = self.scratch / f"{direction.name}.json"
-        path.write_text(direction.model_dump_json(indent=2))
-        self.files.append(self._keep(path, 0, "json", label="direction"))
+        written = _put(path, direction.model_dump_json(indent=2).encode())
+        self.files.append(self._keep(path, written, 0, "json", label="direction"))
 
     def keep_latents(self, latents: list[Latent] | None = None) -> None:
         """latents.npy: (n, z_dim) or (n, num_styles, w_dim) float32, of an encode's finding or else of the results."""
         found = latents if latents is not None else self._latents
         if found:
-            path = self.scratch / "latents.npy"
-            np.save(path, np.stack([latent.values.numpy().astype(np.float32, copy=False) for latent in found]))
-            self.files.append(self._keep(path, 0, "npy"))
+            path, file = self.scratch / "latents.npy", io.BytesIO()
+            np.save(file, np.stack([latent.values.numpy().astype(np.float32, copy=False) for latent in found]))
+            self.files.append(self._keep(path, _put(path, file.getvalue()), 0, "npy"))
 
     def keep_provenance(self, replay: Mapping[str, Any]) -> None:
         """provenance.json: all that a replay needs, and the digests that it should give again."""
-        made = [
-            {"name": entry.name, "sha256": entry.sha256, "latent": entry.latent, "label": entry.label}
-            for entry in self.results
-        ]
+        told = ("name", "sha256", "latent", "noise_seed", "label")
+        made = [{name: getattr(entry, name) for name in told} for entry in self.results]
         path = self.scratch / "provenance.json"
-        path.write_text(json.dumps({**replay, "results": made}, indent=2) + "\n")
-        self.files.append(self._keep(path, 0, "json"))
+        written = _put(path, (json.dumps({**replay, "results": made}, indent=2) + "\n").encode())
+        self.files.append(self._keep(path, written, 0, "json"))
 
     def manifest(self, **found: Any) -> Manifest:
         """What has been kept up to now."""
         return Manifest(results=list(self.results), files=list(self.files), **found)
 
-    def _keep(self, path: Path, index: int, kind: str, **facts: Any) -> ResultFile:
-        digest, size = sha256_of(path), path.stat().st_size
+    def _keep(self, path: Path, written: Written, index: int, kind: str, **facts: Any) -> ResultFile:
+        size, digest = written
         entry = ResultFile(
             name=path.name, index=index, media_type=MEDIA_TYPES[kind], size_bytes=size, sha256=digest, **facts
         )
@@ -135,3 +140,8 @@ class Writer:
         ends = np.array([[[start + (x - spec.low) * per_unit for x in (low, high)]]], dtype=np.float32)
         first, last = self._stored(ends).ravel().tolist()
         return float(first), float(last)
+
+
+def _put(path: Path, data: bytes) -> Written:
+    path.write_bytes(data)
+    return len(data), hashlib.sha256(data).hexdigest()
