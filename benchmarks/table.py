@@ -1,0 +1,107 @@
+"""A run as Markdown, and its place in docs/performance.md."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmarks.results import PLAIN, Pass, Request, Run, median
+from benchmarks.targets import Target
+
+GIB = 2**30
+
+
+def markdown(run: Run, targets: Iterable[Target], plot: str) -> str:
+    """Everything between the markers; `plot` is the picture's path as the document sees it."""
+    sections = (_place(run), f"![What a volume costs]({plot})", *_tables(run, targets))
+    return "\n\n".join(section for section in sections if section)
+
+
+def put_between(path: Path, marker: str, text: str) -> None:
+    """Replaces what stands between <!-- marker:begin --> and <!-- marker:end --> in a document.
+
+    Raises: ValueError, where the document has no such markers.
+    """
+    begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"{path.name} has no markers {begin} and {end}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def _place(run: Run) -> str:
+    machine = run.machine
+    device = "" if machine.device == "cpu" else f" {machine.device};"
+    rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in machine.matrix_gflops.items())
+    seen = [row.other_cores for row in run.passes] + [row.other_cores for row in run.requests]
+    others = [cores for cores in seen if cores is not None]
+    beside = f"; other processes kept {max(others):.1f} cores busy at most" if others else ""
+    width = f" at width {run.plan.width}" if run.plan.width else ""
+    text = (
+        f"{machine.date},{device} {machine.processor}, {machine.cores} cores, {machine.threads} threads, "
+        f"{machine.capability}, torch {machine.torch}{width}. Matrix products in GFLOP/s: {rates}. "
+        f"Load average before the run {machine.load_average:g}{beside}. The run took {run.took_s / 60:.0f} minutes. "
+        "Median seconds."
+    )
+    failed = "".join(f"\n\nFailed: {failure}." for failure in run.failures)
+    return "\n".join(_wrapped(text)) + failed
+
+
+def _tables(run: Run, targets: Iterable[Target]) -> Iterator[str]:
+    yield _rows(("goal", "wanted", "measured", ""), ((t.name, t.wanted, t.measured, t.verdict) for t in targets))
+    for part, title in (("forward", "Forward pass"), ("encoder", "Encoder")):
+        passes = [row for row in run.passes if row.part == part]
+        if passes:
+            yield f"### {title}"
+            head = ("network", "way", "seconds", "faster", "peak memory", "of plain's", "of the matrix-product rate",
+                    "difference to plain, largest (mean)")  # fmt: skip
+            yield _rows(head, (_pass_row(run, row) for row in passes))
+    if run.files:
+        yield "### Files, on one core"
+        rows = (
+            (f.volume, f.step, f.way, f"{median(f.seconds):.3f}", f"{f.size_bytes / 1e6:.1f} MB") for f in run.files
+        )
+        yield _rows(("volume", "step", "way", "seconds", "size"), rows)
+    if run.requests or run.knocks:
+        yield "### `POST /generate` until the last byte is downloaded"
+        yield _requests([*run.requests, *([run.knocks] if run.knocks else [])])
+
+
+def _pass_row(run: Run, row: Pass) -> tuple[str, ...]:
+    plain = run.find(row.part, row.size, PLAIN, row.subject)
+    peak = row.device_peak_bytes or row.peak_bytes
+    faster = smaller = apart = ""
+    if plain and row.way != PLAIN:
+        faster = f"{median(plain.seconds) / median(row.seconds):.2f} x"
+        smaller = f"{peak / (plain.device_peak_bytes or plain.peak_bytes):.2f}"
+    if row.difference:
+        apart = f"{row.difference.largest:.1e} ({row.difference.mean:.1e})"
+    seconds, share = f"{median(row.seconds):.3f}", f"{row.fraction:.0%} of {row.matrix_gflops:,.0f}"
+    return f"{row.subject} {row.size}^3", row.way, seconds, faster, f"{peak / GIB:.2f} GiB", smaller, share, apart
+
+
+def _requests(requests: list[Request]) -> str:
+    """One row per kind of request; the worker's stages as its records name them."""
+    stages = list(dict.fromkeys(name for row in requests for name in row.stage_medians()))
+    head = ("model", "precision", "samples", "first", "then", "per sample", *stages, "worker's peak", "size")
+    return _rows(head, (_request_row(row, stages) for row in requests))
+
+
+def _request_row(row: Request, stages: list[str]) -> tuple[str, ...]:
+    spent, peak = row.stage_medians(), row.worker_peak_bytes
+    whole = median(row.seconds)
+    return (
+        row.model, row.precision, str(row.num_samples), f"{row.first_s:.2f}", f"{whole:.3f}",
+        f"{whole / row.num_samples:.3f}", *(f"{spent.get(stage, 0.0):.3f}" for stage in stages),
+        f"{peak / GIB:.2f} GiB" if peak else "-", f"{row.size_bytes / 1e6:.1f} MB",
+    )  # fmt: skip
+
+
+def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |".replace("  |", " |") for line in lines)
+
+
+def _wrapped(text: str, width: int = 120) -> Iterator[str]:
+    """Lines of at most `width` characters."""
+    yield from re.findall(rf"(.{{1,{width}}})(?:\s|$)", text)
