@@ -5,6 +5,10 @@ if ARGV[2] == '' then
   redis.call('ZREM', key('workers'), name)
   return 0
 end
+-- A worker tells how often it has loaded weights since its start; what came since its last beat is counted.
+local function loads(about) return about and tonumber(cjson.decode(about).model_loads) or 0 end
+local new = loads(ARGV[2]) - loads(redis.call('HGET', key('worker', name), 'about'))
+if new > 0 then count('model_loads', integer(new)) end
 local at = integer(now())
 redis.call('HSET', key('worker', name), 'about', ARGV[2], 'beat', at)
 redis.call('EXPIRE', key('worker', name), ARGV[3])

@@ -6,7 +6,9 @@ if record[2] ~= delivery then return 0 end
 if record[1] == 'running' then return record[3] == worker and 1 or 0 end
 if record[1] ~= 'queued' then return 0 end
 local at = now()
-redis.call('HINCRBY', job, 'attempts', 1)
+if redis.call('HINCRBY', job, 'attempts', 1) == 1 then
+  observe('wait', (at - tonumber(redis.call('HGET', job, 'created'))) / 1000000)
+end
 redis.call('HSET', job, 'state', 'running', 'worker', worker, 'started', integer(at), 'lease', integer(at + ARGV[4]))
 redis.call('HDEL', job, 'manifest', 'missing')
 redis.call('ZREM', key('queued'), id)

@@ -6,6 +6,7 @@ local record = redis.call('HMGET', job, 'state', 'delivery', 'handed')
 if record[1] == 'queued' and record[3] == delivery then return tonumber(record[2]) end
 if not held(id, delivery) then return -1 end
 redis.call('HSET', job, 'handed', delivery)
+count(ARGV[3] == '1' and 'handed_back|crashed' or 'handed_back|stopping')
 local crashes = redis.call('HINCRBY', job, 'crashes', ARGV[3])
 if redis.call('HGET', job, 'cancel') then
   finish(id, 'canceled', '', '', tonumber(ARGV[5]))

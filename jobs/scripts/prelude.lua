@@ -1,7 +1,8 @@
 -- Shared by every script. KEYS[1] is the prefix of all keys; one server holds them all (no cluster).
 -- The record of a job is the hash <prefix>:job:<id>. Around it: <prefix>:jobs (all ids by sequence number), :queued (ids
 -- by sequence number), :leases (running ids by end of lease), :expiring (final ids by end of life), :idem:<key>,
--- :events:<id> (stream) and :gone:<id> (tombstone). Times are microseconds of the server's clock.
+-- :events:<id> (stream) and :gone:<id> (tombstone, holding the owner). Of each API key: :jobs:<key> (its ids by sequence
+-- number), :flight:<key> (its jobs that have not ended, with their samples) and its bytes in the hash :stored. Times are microseconds of the server's clock.
 local prefix = KEYS[1]
 
 local function key(name, id)
@@ -25,6 +26,24 @@ local function is_final(state)
   return state == 'succeeded' or state == 'failed' or state == 'canceled' or state == 'expired'
 end
 
+-- For /metrics, by the script that makes the change (jobs/counts.py says how the fields are read).
+local function count(field, by) redis.call('HINCRBY', key('counts'), field, by or 1) end
+
+local function observe(field, seconds)
+  local place = 1
+  while bounds[place] and seconds > bounds[place] do place = place + 1 end
+  count(field .. '|#' .. place)
+  count(field .. '|sum', integer(seconds * 1000000))
+end
+
+-- Sets what a job has of its key's stored bytes; `field` is 'uploaded' or 'made'. Safe to repeat.
+local function account(id, field, bytes)
+  local record = redis.call('HMGET', key('job', id), 'owner', field)
+  if not record[1] or record[1] == '' then return end
+  redis.call('HSET', key('job', id), field, bytes)
+  redis.call('HINCRBY', key('stored'), record[1], integer(tonumber(bytes) - (tonumber(record[2]) or 0)))
+end
+
 -- The only place where a job becomes final. Callers have checked that it is not final yet.
 local function finish(id, state, manifest, err, life)
   local at = now()
@@ -37,6 +56,11 @@ local function finish(id, state, manifest, err, life)
   redis.call('ZREM', key('queued'), id)
   redis.call('ZREM', key('leases'), id)
   redis.call('ZADD', key('expiring'), integer(at + life), id)
+  local owner = redis.call('HGET', job, 'owner')
+  if owner and owner ~= '' then redis.call('HDEL', key('flight', owner), id) end
+  account(id, 'uploaded', 0)
+  local about = redis.call('HMGET', job, 'kind', 'model')
+  count('finished|' .. (about[1] or '') .. '|' .. (about[2] or '') .. '|' .. state)
   event(id, 'end', '{"state":"' .. state .. '"}')
 end
 
@@ -57,6 +81,13 @@ local function forget(id)
   local idem = redis.call('HGET', key('job', id), 'idem')
   if idem and idem ~= '' and redis.call('HGET', key('idem', idem), 'id') == id then
     redis.call('DEL', key('idem', idem))
+  end
+  local owner = redis.call('HGET', key('job', id), 'owner')
+  if owner and owner ~= '' then
+    account(id, 'uploaded', 0)
+    account(id, 'made', 0)
+    redis.call('ZREM', key('jobs', owner), id)
+    redis.call('HDEL', key('flight', owner), id)
   end
   redis.call('DEL', key('job', id), key('events', id))
   for _, index in ipairs({'jobs', 'queued', 'leases', 'expiring'}) do redis.call('ZREM', key(index), id) end

@@ -7,6 +7,7 @@ for _, id in ipairs(due) do
   if record[1] ~= 'running' then
     redis.call('ZREM', key('leases'), id)
   else
+    count('lease_losses')
     local crashes = redis.call('HINCRBY', job, 'crashes', 1)
     local delivery = 0
     if record[3] then

@@ -9,4 +9,5 @@ if not record[3] then
   return 0
 end
 if now() - tonumber(record[3]) < tonumber(ARGV[3]) then return 0 end
+count('lost_messages')
 return redeliver(id)

@@ -1,5 +1,6 @@
--- id, kind, model, model digest, request, payload, request digest, idempotency key or '', queue limit -> {answer, id}
-local id, idem = ARGV[1], ARGV[8]
+-- id, kind, model, model digest, request, payload, request digest, idempotency key or '', queue limit, owner or '',
+-- samples, uploaded bytes, and the owner's limits: jobs and samples in flight, stored bytes -> {answer, id}
+local id, idem, owner = ARGV[1], ARGV[8], ARGV[10]
 local job = key('job', id)
 if redis.call('EXISTS', job) == 1 then return {'accepted', id} end
 if idem ~= '' then
@@ -10,12 +11,26 @@ if idem ~= '' then
   end
 end
 if redis.call('ZCARD', key('queued')) >= tonumber(ARGV[9]) then return {'full', ''} end
+if owner ~= '' then
+  local samples = tonumber(ARGV[11])
+  for _, count in ipairs(redis.call('HVALS', key('flight', owner))) do samples = samples + tonumber(count) end
+  if redis.call('HLEN', key('flight', owner)) >= tonumber(ARGV[13]) then return {'jobs', ''} end
+  if samples > tonumber(ARGV[14]) then return {'samples', ''} end
+  local stored = tonumber(redis.call('HGET', key('stored'), owner) or 0)
+  if stored >= tonumber(ARGV[15]) or stored + tonumber(ARGV[12]) > tonumber(ARGV[15]) then return {'bytes', ''} end
+end
 local seq = redis.call('INCR', key('seq'))
 redis.call('HSET', job, 'id', id, 'kind', ARGV[2], 'model', ARGV[3], 'model_sha256', ARGV[4], 'request', ARGV[5],
   'payload', ARGV[6], 'digest', ARGV[7], 'idem', idem, 'state', 'queued', 'seq', seq, 'created', integer(now()),
-  'delivery', 1, 'crashes', 0, 'attempts', 0)
+  'delivery', 1, 'crashes', 0, 'attempts', 0, 'owner', owner)
 redis.call('ZADD', key('jobs'), seq, id)
 redis.call('ZADD', key('queued'), seq, id)
+if owner ~= '' then
+  redis.call('ZADD', key('jobs', owner), seq, id)
+  redis.call('HSET', key('flight', owner), id, ARGV[11])
+  account(id, 'uploaded', ARGV[12])
+end
 if idem ~= '' then redis.call('HSET', key('idem', idem), 'id', id, 'digest', ARGV[7]) end
+count('submitted|' .. ARGV[2] .. '|' .. ARGV[3])
 event(id, 'state', '{"state":"queued"}')
 return {'accepted', id}

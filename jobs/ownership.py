@@ -1,0 +1,67 @@
+"""OwnJobs: the queue as the holder of one API key sees it. A stranger's job is one that does not exist."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from jobs.charge import NOBODY, Charge
+from jobs.events import Event
+from jobs.queue import JobQueue
+from jobs.results import ResultStore
+from jobs.state import JobPage, JobRecord, JobState
+
+
+class OwnJobs:
+    """Every method raises QueueUnavailable, and UnknownJob or ExpiredJob for an id that is not one of the owner's."""
+
+    def __init__(self, queue: JobQueue, owner: str) -> None:
+        self._queue, self.owner = queue, owner
+
+    @property
+    def results(self) -> ResultStore:
+        return self._queue.results
+
+    def submit(self, *about: Any, job_id: str, samples: int, uploaded_bytes: int) -> JobRecord:
+        """Queues a job of this owner's; arguments and errors as of JobQueue.submit."""
+        return self._queue.submit(*about, job_id=job_id, charge=Charge(self.owner, samples, uploaded_bytes))
+
+    def made_before(self, idempotency_key: str, digest: str) -> JobRecord | None:
+        """As JobQueue.made_before, among this owner's keys. Raises: IdempotencyConflict."""
+        return self._queue.made_before(idempotency_key, digest, self.owner)
+
+    def get(self, job_id: str) -> JobRecord:
+        return self._queue.get(job_id, self.owner)
+
+    def list(
+        self, state: JobState | str | None, kind: str | None, model: str | None, limit: int, cursor: str | None
+    ) -> JobPage:
+        """As JobQueue.list. Raises: InvalidRequest for a cursor that no page gave."""
+        return self._queue.list(state, kind, model, limit, cursor, self.owner)
+
+    def cancel(self, job_id: str) -> JobRecord:
+        self.get(job_id)
+        return self._queue.cancel(job_id)
+
+    def remove(self, job_id: str) -> None:
+        """Raises: ResultNotReady where the job has not ended."""
+        self.get(job_id)
+        self._queue.remove(job_id)
+
+    def wait(self, job_id: str, timeout_s: float) -> JobRecord:
+        self.get(job_id)
+        return self._queue.wait(job_id, timeout_s)
+
+    def events(self, job_id: str, after: str | None, *, ping_s: float) -> Iterator[Event]:
+        """As EventLog.read."""
+        self.get(job_id)
+        return self._queue.events.read(job_id, after, ping_s=ping_s)
+
+    def last_event_id(self, job_id: str) -> str:
+        self.get(job_id)
+        return self._queue.events.last_id(job_id)
+
+    def room_bytes(self) -> int:
+        """How much more the owner may store; without an owner more than there is."""
+        if self.owner == NOBODY:
+            return sys.maxsize
+        return max(0, self._queue.settings.key_max_bytes - self._queue.records.stored_bytes(self.owner))
