@@ -2,21 +2,26 @@
 
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio.to_thread
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from jobs.connection import connect
+from jobs.errors import QueueUnavailable
+from jobs.keys import ApiKeys, Scope
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.results import ResultStore
 from jobs.settings import Settings
 from model_store.catalogue import SHIPPED, Catalogue
-from service import errors, health, jobs, models, openapi, page, results, submit
-from service.dependencies import MAX_LISTENERS, Services
+from service import errors, health, jobs, models, openapi, page, reference, results, submit
+from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, Services, needs
 from service.edge import Edge
+from service.exposure import KeyRule
 from service.metrics import Metrics
+from service.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
 from service.registry import Registry
 
 THREADS = 64
@@ -24,7 +29,7 @@ THREADS = 64
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The front end. It connects to the queue when the first request needs it. Raises: StoreUnavailable."""
+    """The front end. It connects to the queue when the first request needs it. Raises: StoreUnavailable, ValueError."""
     services = make_services(settings)
 
     @asynccontextmanager
@@ -32,6 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + MAX_LISTENERS
         reaper = Reaper(services.queue, lambda: services.registry.heed(services.queue.workers()))
         reaper.start()
+        with suppress(QueueUnavailable):  # known by now, it stays known when the queue goes away later
+            await anyio.to_thread.run_sync(services.key_rule.holds)
         try:
             yield
         finally:
@@ -44,24 +51,47 @@ def create_app(settings: Settings) -> FastAPI:
         description="Makes 3D medical images with trained GANs: from seeds, from scans, along latent directions.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.services = services
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
-    app.add_middleware(Edge, metrics=services.metrics)
+    _guard(app, services)
     errors.install(app)
-    for room in (submit, jobs, results, models, health, page):
+    for room in (submit, jobs, results):
+        app.include_router(room.router, dependencies=[needs(Scope.JOBS)])
+    app.include_router(models.router, dependencies=[KNOWN_CALLER])
+    for room in (health, page, reference):
         app.include_router(room.router)
     return app
 
 
+def _guard(app: FastAPI, services: Services) -> None:
+    """The layers around the app; the last one added is the outermost."""
+    settings = services.settings
+    origins = settings.allowed_origins
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(origins),
+            allow_methods=CORS_METHODS,
+            allow_headers=CORS_ASKED,
+            expose_headers=CORS_SHOWN,
+        )
+    rule = OriginRule(settings.allowed_host_names, origins, services.key_rule.holds)
+    app.add_middleware(Edge, metrics=services.metrics, rule=rule)
+
+
 def make_services(settings: Settings) -> Services:
     """Raises: StoreUnavailable."""
-    store = ResultStore(settings.store_url)
+    store, redis = ResultStore(settings.store_url), connect(settings)
+    keys = ApiKeys(redis, settings)
     folders = [path for path in (settings.models_path, SHIPPED) if path is not None]
     return Services(
         settings=settings,
-        queue=JobQueue(connect(settings), settings, store),
+        queue=JobQueue(redis, settings, store),
+        keys=keys,
+        key_rule=KeyRule(keys, settings.host),
         results=store,
         registry=Registry(Catalogue(folders), store),
         metrics=Metrics(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from service.errors import RequestTimeout
 MAX_JSON_BYTES = 4 * 2**20
 PATIENCE_S = 30.0
 """A client that sends nothing for this long is given up; a JSON body must be whole after it."""
+MIN_BYTES_PER_S = 8 * 2**10
+"""After the first PATIENCE_S an upload has to be this fast on average."""
 _JSON = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 
 
@@ -22,7 +25,7 @@ async def read_json(request: Request) -> bytes:
         raise UnsupportedMedia("Send the request with Content-Type: application/json.")
     try:
         async with asyncio.timeout(PATIENCE_S):
-            return b"".join([chunk async for chunk in limited(request, MAX_JSON_BYTES)])
+            return b"".join([chunk async for chunk in limited(request, MAX_JSON_BYTES, PATIENCE_S)])
     except TimeoutError as err:
         raise RequestTimeout("The body did not arrive in time.") from err
 
@@ -35,8 +38,8 @@ def is_json(request: Request) -> bool:
     return _JSON.fullmatch(request.headers.get("content-type", "")) is not None
 
 
-async def limited(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body's chunks as they come, the first one too many not among them.
+async def limited(request: Request, max_bytes: int, max_s: float) -> AsyncIterator[bytes]:
+    """The body's chunks as they come, the first one too many not among them; the whole of it within `max_s`.
 
     Raises: UnsupportedMedia (compressed), UploadTooLarge, RequestTimeout.
     """
@@ -46,22 +49,25 @@ async def limited(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
     too_large = UploadTooLarge(f"The body may have at most {max_bytes} bytes.")
     if announced.isascii() and announced.isdecimal() and (len(announced) > 18 or int(announced) > max_bytes):
         raise too_large
-    received = 0
-    async for chunk in _patient(request.stream()):
+    received, began, chunks = 0, time.monotonic(), request.stream()
+    while chunk := await _next(chunks, _patience_s(received, time.monotonic() - began, max_s)):
         received += len(chunk)
         if received > max_bytes:
             raise too_large
         yield chunk
 
 
-async def _patient(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, with a limit on the silence before each."""
-    while True:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                chunk = await anext(chunks, None)
-        except TimeoutError as err:
-            raise RequestTimeout("The body did not arrive in time.") from err
-        if chunk is None:
-            return
-        yield chunk
+def _patience_s(received: int, elapsed_s: float, max_s: float) -> float:
+    """How long the next chunk may take after `received` bytes: one that drips is given up like one that is silent."""
+    return min(PATIENCE_S, PATIENCE_S + received / MIN_BYTES_PER_S - elapsed_s, max_s - elapsed_s)
+
+
+async def _next(chunks: AsyncIterator[bytes], patience_s: float) -> bytes:
+    """The next chunk that is not empty, b"" after the last. Raises: RequestTimeout."""
+    try:
+        async with asyncio.timeout(patience_s):
+            while (chunk := await anext(chunks, None)) == b"":
+                pass
+    except TimeoutError as err:
+        raise RequestTimeout("The body did not arrive in time.") from err
+    return chunk or b""

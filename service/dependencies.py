@@ -3,22 +3,27 @@
 import re
 import threading
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 
-from jobs.errors import UnknownJob, UnknownModel
+from jobs.errors import InvalidKey, UnknownJob, UnknownModel
+from jobs.keys import ANYBODY, ApiKey, ApiKeys, Scope
+from jobs.ownership import OwnJobs
 from jobs.queue import JobQueue
 from jobs.requests import NAME_PATTERN
 from jobs.results import ResultStore
 from jobs.settings import Settings
 from model_store.card import ModelCard
+from service.errors import KeyRequired, ScopeMissing
+from service.exposure import KeyRule
 from service.fields import wait_of
 from service.metrics import Metrics
 from service.registry import Registry
 
 MAX_LISTENERS = 128
 _NAME = re.compile(NAME_PATTERN)
+_BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Services:
 
     settings: Settings
     queue: JobQueue
+    keys: ApiKeys
+    key_rule: KeyRule
     results: ResultStore
     registry: Registry
     metrics: Metrics
@@ -50,8 +57,35 @@ def _services(request: Request) -> Services:
 House = Annotated[Services, Depends(_services)]
 
 
-def _queue(services: House) -> JobQueue:
-    return services.queue
+def _caller(request: Request, services: House) -> ApiKey:
+    """Whose request it is. Raises: KeyRequired, InvalidKey, QueueUnavailable."""
+    fields = request.headers.getlist("authorization")
+    if not services.key_rule.holds():
+        return ANYBODY
+    if not fields:
+        raise KeyRequired("Send the API key as Authorization: Bearer <key>.")
+    match = _BEARER.fullmatch(fields[0])
+    if match is None or len(fields) > 1:
+        raise InvalidKey("The Authorization field is not one Bearer key.")
+    return services.keys.authenticate(match[1])
+
+
+KNOWN_CALLER = Depends(_caller)
+Caller = Annotated[ApiKey, KNOWN_CALLER]
+
+
+def needs(scope: Scope) -> Any:
+    """The dependency of a route or router that only keys with that scope may use."""
+
+    def check(caller: Caller) -> None:
+        if scope not in caller.scopes:
+            raise ScopeMissing(f"This needs an API key with the scope {scope}.")
+
+    return Depends(check)
+
+
+def _own_jobs(services: House, caller: Caller) -> OwnJobs:
+    return OwnJobs(services.queue, caller.id)
 
 
 def _results(services: House) -> ResultStore:
@@ -62,7 +96,7 @@ def _registry(services: House) -> Registry:
     return services.registry
 
 
-Queue = Annotated[JobQueue, Depends(_queue)]
+Jobs = Annotated[OwnJobs, Depends(_own_jobs)]
 Results = Annotated[ResultStore, Depends(_results)]
 Models = Annotated[Registry, Depends(_registry)]
 

@@ -17,8 +17,11 @@ from jobs import errors as tree
 from service.pointers import parameters
 
 PROBLEM_TYPE = "application/problem+json"
-RETRY_AFTER_S = 5
 log = logging.getLogger("voxelsmith.service")
+
+
+class MalformedHttp(tree.VoxelsmithError):
+    code, title = "malformed_http", "The request is not HTTP"
 
 
 class MethodNotAllowed(tree.VoxelsmithError):
@@ -61,6 +64,22 @@ class TooManyListeners(tree.VoxelsmithError):
     code, title = "too_many_listeners", "Too many clients are listening"
 
 
+class KeyRequired(tree.VoxelsmithError):
+    code, title = "key_required", "An API key is required"
+
+
+class ScopeMissing(tree.VoxelsmithError):
+    code, title = "scope_missing", "The API key does not have the scope"
+
+
+class ForeignOrigin(tree.VoxelsmithError):
+    code, title = "foreign_origin", "The request comes from another site"
+
+
+class HostNotServed(tree.VoxelsmithError):
+    code, title = "host_not_served", "The host is not served here"
+
+
 STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.VoxelsmithError: 500,
     tree.InvalidRequest: 422,
@@ -73,6 +92,9 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.UnknownJob: 404,
     tree.UnknownResult: 404,
     tree.UnknownDirection: 404,
+    tree.UnknownKey: 404,
+    tree.InvalidKey: 401,
+    tree.QuotaExceeded: 429,
     tree.ExpiredJob: 410,
     tree.ResultNotReady: 409,
     tree.DirectionExists: 409,
@@ -87,10 +109,16 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.NonFiniteOutput: 500,
     tree.GpuOutOfMemory: 503,
     tree.OutOfMemory: 503,
+    tree.MemoryLimit: 503,
     tree.WorkerLost: 503,
     tree.DeadlineExceeded: 504,
     tree.InternalFailure: 500,
     # Of HTTP alone.
+    MalformedHttp: 400,
+    KeyRequired: 401,
+    ScopeMissing: 403,
+    ForeignOrigin: 403,
+    HostNotServed: 421,
     MethodNotAllowed: 405,
     RequestTimeout: 408,
     ResultDamaged: 410,
@@ -100,6 +128,16 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     NotReady: 503,
     TooManyListeners: 503,
 }
+
+
+CHALLENGES: dict[type[tree.VoxelsmithError], str] = {
+    KeyRequired: 'Bearer realm="voxelsmith"',
+    tree.InvalidKey: 'Bearer realm="voxelsmith", error="invalid_token"',
+    ScopeMissing: 'Bearer realm="voxelsmith", error="insufficient_scope"',
+}
+"""WWW-Authenticate (RFC 6750, section 3)."""
+RETRY_AFTER_S = {HTTPStatus.SERVICE_UNAVAILABLE: 5, HTTPStatus.TOO_MANY_REQUESTS: 30}
+"""A limit waits for jobs that end or are removed, which takes longer than a queue that is away."""
 
 
 def install(app: FastAPI) -> None:
@@ -122,8 +160,10 @@ def answer(request: Request, err: tree.VoxelsmithError) -> Response:
     if isinstance(err, NotReady):
         members["checks"] = err.checks
     status = STATUS[next(cls for cls in type(err).__mro__ if cls in STATUS)]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status in RETRY_AFTER_S:
+        headers["Retry-After"] = str(RETRY_AFTER_S[HTTPStatus(status)])
+    if type(err) in CHALLENGES:
+        headers["WWW-Authenticate"] = CHALLENGES[type(err)]
     return _problem(request, status, err.code, err.title, err.detail, members, headers)
 
 
@@ -196,5 +236,7 @@ async def _answer_unforeseen(request: Request, _err: Exception) -> Response:
     log.error("request %s failed; the exception follows", request.scope.get("request_id", ""))
     detail = "Something went wrong in the server; its log has this request's id."
     response = _problem(request, 500, "internal_error", "Something went wrong", detail)
+    # This answer is given outside the Edge, which marks all others.
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Request-ID"] = request.scope.get("request_id", "")
     return response

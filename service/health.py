@@ -5,13 +5,15 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from jobs.errors import QueueUnavailable
+from jobs.errors import QueueUnavailable, StoreFull, StoreUnavailable
+from jobs.keys import Scope
 from jobs.queue import JobQueue
 from jobs.results import ResultStore
-from service.dependencies import House, Queue, Results
+from service.dependencies import House, needs
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE
 from service.openapi import PROBLEMS
+from service.queue_metrics import QueueView
 from service.replies import plain
 
 router = APIRouter(tags=["health"], responses=PROBLEMS)
@@ -26,30 +28,36 @@ def healthz() -> Response:
 
 @router.get("/readyz", response_model=dict[str, Any])
 @router.head("/readyz", include_in_schema=False)
-def readyz(queue: Queue, results: Results) -> Response:
+def readyz(services: House) -> Response:
     """Whether a job posted now would be done: the queue answers, the store can be written, a worker is alive."""
-    checks = readiness(queue, results)
+    checks = readiness(services.queue, services.results, services.settings.min_free_bytes)
     if not (checks["queue"] and checks["store"] and checks["workers"]):
         raise NotReady(_lack(checks), checks)
     return plain({"status": "ready", **checks})
 
 
-@router.get("/metrics", response_class=Response)
-@router.head("/metrics", include_in_schema=False)
+@router.get("/metrics", response_class=Response, dependencies=[needs(Scope.ADMIN)])
+@router.head("/metrics", include_in_schema=False, dependencies=[needs(Scope.ADMIN)])
 def metrics(services: House) -> Response:
     """Prometheus' text format."""
-    queue = services.queue
-    workers = live_workers(queue)
-    depth = None if workers is None else depth_of(queue)
-    return Response(services.metrics.render(workers, depth), media_type=CONTENT_TYPE)
+    return Response(services.metrics.render(look_at(services.queue)), media_type=CONTENT_TYPE)
 
 
-def readiness(queue: JobQueue, results: ResultStore) -> dict[str, Any]:
-    """queue, store: whether they answer. workers: how many are alive. durable: whether jobs survive a restart."""
+def has_room(results: ResultStore, min_free_bytes: int) -> bool:
+    """Whether the store takes new jobs."""
+    try:
+        results.check_room(min_free_bytes)
+    except (StoreFull, StoreUnavailable):
+        return False
+    return True
+
+
+def readiness(queue: JobQueue, results: ResultStore, min_free_bytes: int) -> dict[str, Any]:
+    """queue, store: whether they take jobs. workers: how many are alive. durable: whether jobs outlive a restart."""
     workers = live_workers(queue)
     return {
         "queue": workers is not None,
-        "store": results.writable(),
+        "store": has_room(results, min_free_bytes) and results.writable(),
         "workers": len(workers or ()),
         "durable": workers is not None and is_durable(queue),
     }
@@ -63,10 +71,10 @@ def live_workers(queue: JobQueue) -> list[Any] | None:
         return None
 
 
-def depth_of(queue: JobQueue) -> tuple[int, int] | None:
+def look_at(queue: JobQueue) -> QueueView | None:
     """None where the queue does not answer."""
     try:
-        return queue.depth()
+        return QueueView(queue.workers(), queue.depth(), queue.oldest_s(), queue.counts())
     except QueueUnavailable:
         return None
 
@@ -81,4 +89,4 @@ def is_durable(queue: JobQueue) -> bool:
 def _lack(checks: dict[str, Any]) -> str:
     if not checks["queue"]:
         return "The queue does not answer."
-    return "The result store cannot be written." if not checks["store"] else "No worker is alive."
+    return "The result store is full or cannot be written." if not checks["store"] else "No worker is alive."

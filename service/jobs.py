@@ -14,7 +14,7 @@ from jobs.events import Event
 from jobs.queue import MAX_PAGE
 from jobs.requests import Name
 from jobs.state import JobKind, JobPage, JobRecord, JobState
-from service.dependencies import House, JobId, Queue
+from service.dependencies import House, JobId, Jobs
 from service.errors import TooManyListeners
 from service.openapi import EVENT_STREAM, PROBLEMS, RECORD
 from service.replies import JSON, NO_CACHE, Streamed, current
@@ -41,37 +41,37 @@ class JobFilter(BaseModel):
 
 @router.get("/jobs", response_model=JobPage)
 @router.head("/jobs", include_in_schema=False)
-def list_jobs(query: Annotated[JobFilter, Query()], queue: Queue) -> Response:
+def list_jobs(query: Annotated[JobFilter, Query()], jobs: Jobs) -> Response:
     """A page of records, newest first. `next_cursor` leads to the next page."""
-    page = queue.list(query.state, query.kind, query.model, query.limit, query.cursor)
+    page = jobs.list(query.state, query.kind, query.model, query.limit, query.cursor)
     return Response(page.model_dump_json(), 200, NO_CACHE, JSON)
 
 
 @router.get("/jobs/{job_id}", responses=RECORD, response_model=JobRecord)
 @router.head("/jobs/{job_id}", include_in_schema=False)
-def get_job(job_id: JobId, queue: Queue, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+def get_job(job_id: JobId, jobs: Jobs, if_none_match: Annotated[str | None, Header()] = None) -> Response:
     """One record, with an ETag."""
-    return current(queue.get(job_id), if_none_match)
+    return current(jobs.get(job_id), if_none_match)
 
 
 @router.delete("/jobs/{job_id}", responses=RECORD, response_model=JobRecord)
-def delete_job(job_id: JobId, queue: Queue) -> Response:
+def delete_job(job_id: JobId, jobs: Jobs) -> Response:
     """A queued job is canceled at once (200), a running one asked to stop (202), one that has ended removed (204)."""
-    if queue.get(job_id).state.is_terminal:
-        queue.remove(job_id)
+    if jobs.get(job_id).state.is_terminal:
+        jobs.remove(job_id)
         return Response(status_code=204)
-    record = queue.cancel(job_id)
+    record = jobs.cancel(job_id)
     return Response(record.model_dump_json(), 200 if record.state.is_terminal else 202, NO_CACHE, JSON)
 
 
 @router.get("/jobs/{job_id}/events", responses=EVENT_STREAM, response_class=Response)
 def follow_job(
-    job_id: JobId, services: House, queue: Queue, last_event_id: Annotated[str | None, Header()] = None
+    job_id: JobId, services: House, jobs: Jobs, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """Server-sent events from the start or after `Last-Event-ID`, up to the terminal `end`."""
-    if queue.get(job_id).state.is_terminal and last_event_id == queue.events.last_id(job_id):
+    if jobs.get(job_id).state.is_terminal and last_event_id == jobs.last_event_id(job_id):
         return Response(status_code=204)  # tells an EventSource not to come back
-    events = queue.events.read(job_id, last_event_id, ping_s=HEARTBEAT_S)
+    events = jobs.events(job_id, last_event_id, ping_s=HEARTBEAT_S)
     return listen(events, services.listeners)
 
 

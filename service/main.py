@@ -1,16 +1,18 @@
 """The front end as a process: Settings() -> create_app(settings) -> uvicorn."""
 
-import ipaddress
 import logging
-import socket
 import sys
 
 import uvicorn
 
 from jobs.connection import check_server, connect
 from jobs.errors import VoxelsmithError
+from jobs.keys import ApiKeys
+from jobs.logs import configure
 from jobs.settings import Settings
 from service.app import create_app
+from service.exposure import check_exposure
+from service.patience import PatientProtocol
 
 GRACE_S = 5
 """For answers under way when the server is told to stop; event streams do not end by themselves."""
@@ -19,15 +21,23 @@ GRACE_S = 5
 def main() -> None:
     """Serves until SIGTERM or SIGINT; exit code 1 with one line where it cannot start."""
     settings = Settings()
+    configure(settings.log_format)
     try:
-        check_host(settings.host)
-        redis = connect(settings)
-        check_server(redis, settings)
-        redis.close()
+        check_surroundings(settings)
         server = make_server(settings)
     except (VoxelsmithError, ValueError) as err:
         sys.exit(f"voxelsmith api: {err}")
     server.run()
+
+
+def check_surroundings(settings: Settings) -> None:
+    """Refuses a queue that may lose jobs, and to be open to other machines without a key.
+
+    Raises: QueueUnavailable, ValueError.
+    """
+    with connect(settings) as redis:
+        check_server(redis, settings)
+        check_exposure(settings.host, ApiKeys(redis, settings))
 
 
 def make_server(settings: Settings) -> uvicorn.Server:
@@ -39,24 +49,13 @@ def make_server(settings: Settings) -> uvicorn.Server:
         host=settings.host,
         port=settings.port,
         access_log=False,
+        log_config=None,  # its lines go where all others go
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=64 * 2**10,
+        http=PatientProtocol,
     )
     return uvicorn.Server(config)
-
-
-def check_host(host: str) -> None:
-    """Without API keys the service answers to this machine alone. Raises: ValueError."""
-    if not all(ipaddress.ip_address(address).is_loopback for address in _addresses(host)):
-        raise ValueError("without API keys the service only listens on a loopback address, such as 127.0.0.1")
-
-
-def _addresses(host: str) -> set[str]:
-    try:
-        return {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
-    except OSError as err:
-        raise ValueError("the host to listen on is not known on this machine") from err
 
 
 if __name__ == "__main__":

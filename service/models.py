@@ -6,9 +6,10 @@ from fastapi import APIRouter
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
+from jobs.keys import Scope
 from jobs.requests import Fit, FitDirectionRequest
 from service.body import JsonBody
-from service.dependencies import Card, House, ModelName, Models, Post
+from service.dependencies import Card, House, Jobs, ModelName, Models, Post, needs
 from service.openapi import ACCEPTED, PROBLEMS, json_body
 from service.replies import accepted, plain
 from service.strict_json import parse
@@ -52,15 +53,18 @@ def get_direction(card: Card, direction: str, registry: Models) -> Response:
     status_code=202,
     responses=ACCEPTED,
     openapi_extra=json_body("RegressionFit", "SefaFit"),
+    dependencies=[needs(Scope.JOBS)],
 )
-def fit_direction(card: Card, body: JsonBody, services: House, fields: Post) -> Response:
+def fit_direction(card: Card, body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
     """Queues the fit of one direction by regression, or of several by SeFa."""
     request = FitDirectionRequest(model=card.name, fit=parse(FIT, body))
-    return accepted(submit("fit_direction", request, services, fields), fields.wait_s)
+    return accepted(submit("fit_direction", request, services, jobs, fields), fields.wait_s)
 
 
-@router.delete("/models/{name}/directions/{direction}", status_code=204, response_class=Response)
+@router.delete(
+    "/models/{name}/directions/{direction}", status_code=204, response_class=Response, dependencies=[needs(Scope.ADMIN)]
+)
 def remove_direction(card: Card, direction: str, registry: Models) -> Response:
-    """Removes a direction that was fitted here. One that came with the model stays."""
+    """Removes a direction that was fitted here, for everybody. One that came with the model stays."""
     registry.remove_direction(card, direction)
     return Response(status_code=204)

@@ -1,6 +1,7 @@
 """A multipart/form-data body of known parts, parsed as it streams in."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from typing import BinaryIO, Protocol
 
@@ -8,6 +9,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from jobs.errors import InvalidRequest, StoreFull, UploadTooLarge
+
+_CHECK_EVERY_BYTES = 16 * 2**20
 
 
 class Part(Protocol):
@@ -30,10 +33,13 @@ class Memory:
 
 
 class Spool:
-    """A large part, into an unbuffered file (nothing is left to fail at its close), hashed on the way."""
+    """A large part, into an unbuffered file (nothing is left to fail at its close), hashed on the way.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
+    The file's disk keeps `min_free_bytes` for others, looked at every 16 MiB.
+    """
+
+    def __init__(self, file: BinaryIO, min_free_bytes: int = 0) -> None:
+        self.file, self._min_free_bytes, self._checked_to = file, min_free_bytes, 0
         self.size_bytes = 0
         self._digest = hashlib.sha256()
 
@@ -41,12 +47,20 @@ class Spool:
         """Raises: StoreFull."""
         left = memoryview(data)
         try:
+            self._check_room()
             while left:  # an unbuffered file may take a part only
                 left = left[self.file.write(left) :]
         except OSError as err:
             raise StoreFull("There is no room for the upload now.") from err
         self._digest.update(data)
         self.size_bytes += len(data)
+
+    def _check_room(self) -> None:
+        if self._min_free_bytes and self.size_bytes >= self._checked_to:
+            self._checked_to = self.size_bytes + _CHECK_EVERY_BYTES
+            disk = os.fstatvfs(self.file.fileno())
+            if disk.f_bavail * disk.f_frsize < self._min_free_bytes:
+                raise StoreFull("There is no room for the upload now.")
 
     @property
     def sha256(self) -> str:

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from jobs.requests import EditRequest, EncodeRequest, GenerateRequest, RegressionFit, SefaFit
 from jobs.state import JobRecord
 
+_KEY = "An API key. A service on loopback that never had one asks for none."
 TEMPLATE = "#/components/schemas/{model}"
 DESCRIBED: tuple[type[BaseModel], ...] = (
     GenerateRequest,
@@ -118,6 +119,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
             ],
             ref_template=TEMPLATE,
         )
-        schema.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
+        components = schema.setdefault("components", {})
+        components.setdefault("schemas", {}).update(extra["$defs"])
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": _KEY}}
+        schema["security"] = [{}, {"key": []}]
         app.openapi_schema = schema
     return app.openapi_schema

@@ -27,7 +27,7 @@ or along a latent direction. Everything it makes is synthetic and says so in its
 <table>
 <tr><td><a href="/models">/models</a></td><td>the models, with their cards</td></tr>
 <tr><td><a href="/jobs">/jobs</a></td><td>the jobs, newest first</td></tr>
-<tr><td><a href="/docs">/docs</a></td><td>every call, to try out</td></tr>
+<tr><td><a href="/docs">/docs</a></td><td>every call and its fields</td></tr>
 <tr><td><a href="/openapi.json">/openapi.json</a></td><td>the same for programs</td></tr>
 <tr><td><a href="/readyz">/readyz</a></td><td>whether the server can serve</td></tr>
 </table>
@@ -35,8 +35,8 @@ or along a latent direction. Everything it makes is synthetic and says so in its
 </html>
 """
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
-    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
 
 

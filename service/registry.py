@@ -34,8 +34,7 @@ class Entry(NamedTuple):
     def summary(self, model: ModelCard) -> dict[str, Any]:
         """What a list shows: all but the vector."""
         facts = self.card.model_dump(mode="json", exclude={"vector"})
-        fits = self.card.model_sha256 == model.sha256 and len(self.card.vector) == model.latent.z_dim
-        return {**facts, "shipped": self.is_shipped, "stale": not fits}
+        return {**facts, "shipped": self.is_shipped, "stale": not self.card.fits(model)}
 
 
 class Registry:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from jobs.errors import ResultNotReady, UnknownResult
 from jobs.results import ResultStore
 from jobs.state import JobRecord, ResultFile
-from service.dependencies import JobId, Queue, Results
+from service.dependencies import JobId, Jobs, Results
 from service.errors import RangeNotSatisfiable, ResultDamaged
 from service.fields import Span, UnsatisfiableError, names_tag, span_of
 from service.openapi import FILE, PROBLEMS
@@ -27,13 +27,13 @@ def get_result(
     request: Request,
     job_id: JobId,
     name: str,
-    queue: Queue,
+    jobs: Jobs,
     results: Results,
     if_none_match: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
     """A file of a job, as soon as it is stored."""
-    file = file_of(queue.get(job_id), name)
+    file = file_of(jobs.get(job_id), name)
     tag = f'"{file.sha256}"'
     if names_tag(if_none_match, tag):
         return Response(status_code=304, headers={"ETag": tag, **NO_CACHE})

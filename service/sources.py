@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from jobs.errors import InvalidRequest, ResultNotReady, UnknownResult
-from jobs.queue import JobQueue
+from jobs.ownership import OwnJobs
 from jobs.requests import (
     AnyRequest,
     EditRequest,
@@ -28,10 +28,10 @@ Source = SeedSource | LatentSource | JobSource
 
 
 class Sources:
-    """Looks up the jobs that one request names."""
+    """Looks up the jobs that one request names, among its caller's."""
 
-    def __init__(self, queue: JobQueue, card: ModelCard) -> None:
-        self._queue, self._card = queue, card
+    def __init__(self, jobs: OwnJobs, card: ModelCard) -> None:
+        self._jobs, self._card = jobs, card
 
     def resolve(self, request: AnyRequest) -> AnyRequest:
         """The request with every job source replaced by a seed or a latent; an encode's own is left to `volume`.
@@ -54,7 +54,7 @@ class Sources:
 
     def volume(self, source: JobSource) -> str:
         """The store's key of the volume that an encode's source names. Raises: as `resolve`."""
-        record = self._queue.get(source.job)
+        record = self._jobs.get(source.job)
         name = _result(record, source).name
         if not name.endswith(READABLE):
             raise InvalidRequest(
@@ -65,15 +65,22 @@ class Sources:
     def _start(self, request: EditRequest, source: Source, pointer: str) -> Source:
         """An end of an edit: a job's sample exactly as it was made, or not at all."""
         plain = self._plain(source, pointer)
-        is_redrawn = request.truncation not in (None, self._card.truncation.default)
-        if isinstance(source, JobSource) and isinstance(plain, SeedSource) and is_redrawn:
+        if isinstance(source, JobSource) and self._truncates(request, plain):
             raise _unfit("/truncation", "that job made its sample without it; leave it out, or name the seed instead")
         return plain
+
+    def _truncates(self, request: EditRequest, plain: Source) -> bool:
+        """Whether a request's truncation makes another sample of a source than the job that it comes from."""
+        own, level, cutoff = self._card.truncation, request.truncation, request.truncation_cutoff
+        if isinstance(plain, LatentSource) and plain.space == "w":  # psi would act a second time
+            return level is not None or cutoff is not None
+        is_same = level in (None, own.default) and cutoff in (None, own.cutoff)
+        return not is_same and (own.kind == "psi" or isinstance(plain, SeedSource))
 
     def _plain(self, source: Source, pointer: str) -> Source:
         if not isinstance(source, JobSource):
             return source
-        record = self._queue.get(source.job)
+        record = self._jobs.get(source.job)
         if record.model != self._card.name:
             raise _unfit(f"{pointer}/job", "that job used another model")
         if record.model_sha256 != self._card.sha256:

@@ -2,61 +2,64 @@
 
 import hashlib
 import json
-import secrets
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from jobs.errors import InvalidRequest
-from jobs.requests import AnyRequest, EncodeRequest, GenerateRequest
+from jobs.ownership import OwnJobs
+from jobs.requests import AnyRequest, EncodeRequest
+from jobs.seeds import settled
 from jobs.state import JobKind, JobRecord
 from service.dependencies import PostFields, Services
+from service.size import check_size, samples_of
 from service.sources import Sources
 from service.uploads import Scan, check_scan, stored
 
 
 def submit(
-    kind: JobKind, request: AnyRequest, services: Services, fields: PostFields, scan: Scan | None = None
+    kind: JobKind,
+    request: AnyRequest,
+    services: Services,
+    jobs: OwnJobs,
+    fields: PostFields,
+    scan: Scan | None = None,
 ) -> JobRecord:
     """Holds a request against its model, resolves what it names, queues it, and waits where the client asked for it.
 
+    `jobs`: those of the caller, who owns the new one too.
     Raises: whatever the request deserves; nothing of it is left behind then.
     """
-    registry, queue = services.registry, services.queue
+    registry = services.registry
     digest = digest_of(kind, request, scan)
     # Before anything is looked up: a repeat gets its job even if what it names is gone by now.
-    known = queue.made_before(fields.idempotency_key, digest) if fields.idempotency_key else None
+    known = jobs.made_before(fields.idempotency_key, digest) if fields.idempotency_key else None
     if known is not None:
         return _waited(known, services, fields)
+    services.results.check_room(services.settings.min_free_bytes)
     card = registry.card(request.model)
-    accepted = with_seed(request)
-    sources = Sources(queue, card)
+    check_size(request, card, services.settings.max_job_voxels)
+    accepted = settled(request)
+    sources = Sources(jobs, card)
     resolved = sources.resolve(accepted)
     direction = registry.check(card, resolved)
     payload: dict[str, Any] = resolved.model_dump(mode="json")
     if direction is not None and not direction.is_shipped:
         payload["direction"] = direction.card.model_dump(mode="json")
-    job_id = queue.new_id()
+    job_id, uploaded_bytes = services.queue.new_id(), 0
     with ExitStack() as stack:
         if isinstance(request, EncodeRequest):
             _check_one_scan(request, scan)
             payload["source"] = None
-            payload["upload"] = _store_scan(request, scan, sources, services, job_id, stack)
+            path = _scan_path(request, scan, sources, services, stack)
+            uploaded_bytes = path.stat().st_size
+            payload["upload"] = stack.enter_context(stored(path, job_id, services.queue))
         body = accepted.model_dump(mode="json")
         about = (kind, card.name, card.sha256, body, payload, fields.idempotency_key, digest)
-        record = queue.submit(*about, job_id=job_id)
+        record = jobs.submit(*about, job_id=job_id, samples=samples_of(request), uploaded_bytes=uploaded_bytes)
     if record.id != job_id:  # the idempotency key's job has a scan of its own
         services.results.remove_prefix(f"uploads/{job_id}")
     return _waited(record, services, fields)
-
-
-def with_seed(request: AnyRequest) -> AnyRequest:
-    """A generate request with its origin spelt out: a seed drawn where it has none, and the number of samples."""
-    if not isinstance(request, GenerateRequest):
-        return request
-    changes: dict[str, Any] = {"num_samples": request.count}
-    if request.seed is None and request.seeds is None and request.latents is None:
-        changes["seed"] = secrets.randbits(32)
-    return request.model_copy(update=changes)
 
 
 def digest_of(kind: JobKind, request: AnyRequest, scan: Scan | None) -> str:
@@ -71,17 +74,16 @@ def _check_one_scan(request: EncodeRequest, scan: Scan | None) -> None:
         raise InvalidRequest("An encode takes one scan.", [("/source", reason)])
 
 
-def _store_scan(
-    request: EncodeRequest, scan: Scan | None, sources: Sources, services: Services, job_id: str, stack: ExitStack
-) -> str:
-    """A copy of the scan under the job's own id, so that nobody can remove it from under the job; its key."""
+def _scan_path(
+    request: EncodeRequest, scan: Scan | None, sources: Sources, services: Services, stack: ExitStack
+) -> Path:
+    """The scan that came along, checked, or the volume of an earlier job. It gets a copy under the new job's own id,
+    so that nobody can remove it from under the job."""
     if scan is not None:
         check_scan(scan, services.settings)
-        path = scan.path
-    else:
-        assert request.source is not None
-        path = stack.enter_context(services.results.read_path(sources.volume(request.source)))
-    return stack.enter_context(stored(path, job_id, services.queue))
+        return scan.path
+    assert request.source is not None
+    return stack.enter_context(services.results.read_path(sources.volume(request.source)))
 
 
 def _waited(record: JobRecord, services: Services, fields: PostFields) -> JobRecord:

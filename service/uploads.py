@@ -10,10 +10,12 @@ from typing import Annotated, BinaryIO
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from jobs.errors import InvalidRequest, UnknownJob, UnreadableVolume, UnsupportedMedia, VoxelsmithError
+from jobs.charge import refusal
+from jobs.errors import InvalidRequest, UnknownJob, UnreadableVolume, UnsupportedMedia, UploadTooLarge, VoxelsmithError
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from service.body import MAX_JSON_BYTES, is_json, limited, read_json
+from service.dependencies import House, Jobs
 from service.multipart import Form, Memory, Spool
 from volumes.check import check
 from volumes.header import Limits
@@ -37,29 +39,38 @@ class EncodeBody:
     scan: Scan | None
 
 
-async def read_encode(request: Request) -> AsyncIterator[EncodeBody]:
+async def read_encode(request: Request, services: House, jobs: Jobs) -> AsyncIterator[EncodeBody]:
     """JSON, or multipart/form-data with `volume` and `request`. Whatever happens, no file stays behind.
 
-    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout.
+    A store without room and a key without bytes left are told before the scan has come.
+    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded.
     """
     if is_json(request):
         yield EncodeBody(await read_json(request), None)
         return
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMedia("Send multipart/form-data with the parts volume and request, or application/json.")
-    settings: Settings = request.app.state.services.settings
+    settings = services.settings
+    await run_in_threadpool(services.results.check_room, settings.min_free_bytes)
+    room_bytes = await run_in_threadpool(jobs.room_bytes)
     # The file has no name in any folder, so that even a killed process leaves nothing behind.
     with tempfile.TemporaryFile(buffering=0) as file:
-        yield await _read_form(request, file, settings.max_upload_bytes)
+        try:
+            body = await _read_form(request, file, settings, min(settings.max_upload_bytes, room_bytes))
+        except UploadTooLarge as err:
+            if room_bytes < settings.max_upload_bytes:
+                raise refusal("bytes", settings) from err
+            raise
+        yield body
 
 
 Encode = Annotated[EncodeBody, Depends(read_encode)]
 
 
-async def _read_form(request: Request, file: BinaryIO, max_bytes: int) -> EncodeBody:
-    text, volume = Memory(MAX_JSON_BYTES), Spool(file)
+async def _read_form(request: Request, file: BinaryIO, settings: Settings, max_bytes: int) -> EncodeBody:
+    text, volume = Memory(MAX_JSON_BYTES), Spool(file, settings.min_free_bytes)
     form = Form(request.headers["content-type"], {"request": text, "volume": volume})
-    async for chunk in limited(request, max_bytes):
+    async for chunk in limited(request, max_bytes, settings.upload_timeout_s):
         await run_in_threadpool(form.feed, chunk)
     form.close()
     missing = [(f"/{name}", "this part is missing") for name in ("request", "volume") if name not in form.seen]

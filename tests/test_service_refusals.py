@@ -2,14 +2,19 @@
 # ruff: noqa: F811 -- fixtures are imported and then asked for by name
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from service_fixtures import Api, models, shared_api  # noqa: F401
+from test_volumes_refusals import BROKEN
 
 from service.body import MAX_JSON_BYTES
+from service.errors import STATUS
 
+TITLES = {cls.code: cls.title for cls in STATUS}
 SECRET = "Zx9secretZx9"
 JSON = {"Content-Type": "application/json"}
 OK = {"model": "tiny"}
@@ -157,8 +162,6 @@ ROWS: dict[str, Row] = {
     "encode nothing": ("POST", "/encode", raw(ENCODE), 422, "invalid_request", "/source"),
     "encode seed": ("POST", "/encode", raw(json.dumps(OK | {"source": SEED})), 422, "invalid_request", "/source/job"),
     "encode unknown": ("POST", "/encode", raw(json.dumps(OK | {"source": {"job": "nope"}})), 404, "unknown_job", None),
-    "no encoder": ("POST", "/encode", raw(json.dumps({"model": "tiny-ct", "source": {"job": "nope"}})), 422,
-                   "invalid_request", "/model"),
     "no boundary": ("POST", "/encode", raw(b"--B--", "multipart/form-data"), 422, "invalid_request", ""),
     "long boundary": ("POST", "/encode", raw(b"--B--", "multipart/form-data; boundary=" + "b" * 5000), 422,
                       "invalid_request", ""),
@@ -245,7 +248,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str, pointer: str 
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert {"type", "title", "status", "detail", "instance", "code"} <= set(problem)
-    assert (problem["status"], problem["code"]) == (status, code)
+    assert (problem["status"], problem["code"], problem["title"]) == (status, code, TITLES[code])
     assert problem["instance"].endswith(answer.headers["x-request-id"])
     assert ("errors" in problem) == (status == 422)
     if status == 422:
@@ -268,8 +271,27 @@ def test_a_bad_request_gets_its_answer_and_leaves_nothing(shared_api: Api, name:
     assert shared_api.http.get("/healthz").status_code == 200, "the same connection still answers"
 
 
-def test_the_table_is_long() -> None:
-    assert len(ROWS) >= 60
+def test_every_broken_file_is_refused_and_leaves_nothing(shared_api: Api) -> None:
+    """The files of tests/test_volumes_refusals.py, as uploads."""
+    shared_api.http.get("/healthz")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for name, (data, reason) in BROKEN.items():
+        answer = shared_api.http.request("POST", "/encode", **form((REQUEST, ENCODE), (VOLUME, data)))
+        assert_problem(answer, 422, "unreadable_volume", "/volume")
+        if data:
+            assert re.search(reason, answer.json()["errors"][0]["detail"]), name
+    assert shared_api.stored("uploads") == []
+    assert shared_api.http.get("/jobs").json()["items"] == []
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 5
+
+
+def test_the_tables_are_long() -> None:
+    assert len(ROWS) >= 150
+    assert len(BROKEN) >= 80
+
+
+def test_hundreds_of_bad_requests_left_no_trace(shared_api: Api) -> None:
+    assert 'status="500"' not in shared_api.http.get("/metrics").text
 
 
 def test_a_conditional_model_names_its_classes(shared_api: Api) -> None:

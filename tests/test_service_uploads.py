@@ -108,7 +108,7 @@ def test_a_client_that_leaves_in_mid_upload_leaves_nothing(api: Api, scan: bytes
     for length in (0, 50, 5000):
         with socket.create_connection(("127.0.0.1", api.port)) as line:
             line.sendall(
-                b"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+                b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
                 b"Content-Length: 100000\r\n\r\n" + b'--B\r\nContent-Disposition: form-data; name="volume"\r\n\r\n'
                 + b"x" * length
             )  # fmt: skip
@@ -120,7 +120,7 @@ def test_a_client_that_leaves_in_mid_upload_leaves_nothing(api: Api, scan: bytes
 def test_an_upload_above_the_limit_is_refused_before_it_is_read(api: Api) -> None:
     with socket.create_connection(("127.0.0.1", api.port)) as line:
         line.sendall(
-            b"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+            b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
             b"Content-Length: 999999999999999\r\n\r\n"
         )
         assert line.recv(100).startswith(b"HTTP/1.1 413 ")
@@ -227,7 +227,7 @@ def test_the_store_being_full_is_told(api: Api, scan: bytes, tmp_path: Path) -> 
 )
 def test_a_body_that_does_not_come_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch, path: str, kind: str) -> None:
     monkeypatch.setattr(body, "PATIENCE_S", 0.3)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--B\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--B\r\n"
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
         line.sendall(head.encode())
         assert line.recv(1000).startswith(b"HTTP/1.1 408 ")
