@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Runs the build steps of an image without an engine, in a clean folder: the COPY and RUN lines of its build stage, with
+# only what .dockerignore lets through. docker/check.sh [api|worker] [more pip arguments by PIP_* variables]
+set -euo pipefail
+image="${1:-api}"
+cd "$(dirname "$0")/.."
+folder="$(mktemp -d)"
+trap 'rm -rf "$folder"' EXIT
+context="$folder/context" target="$folder/opt" source="$folder/src"
+mkdir -p "$context"
+
+while read -r entry; do
+    cp -r "${entry#!}" "$context/"
+done < <(grep '^!' .dockerignore)
+find "$context" -name __pycache__ -prune -exec rm -rf {} +
+
+# The build stage with joined lines; its places become folders of ours, its arguments their defaults.
+steps="$(sed -n '/^FROM .* AS build/,/^FROM [^ ]*$/p' "docker/$image.Dockerfile" | sed -e ':a' -e '/\\$/N; s/\\\n//; ta' \
+    | sed -e "s#/opt/voxelsmith#$target#g" -e "s#/src#$source#g")"
+TORCH_INDEX="${TORCH_INDEX:-$(sed -n 's/^ARG TORCH_INDEX=//p' "docker/$image.Dockerfile")}"
+export TORCH_INDEX PIP_DISABLE_PIP_VERSION_CHECK=1
+cd "$context"
+while read -r word rest; do
+    case "$word" in
+        COPY)
+            read -r -a names <<<"$rest"
+            last="${names[-1]}"
+            [[ "$last" == */ ]] && mkdir -p "$last" || mkdir -p "$(dirname "$last")"
+            cp -r "${names[@]:0:${#names[@]}-1}" "$last"
+            ;;
+        RUN)
+            echo "+ $rest"
+            bash -euc "$rest"
+            ;;
+    esac
+done <<<"$steps"
+
+cd /
+echo "+ what was installed"
+"$target/bin/python" - "$image" <<'END'
+import importlib.util
+import sys
+from importlib.resources import files
+
+import service.app
+import workers.alive
+import workers.supervisor
+
+assert "torch" not in sys.modules, "the front end and the supervisor must not import torch"
+assert (importlib.util.find_spec("torch") is not None) == (sys.argv[1] == "worker")
+assert (files("jobs") / "scripts" / "prelude.lua").is_file()
+assert (files("model_store") / "demo" / "brain-demo-256" / "card.json").is_file()
+if sys.argv[1] == "worker":
+    import workers.main
+END
+"$target/bin/voxelsmith" "$image" --help >"$folder/help"
+grep -q "VOXELSMITH_REDIS_URL" "$folder/help"
+echo "the $image image's steps work"
