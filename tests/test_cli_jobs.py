@@ -13,6 +13,7 @@ import pytest
 from tiny_models import write_tiny_hagan
 from typer.testing import CliRunner, Result
 
+from tests.tiny_stylegan import write_stylegan
 from voxelsmith.cli import app
 
 Run = Callable[..., Result]
@@ -223,3 +224,32 @@ def test_replay_refuses_what_is_no_provenance_record(run: Run, tmp_path: Path, t
     result = run("replay", tmp_path / "record.json", "--out", tmp_path / "again")
     assert result.exit_code == 2
     assert "provenance record" in " ".join(result.stderr.split())
+
+
+def test_a_mix_takes_the_coarse_layers_of_one_seed_and_the_fine_ones_of_another(run: Run, tmp_path: Path) -> None:
+    write_stylegan(tmp_path / "models", "styles")
+    edit = ("edit", "--model", "styles", "--seed", 1, "--mix-with", 2, "--format", "npy", "--json")
+    record = record_of(run(*edit, "--crossover", 4, "--truncation", 0.5, "--out", tmp_path / "mixed"))
+    assert record["request"]["edit"] == {"op": "mix", "target": {"seed": 2}, "crossover": 4}
+    mixed = np.load(tmp_path / "mixed" / "latents.npy")[0]
+    for name, seed, part in (("first", 1, slice(0, 4)), ("second", 2, slice(4, 6))):
+        generate = ("generate", "--model", "styles", "--seed", seed, "--truncation", 0.5, "--out", tmp_path / name)
+        assert run(*generate).exit_code == 0
+        assert np.array_equal(mixed[part], np.load(tmp_path / name / "latents.npy")[0][part])
+    noisy = record_of(run(*edit, "--crossover", 6, "--noise", "random", "--noise-seed", 8, "--out", tmp_path / "n"))
+    assert noisy["results"][0]["noise_seed"] == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--mix-with", 2), "--mix-with needs --crossover"),
+        (("--crossover", 2), "--mix-with or --to-latent is missing"),
+        (("--mix-with", 2, "--to-seed", 3, "--crossover", 2), "one of --to-seed and --mix-with"),
+        (("--mix-with", 2, "--crossover", 2, "--noise-seed", 1), "noise_seed goes with noise random"),
+    ],
+)
+def test_a_mix_that_lacks_something_is_wrong_use(run: Run, tmp_path: Path, words: tuple[Any, ...], told: str) -> None:
+    result = run("edit", "--model", "tiny", "--seed", 1, *words, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.replace("│", " ").split())

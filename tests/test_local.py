@@ -17,6 +17,7 @@ from ready import await_ready, is_alive
 from tiny_models import write_tiny_hagan
 
 from voxelsmith import Client
+from voxelsmith.local import listen
 from voxelsmith.problems import ServerUnreachable
 
 
@@ -167,6 +168,14 @@ def test_a_taken_port_and_an_open_host_are_refused_in_one_line(tmp_path: Path) -
             assert done.returncode == 1
             assert reason in done.stderr
             assert done.stderr.count("\n") == 1
+
+
+def test_answers_do_not_wait_for_an_acknowledgement() -> None:
+    """asyncio turns Nagle's delay (40 ms an answer) off only for sockets that were made with the protocol's number."""
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP
 
 
 def test_a_second_ctrl_c_does_not_wait(start: Callable[..., Service]) -> None:

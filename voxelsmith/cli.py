@@ -16,7 +16,7 @@ from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
 from training.errors import DataRefused
-from voxelsmith.commands import demo, directions, edit, encode, generate, models, replay, serve, train, verify
+from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
 from voxelsmith.embedded_valkey import DataFolderError
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -90,5 +90,6 @@ app.add_typer(edit.app)
 app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")
+app.add_typer(keys.app, name="keys")
 app.add_typer(train.app, name="train")
 app.add_typer(verify.app)

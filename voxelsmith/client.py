@@ -24,10 +24,14 @@ DEMO_MODEL = "brain-demo-256"
 class Client:
     """Talks to one Voxelsmith server. Every method raises the classes of voxelsmith.problems: one per HTTP code."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 90.0) -> None:
-        """`timeout_s`: for an answer; longer than the 60 s that `wait_s` may hold one."""
+    def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, timeout_s: float = 90.0) -> None:
+        """`api_key`: for a server that asks for one; kept out of reprs and never sent on to another host.
+
+        `timeout_s`: for an answer; longer than the 60 s that `wait_s` may hold one.
+        """
         self._http = httpx.Client(
             base_url=url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
             timeout=timeout_s,
             follow_redirects=True,
             transport=httpx.HTTPTransport(retries=2),  # of the connection only: nothing was sent yet
@@ -54,8 +58,10 @@ class Client:
         latents: Vectors | None = None,
         latent_space: str | None = None,
         truncation: float | None = None,
+        truncation_cutoff: int | None = None,
         class_label: int | str | None = None,
         noise: str | None = None,
+        noise_seed: int | None = None,
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
@@ -66,8 +72,9 @@ class Client:
         """
         body = _without_none(
             model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
-            latents=_listed(latents), latent_space=latent_space, truncation=truncation, class_label=class_label,
-            noise=noise, output=output,
+            latents=_listed(latents), latent_space=latent_space, truncation=truncation,
+            truncation_cutoff=truncation_cutoff, class_label=class_label, noise=noise, noise_seed=noise_seed,
+            output=output,
         )  # fmt: skip
         return self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key)
 
@@ -101,16 +108,19 @@ class Client:
         edit: Mapping[str, Any],
         model: str = DEMO_MODEL,
         truncation: float | None = None,
+        truncation_cutoff: int | None = None,
         class_label: int | str | None = None,
         noise: str | None = None,
+        noise_seed: int | None = None,
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...}."""
+        """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...} or
+        {"op": "mix", "target": {"seed": 2}, "crossover": 7}."""
         body = _without_none(
-            model=model, source=source, edit=edit, truncation=truncation, class_label=class_label,
-            noise=noise, output=output,
+            model=model, source=source, edit=edit, truncation=truncation, truncation_cutoff=truncation_cutoff,
+            class_label=class_label, noise=noise, noise_seed=noise_seed, output=output,
         )  # fmt: skip
         return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key)
 

@@ -15,7 +15,6 @@ from jobs.directions import FittedDirections
 from jobs.requests import AnyRequest, EditRequest, FitDirectionRequest, JobSource, MoveEdit, TargetEdit
 from jobs.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from service.registry import Registry
-from service.submission import with_seed
 from voxelsmith.commands.options import Way
 from voxelsmith.surroundings import Surroundings
 from workers.bench import Bench
@@ -34,7 +33,7 @@ def run_job(
 
     Raises: typer.BadParameter for what only a server has; the errors of jobs.errors.
     """
-    request = with_seed(parse(kind, body))
+    request = parse(kind, body)
     if _names_a_job(request):
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     bench = _bench(way, place)
@@ -113,6 +112,8 @@ def _bench(way: Way, place: Surroundings) -> Bench:
             precision=way.precision or settings.precision,
             threads=settings.threads if way.threads is None else way.threads,
             memory_bytes=settings.model_memory_bytes,
+            low_memory=settings.low_memory,
+            limit_bytes=settings.memory_limit_bytes,
         )
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err

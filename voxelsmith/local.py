@@ -17,7 +17,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from jobs.settings import Settings
-from service.main import check_host, make_server
+from service.main import check_surroundings, make_server
 from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.surroundings import store_url
 from workers.supervisor import Supervisor
@@ -61,6 +61,7 @@ class Stack:
             listener = undo.enter_context(listen(self.settings.host, self.settings.port))
             self.valkey.start()
             undo.callback(self.valkey.stop)
+            self._check()
             supervisor = Supervisor(self.settings, self._workers)
             self._run("workers", supervisor.run, undo, supervisor.stop)
             server = make_server(self.settings)
@@ -86,6 +87,13 @@ class Stack:
                 if not thread.is_alive():
                     raise StackError(f"the {name} ended unexpectedly; the log above says why")
 
+    def _check(self) -> None:
+        """Raises: StackError where the service would be open to other machines without a key."""
+        try:
+            check_surroundings(self.settings)
+        except ValueError as err:
+            raise StackError(str(err)) from err
+
     def _run(
         self, name: str, work: Callable[[], object], undo: contextlib.ExitStack, end: Callable[[], object]
     ) -> None:
@@ -107,10 +115,10 @@ class Stack:
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket, so that a free port (0) is known at once and stays ours. Raises: StackError."""
     try:
-        check_host(host)
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-    except (ValueError, OSError) as err:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # The protocol by its number: asyncio turns Nagle's delay off only for sockets that name TCP.
+        listener = socket.socket(family, kind, protocol)
+    except OSError as err:
         raise StackError(str(err)) from err
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -95,6 +95,10 @@ class RangeNotSatisfiable(HttpProblem):
     status = 416
 
 
+class MisdirectedRequest(HttpProblem):
+    status = 421
+
+
 class Unprocessable(HttpProblem):
     status = 422
 

@@ -126,5 +126,5 @@ def _shelf(place: Surroundings, server: str | None, data: Path | None) -> Iterat
     if server is None:
         yield LocalShelf(place, place.store(data))
     else:
-        with Client(server) as client:
+        with Client(server, place.settings.api_key.get_secret_value()) as client:
             yield client

@@ -23,14 +23,18 @@ def edit(
     direction: Annotated[str | None, typer.Option(help="`voxelsmith directions list` shows them.")] = None,
     strengths: Annotated[str | None, typer.Option(metavar="X,X,...", help="In standard deviations.")] = None,
     values: Annotated[str | None, typer.Option(metavar="X,X,...", help="Of the direction's attribute.")] = None,
-    to_seed: Annotated[int | None, typer.Option(help="Interpolate (--steps) or mix (--crossover) with it.")] = None,
+    to_seed: Annotated[int | None, typer.Option(help="Interpolate with it, in --steps.")] = None,
     to_latent: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="As --to-seed: a .npy file.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Volumes of an interpolation, ends included.")] = None,
+    mix_with: Annotated[int | None, typer.Option(help="A seed whose styles take over after --crossover.")] = None,
     crossover: Annotated[int | None, typer.Option(help="Layers that keep the source's styles.")] = None,
-    truncation: Annotated[float | None, typer.Option(help="As the model's card says.")] = None,
+    truncation: o.Truncation = None,
+    truncation_cutoff: o.TruncationCutoff = None,
     class_label: o.ClassLabel = None,
+    noise: o.Noise = None,
+    noise_seed: o.NoiseSeed = None,
     format_: o.Format = None,
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
@@ -44,8 +48,8 @@ def edit(
     data: o.Data = None,
     as_json: o.Json = False,
 ) -> None:
-    """Change one latent: along a direction, or toward another latent."""
-    target = _source(to_seed, read_vector(to_latent, 0, "--to-latent"), None, 0)
+    """Change one latent: along a direction, toward another latent, or mixed with one."""
+    target = _target(to_seed, mix_with, crossover, read_vector(to_latent, 0, "--to-latent"))
     changes: dict[str, dict[str, Any]] = {
         "move": {"direction": direction, "strengths": o.numbers(strengths, float, "--strengths")},
         "target": {"direction": direction, "values": o.numbers(values, float, "--values")},
@@ -59,11 +63,23 @@ def edit(
         source=_source(seed, read_vector(latent, index, "--latent"), from_job, index),
         edit=_change(changes),
         truncation=truncation,
+        truncation_cutoff=truncation_cutoff,
         class_label=o.class_label(class_label),
+        noise=noise,
+        noise_seed=noise_seed,
         output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
     )
     way = o.Way(out, server, as_json, device, precision, threads, data)
     run_and_report("edit", body, None, way, context.obj)
+
+
+def _target(to_seed: int | None, mix_with: int | None, crossover: int | None, vector: Any) -> dict[str, Any] | None:
+    """Raises: typer.BadParameter, where several are given, or a mix without its crossover."""
+    if mix_with is not None and crossover is None:
+        raise typer.BadParameter("--mix-with needs --crossover")
+    if mix_with is not None and to_seed is not None:
+        raise typer.BadParameter("give one of --to-seed and --mix-with")
+    return _source(to_seed if mix_with is None else mix_with, vector, None, 0)
 
 
 def _source(seed: int | None, vector: Any, job: str | None, index: int) -> dict[str, Any] | None:
@@ -93,6 +109,6 @@ def _change(changes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     missing = [name for name, value in fields.items() if value is None]
     if missing:
         raise typer.BadParameter(
-            "--direction is missing" if missing == ["direction"] else "--to-seed or --to-latent is missing"
+            "--direction is missing" if missing == ["direction"] else "--to-seed, --mix-with or --to-latent is missing"
         )
     return {"op": op, **fields}

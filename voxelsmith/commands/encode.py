@@ -21,7 +21,7 @@ def encode(
     model: o.Model = None,
     from_job: Annotated[str | None, typer.Option(metavar="ID", help="Instead of SCAN: a job of --server.")] = None,
     index: Annotated[int, typer.Option(min=0, help="Which result of --from-job.")] = 0,
-    refine_steps: Annotated[int | None, typer.Option(help="Steps of descent from the encoder's guess.")] = None,
+    refine_steps: Annotated[int | None, typer.Option(help="Steps of descent; 100 without an encoder.")] = None,
     reconstruct: Annotated[bool | None, typer.Option("--reconstruct", help="Also write G(E(x)) on both grids.")] = None,
     class_label: o.ClassLabel = None,
     trim_blank_slices: Annotated[bool | None, typer.Option(help="Of the scan's top and bottom.")] = None,

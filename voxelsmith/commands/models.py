@@ -9,6 +9,7 @@ import typer
 from model_store.card import ModelCard
 from model_store.catalogue import SHIPPED
 from model_store.importers.hagan import import_hagan
+from model_store.importers.stylegan3d import import_stylegan3d
 from voxelsmith.commands.report import print_json, print_table
 from voxelsmith.surroundings import Surroundings
 
@@ -18,6 +19,13 @@ app.add_typer(imports, name="import")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Existing = typer.Option(exists=True, dir_okay=False, readable=True)
+Name = Annotated[str, typer.Option(help="The model's name here.")]
+Intensity = Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored units of -1 and 1.")]
+Classes = Annotated[str | None, typer.Option(metavar="NAME,NAME,...", help="Of a conditional model.")]
+Axes = Annotated[str | None, typer.Option(help='Where the network\'s axes point, such as "IAL".')]
+Spacing = Annotated[tuple[float, float, float] | None, typer.Option(metavar="MM MM MM")]
+Licence = Annotated[str, typer.Option(help="Of the weights, for the card.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a model of that name.")]
 
 
 @app.command("list")
@@ -87,22 +95,20 @@ def remove(
 @imports.command("hagan")
 def import_hagan_files(
     context: typer.Context,
-    name: Annotated[str, typer.Option(help="The model's name here.")],
+    name: Name,
     generator: Annotated[Path, Existing],
     encoder: Annotated[Path | None, Existing] = None,
     sub_encoder: Annotated[Path | None, Existing] = None,
     discriminator: Annotated[Path | None, typer.Option(exists=True, help="Looked at for sizes only.")] = None,
     config: Annotated[Path | None, typer.Option(exists=True, help="configs.json of the training run.")] = None,
     resolution: Annotated[Literal["128", "256"] | None, typer.Option(help="Where no file tells.")] = None,
-    intensity: Annotated[
-        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored units of -1 and 1.")
-    ] = None,
-    classes: Annotated[str | None, typer.Option(metavar="NAME,NAME,...", help="Of a conditional model.")] = None,
+    intensity: Intensity = None,
+    classes: Classes = None,
     modality: Annotated[Literal["CT", "MR"], typer.Option()] = "CT",
-    axes: Annotated[str | None, typer.Option(help='Where the network\'s axes point, such as "IAL".')] = None,
-    spacing: Annotated[tuple[float, float, float] | None, typer.Option(metavar="MM MM MM")] = None,
-    licence: Annotated[str, typer.Option(help="Of the weights, for the card.")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
+    axes: Axes = None,
+    spacing: Spacing = None,
+    licence: Licence = "",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Checkpoints in the format of the HA-GAN authors: G, and E with Sub_E to encode."""
@@ -124,6 +130,48 @@ def import_hagan_files(
         licence=licence,
         force=force,
     )
+    _report(card, place, as_json)
+
+
+@imports.command("stylegan3d")
+def import_stylegan3d_file(
+    context: typer.Context,
+    name: Name,
+    pickle: Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True, help="network-*.pkl")],
+    use: Annotated[Literal["gs", "g"], typer.Option(help="Gs, the moving average, or G.")] = "gs",
+    intensity: Intensity = None,
+    classes: Classes = None,
+    modality: Annotated[Literal["CT", "MR"], typer.Option()] = "MR",
+    axes: Axes = None,
+    spacing: Spacing = None,
+    psi: Annotated[float | None, typer.Option(help="Truncation where a request gives none.")] = None,
+    cutoff: Annotated[int | None, typer.Option(help="Truncate the first styles only, so many.")] = None,
+    licence: Licence = "",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """A pickle in the format of the 3D-StyleGAN authors (Hong et al.)."""
+    place: Surroundings = context.obj
+    card = import_stylegan3d(
+        name,
+        pickle,
+        place.models,
+        use=use,
+        intensity=intensity,
+        classes=classes.split(",") if classes else None,
+        modality=modality,
+        axes=axes,
+        spacing_mm=spacing,
+        psi=psi,
+        cutoff=cutoff,
+        licence=licence,
+        force=force,
+    )
+    _report(card, place, as_json)
+
+
+def _report(card: ModelCard, place: Surroundings, as_json: bool) -> None:
+    """What an import brought."""
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:

@@ -19,9 +19,17 @@ Data = Annotated[
     typer.Option("--data", metavar="DIR", file_okay=False, help="Data folder of `serve`; by default this user's."),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="cpu|cuda:N", help="Where to compute.")]
-Precision = Annotated[Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Of the forward pass.")]
+Precision = Annotated[
+    Literal["float32", "tf32", "bfloat16", "float16"] | None, typer.Option(help="Of the forward pass.")
+]
 Threads = Annotated[int | None, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
 ClassLabel = Annotated[str | None, typer.Option("--class", metavar="NAME|INDEX", help="Class of a conditional model.")]
+Truncation = Annotated[float | None, typer.Option(help="As the model's card says: psi, or the level of a cut normal.")]
+TruncationCutoff = Annotated[
+    int | None, typer.Option("--truncation-cutoff", help="psi acts on the first so many styles.")
+]
+Noise = Annotated[Literal["constant", "random"] | None, typer.Option(help="Of families with noise inputs.")]
+NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", help="Of random noise; by default the sample's seed.")]
 Format = Annotated[
     Literal["nii.gz", "nii", "nrrd", "mha", "npy"] | None, typer.Option("--format", help="Of the volumes.")
 ]
@@ -40,7 +48,7 @@ class Way:
     server: str | None
     as_json: bool
     device: str | None = None
-    precision: Literal["float32", "bfloat16", "float16"] | None = None
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] | None = None
     threads: int | None = None
     data: Path | None = None
 

@@ -61,7 +61,7 @@ def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundi
     with progress_bar(kind) as on_stage:
         if way.server is None:
             return in_process().run_job(kind, body, scan, way, place, on_stage)
-        with Client(way.server) as client:
+        with Client(way.server, place.settings.api_key.get_secret_value()) as client:
             return _by_server(client, kind, body, scan, way.out, on_stage)
 
 

@@ -1,6 +1,5 @@
 """voxelsmith serve, api, worker: the whole service, or one of its two roles."""
 
-import logging
 import signal
 import threading
 from collections.abc import Callable
@@ -10,8 +9,9 @@ from typing import Annotated
 import typer
 
 from jobs.connection import check_server, connect
+from jobs.logs import configure
 from jobs.settings import Settings
-from service.main import check_host, make_server
+from service.main import check_surroundings, make_server
 from voxelsmith import extras
 from voxelsmith.commands import options as o
 from voxelsmith.local import Stack, StackError
@@ -19,7 +19,10 @@ from voxelsmith.surroundings import Surroundings
 from workers.supervisor import Supervisor
 
 app = typer.Typer()
-Host = Annotated[str | None, typer.Option("--host", help="Address to listen on: a loopback address. [127.0.0.1]")]
+Host = Annotated[
+    str | None,
+    typer.Option("--host", help="Address to listen on; if not loopback, keys are needed. [127.0.0.1]"),
+]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="0 takes a free one. [8000]")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes per device (more than one on the CPU only).")]
 AnyDevice = Annotated[str | None, typer.Option("--device", metavar="cpu|cuda:N|all", help="all: every CUDA device.")]
@@ -40,7 +43,7 @@ def serve(
     place: Surroundings = context.obj
     extras.require("torch", "worker")
     settings = _changed(place.settings, host=host, port=port, device=device, precision=precision, threads=threads)
-    _log()
+    configure(settings.log_format)
     stopping = threading.Event()
     _on_signals(stopping.set)
     with Stack(data or place.data, settings, workers) as stack:
@@ -56,14 +59,12 @@ def api(context: typer.Context, host: Host = None, port: Port = None) -> None:
     """The HTTP API alone, against VOXELSMITH_REDIS_URL and VOXELSMITH_STORE_URL."""
     place: Surroundings = context.obj
     settings = _changed(place.settings, host=host, port=port)
-    _log()
+    configure(settings.log_format)
     try:
-        check_host(settings.host)
+        check_surroundings(settings)
+        server = make_server(settings)
     except ValueError as err:
         raise StackError(str(err)) from err
-    with connect(settings) as redis:
-        check_server(redis, settings)
-    server = make_server(settings)
     _on_signals(lambda: None)  # uvicorn ends in good order and then raises its signal once more, for us
     server.run()
 
@@ -80,7 +81,7 @@ def worker(
     place: Surroundings = context.obj
     extras.require("torch", "worker")
     settings = _changed(place.settings, device=device, precision=precision, threads=threads)
-    _log()
+    configure(settings.log_format)
     with connect(settings) as redis:
         check_server(redis, settings)
     supervisor = Supervisor(settings, workers)
@@ -105,8 +106,3 @@ def _on_signals(stop: Callable[[], object]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
-
-
-def _log() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,21 +1,15 @@
 """voxelsmith verify: hash every stored result again and hold it against its job record."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import typer
-from pydantic import SecretStr
 
-from jobs.connection import connect
 from jobs.errors import UnknownResult
 from jobs.queue import MAX_PAGE, JobQueue
-from jobs.settings import Settings
 from jobs.state import JobRecord
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import print_json, print_table
-from voxelsmith.embedded_valkey import EmbeddedValkey
-from voxelsmith.surroundings import Surroundings, store_url
+from voxelsmith.queues import visited
 
 app = typer.Typer()
 
@@ -26,7 +20,7 @@ def verify(context: typer.Context, data: o.Data = None, as_json: o.Json = False)
 
     Looks at the data folder of `serve`, which may be running, or at VOXELSMITH_REDIS_URL where that is set.
     """
-    with _queue(context.obj, data) as queue:
+    with visited(context.obj, data) as queue:
         rows = [row for record in _records(queue) for row in _check(queue, record)]
     bad = [row for row in rows if row["state"] != "sound"]
     if as_json:
@@ -37,26 +31,6 @@ def verify(context: typer.Context, data: o.Data = None, as_json: o.Json = False)
         typer.echo(f"{len(rows)} files, {len(rows) - len(bad)} sound, {len(bad)} not")
     if bad:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _queue(place: Surroundings, data: Path | None) -> Iterator[JobQueue]:
-    settings = place.settings
-    if data is None and "redis_url" in settings.model_fields_set:
-        with _connected(settings) as queue:
-            yield queue
-        return
-    folder = data or place.data
-    with EmbeddedValkey(folder / "queue").visited() as url:
-        changes = {"redis_url": SecretStr(url), "store_url": store_url(folder)}
-        with _connected(settings.model_copy(update=changes)) as queue:
-            yield queue
-
-
-@contextmanager
-def _connected(settings: Settings) -> Iterator[JobQueue]:
-    with connect(settings) as redis:
-        yield JobQueue(redis, settings)
 
 
 def _records(queue: JobQueue) -> Iterator[JobRecord]:
