@@ -26,6 +26,14 @@ class TruncationSpec(CardPart):
 
     kind: Literal["psi", "normal"] = "normal"
     default: float | None = None
+    cutoff: Annotated[int, Field(ge=1)] | None = None
+    """psi acts on the first `cutoff` styles, the coarse ones; None: on all."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> "TruncationSpec":
+        if self.kind == "normal" and self.cutoff is not None:
+            raise ValueError("a cutoff belongs to psi")
+        return self
 
 
 class IntensitySpec(CardPart):
@@ -125,14 +133,15 @@ class DirectionCard(CardPart):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     method: Literal["regression", "sefa"]
     attribute: str = ""
-    space: Literal["z"] = "z"
+    space: Literal["z", "w"] = "z"
+    """w: the vector is added to every style alike; a point of w is then the mean of its rows."""
     vector: Annotated[list[float], Field(min_length=1)]
     """Unit length."""
     std: Annotated[float, Field(gt=0)]
     """Standard deviation of latents along the vector: the unit of a move's strength."""
     slope: float | None = None
     intercept: float | None = None
-    """A regression predicts attribute = slope * <z, vector> + intercept."""
+    """A regression predicts attribute = slope * <point, vector> + intercept."""
     r2: float | None = None
     """On held-out samples."""
     units: str = ""
@@ -145,3 +154,9 @@ class DirectionCard(CardPart):
         if self.method == "regression" and not (self.slope and self.intercept is not None):
             raise ValueError("a regression direction has a slope other than 0 and an intercept")
         return self
+
+    def fits(self, card: ModelCard) -> bool:
+        """Whether it was made for exactly these weights, and has the length of a space that the model has."""
+        sizes = card.latent
+        lengths = {"z": sizes.z_dim, "w": sizes.w_dim if sizes.has_style_space else None}
+        return self.model_sha256 == card.sha256 and len(self.vector) == lengths[self.space]

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from model_store.card import DirectionCard, ModelCard
-from model_store.integrity import BrokenModel, check_files
+from model_store.integrity import BrokenModel, UnreadableModel, check_files
 
 SHIPPED = Path(__file__).parent / "demo"
 """The demo models that come with the package."""
-FAMILIES = frozenset({"hagan"})
+FAMILIES = frozenset({"hagan", "progan", "split-shuffle", "stylegan", "stylegan3d"})
 """What load.py can build; named here because the front end lists models without torch."""
 CARD = "card.json"
 _CARD_LIMIT_BYTES = 2**20
@@ -34,6 +34,8 @@ class Entry:
     stamp: Stamp
     card: ModelCard | None = None
     reason: str = ""
+    is_settled: bool = True
+    """False where a file could not be read just now: the next look reads it again."""
     directions: tuple[DirectionCard, ...] = ()
 
 
@@ -97,7 +99,7 @@ class Catalogue:
                 if folder.name not in found:
                     stamp = _stamp(folder)
                     known = self._entries.get(folder.name)
-                    fresh = known is not None and known.folder == folder and known.stamp == stamp
+                    fresh = known is not None and known.folder == folder and known.stamp == stamp and known.is_settled
                     found[folder.name] = known if known is not None and fresh else _read(folder, stamp)
             self._entries = dict(sorted(found.items()))
             return self._entries
@@ -130,7 +132,7 @@ def _read(folder: Path, stamp: Stamp) -> Entry:
         card = read_card(folder)
         check_files(folder, card)
     except BrokenModel as err:
-        return Entry(folder, stamp, reason=err.detail)
+        return Entry(folder, stamp, reason=err.detail, is_settled=not isinstance(err, UnreadableModel))
     return Entry(folder, stamp, card, directions=tuple(_read_directions(folder, card)))
 
 
@@ -148,7 +150,7 @@ def read_card(folder: Path) -> ModelCard:
             raise BrokenModel("card.json is too large")
         card = ModelCard.model_validate_json(path.read_bytes())
     except OSError as err:
-        raise BrokenModel("card.json cannot be read") from err
+        raise UnreadableModel("card.json cannot be read") from err
     except ValidationError as err:
         first = err.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -169,6 +171,5 @@ def _read_directions(folder: Path, card: ModelCard) -> Iterator[DirectionCard]:
             direction = DirectionCard.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
-        fits = direction.model_sha256 == card.sha256 and len(direction.vector) == card.latent.z_dim
-        if fits and direction.name == path.stem:
+        if direction.fits(card) and direction.name == path.stem:
             yield direction

@@ -15,25 +15,23 @@ class CardMismatch(Exception):  # noqa: N818 -- the name that the house gives it
 
 
 def check_request(card: ModelCard, request: Any) -> None:
-    """A generate, encode, edit or fit request against the card: latents, class, truncation, encoder, styles.
+    """A generate, encode, edit or fit request against the card: latents, class, truncation, styles.
 
     Raises:
         CardMismatch: the first thing that does not fit.
     """
     for pointer, latent, space in _latents(request):
         _check_latent(card, pointer, latent, space)
-    if hasattr(request, "class_label"):
-        _check_class(card, request)
-    if getattr(request, "truncation", None) is not None:
+    if hasattr(request, "class_label") and (request.class_label is not None or _reads_class(card, request)):
+        class_index(card, request.class_label)
+    if hasattr(request, "truncation"):
         _check_truncation(card, request)
-    if hasattr(request, "refine_steps") and not card.has_encoder:
-        raise CardMismatch("/model", "this model has no encoder")
     edit = getattr(request, "edit", None)
     if edit is not None and edit.op == "mix":
         _check_mix(card, edit)
     fit = getattr(request, "fit", None)
-    if fit is not None and fit.method == "sefa" and fit.count > card.latent.z_dim:
-        raise CardMismatch("/count", f"this model has {card.latent.z_dim} latent dimensions, so at most that many")
+    if fit is not None:
+        _check_fit(card, fit)
 
 
 def class_index(card: ModelCard, label: int | str | None) -> int | None:
@@ -64,7 +62,7 @@ def check_direction(card: ModelCard, direction: DirectionCard, edit: Any) -> Non
     Raises:
         CardMismatch: made for other weights, or without a regression where a target value is asked for.
     """
-    if direction.model_sha256 != card.sha256 or len(direction.vector) != card.latent.z_dim:
+    if not direction.fits(card):
         raise CardMismatch("/edit/direction", "this direction was fitted on other weights of the model; fit it again")
     if edit.op == "target" and not direction.slope:
         raise CardMismatch("/edit/direction", "only a regression direction predicts an attribute; use op move")
@@ -97,29 +95,54 @@ def _check_latent(card: ModelCard, pointer: str, latent: list[Any], space: str) 
             raise CardMismatch(pointer, f"a latent of this model in space w is {size}, or one such list for all styles")
 
 
-def _check_class(card: ModelCard, request: Any) -> None:
-    # An encoder does not read the class; only what renders a volume does.
-    renders = not hasattr(request, "refine_steps") or request.reconstruct or request.refine_steps > 0
-    if renders or request.class_label is not None:
-        class_index(card, request.class_label)
+def _reads_class(card: ModelCard, request: Any) -> bool:
+    """Whether a class has to be known: z goes to the network with it, a style already holds it."""
+    styled = card.latent.has_style_space
+    if hasattr(request, "refine_steps"):  # an encoder does not read the class; only what renders z does
+        return not styled and (request.reconstruct or request.refine_steps > 0 or not card.has_encoder)
+    return not (styled and _starts(request) == {"w"})
+
+
+def _starts(request: Any) -> set[str]:
+    """What a generate or an edit starts from: "seed", "z", "w"."""
+    if not hasattr(request, "source"):
+        return {request.latent_space} if request.latents else {"seed"}
+    sources = (request.source, getattr(request.edit, "target", None))
+    return {getattr(source, "space", "seed") for source in sources if source is not None}
 
 
 def _check_truncation(card: ModelCard, request: Any) -> None:
+    level, cutoff = request.truncation, request.truncation_cutoff
     if card.truncation.kind == "psi":
-        if request.truncation > 1:
+        if level is not None and level > 1:
             raise CardMismatch("/truncation", "this model takes psi from 0 to 1")
+        if cutoff is not None and cutoff > card.latent.num_styles:
+            raise CardMismatch("/truncation_cutoff", f"must be 1 to {card.latent.num_styles}, this model's styles")
+        if cutoff is not None and level is None and card.truncation.default is None:
+            raise CardMismatch("/truncation_cutoff", "this model has no psi of its own; give truncation beside it")
         return
-    if request.truncation == 0:
+    if cutoff is not None:
+        raise CardMismatch("/truncation_cutoff", "this model has no styles; it takes the level of a truncated normal")
+    if level == 0:
         raise CardMismatch("/truncation", "this model takes the level of a truncated normal, above 0")
-    edit = getattr(request, "edit", None)
-    sources = [getattr(request, "source", None), getattr(edit, "target", None)]
-    drawn = not getattr(request, "latents", None) and (not edit or any(hasattr(source, "seed") for source in sources))
-    if not drawn:
+    if level is not None and "seed" not in _starts(request):
         raise CardMismatch("/truncation", "this model truncates what a seed draws; a given latent is used as it is")
+
+
+def _check_fit(card: ModelCard, fit: Any) -> None:
+    sizes = card.latent
+    if fit.method == "sefa":
+        length = sizes.w_dim if sizes.has_style_space else sizes.z_dim
+        if fit.count > length:
+            raise CardMismatch("/count", f"this model has {length} latent dimensions, so at most that many")
+    elif card.classes and sizes.has_style_space:
+        for k, sample in enumerate(fit.samples or []):
+            if getattr(sample.source, "space", "seed") != "w":
+                raise CardMismatch(f"/samples/{k}/source", "this model has classes; give its samples in space w")
 
 
 def _check_mix(card: ModelCard, edit: Any) -> None:
     if not card.latent.has_style_space:
         raise CardMismatch("/edit/op", "this model has no styles to mix")
     if edit.crossover > card.latent.num_styles:
-        raise CardMismatch("/edit/crossover", f"this model has {card.latent.num_styles} styles")
+        raise CardMismatch("/edit/crossover", f"must be 0 to {card.latent.num_styles}, this model's styles")

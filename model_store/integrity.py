@@ -20,6 +20,10 @@ class BrokenModel(Exception):  # noqa: N818 -- the name that the house gives it
         self.detail = detail
 
 
+class UnreadableModel(BrokenModel):
+    """The system failed to read a file: the next try may well succeed, so that nobody keeps this in mind."""
+
+
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
@@ -45,7 +49,7 @@ def check_files(folder: Path, card: ModelCard) -> None:
                 _check_length(path)
             found = sha256_of(path)
         except OSError as err:
-            raise BrokenModel(f"{name} cannot be read") from err
+            raise UnreadableModel(f"{name} cannot be read") from err
         if found != digest.lower():
             raise BrokenModel(f"{name} does not match its sha256: the file is damaged or was replaced")
 

@@ -235,7 +235,6 @@ def test_requests_that_fit_the_card_pass(plain, request_):
         (_edit(MOVE, {"latent": [0.0] * 9}), "/source/latent"),
         (_edit({"op": "interpolate", "target": {"latent": [0.0]}, "steps": 2}), "/edit/target/latent"),
         (_edit({"op": "mix", "target": {"seed": 2}, "crossover": 1}), "/edit/op"),
-        (EncodeRequest(model="m"), "/model"),
         (
             FitDirectionRequest.model_validate(
                 {"model": "m", "fit": {"method": "sefa", "name_prefix": "s", "count": 9}}

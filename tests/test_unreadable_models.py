@@ -1,0 +1,59 @@
+"""A model whose file the system cannot read just now is served as soon as it can be read again."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tiny_models import write_tiny_hagan
+
+from jobs.errors import ModelBroken
+from model_store.catalogue import Catalogue
+from workers.bench import Bench
+
+NOBODY = 65534
+
+
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """Without permission to read, which the file's times and size do not tell; root has to be somebody else."""
+    mode, user = path.stat().st_mode, os.geteuid()
+    path.chmod(0)
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "card.json"])
+def test_a_failure_to_read_does_not_outlast_its_cause(name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="vs-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        write_tiny_hagan(Path(folder), "tiny")
+        catalogue = Catalogue([Path(folder)])
+        bench = Bench(catalogue, threads=1)
+        with _unreadable(Path(folder) / "tiny" / name):
+            with pytest.raises(ModelBroken, match="cannot be read"):
+                bench.generator("tiny")
+            assert name in catalogue.broken()["tiny"]
+        assert bench.generator("tiny").card.name == "tiny"
+        with _unreadable(Path(folder) / "tiny" / name):
+            assert bench.generator("tiny").card.name == "tiny"  # resident
+        assert bench.faults == {}
+
+
+def test_weights_that_fail_between_catalogue_and_loading_are_no_fault_of_the_model() -> None:
+    with tempfile.TemporaryDirectory(prefix="vs-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        write_tiny_hagan(Path(folder), "tiny")
+        bench = Bench(Catalogue([Path(folder)]), threads=1)
+        bench.card("tiny")
+        with _unreadable(Path(folder) / "tiny" / "weights.safetensors"), pytest.raises(ModelBroken, match="be read"):
+            bench.generator("tiny")
+        assert bench.faults == {}
+        assert bench.generator("tiny").card.name == "tiny"
