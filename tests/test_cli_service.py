@@ -159,8 +159,9 @@ def test_a_role_without_its_queue_says_so_in_one_line(tmp_path: Path) -> None:
 def test_the_demo_makes_what_it_says_and_stops(tmp_path: Path) -> None:
     write_tiny_hagan(tmp_path / "models", "tiny")
     words = ["--models", str(tmp_path / "models"), "demo", "--model", "tiny", "--out", str(tmp_path / "out")]
-    environment = {**os.environ, "VOXELSMITH_THREADS": "1", "TMPDIR": str(tmp_path / "tmp")}
-    (tmp_path / "tmp").mkdir()
+    temporary = tmp_path / ("longer-than-the-path-of-a-unix-socket-" * 3)
+    environment = {**os.environ, "VOXELSMITH_THREADS": "1", "TMPDIR": str(temporary)}
+    temporary.mkdir()
     done = subprocess.run(
         [sys.executable, "-m", "voxelsmith", *words], env=environment, capture_output=True, text=True, check=False
     )
@@ -174,6 +175,6 @@ def test_the_demo_makes_what_it_says_and_stops(tmp_path: Path) -> None:
     assert volumes | {"contact-sheet.png", "encoded/latents.npy", "edited/provenance.json"} <= made
     for step in ("start", "ready", "generate", "encode", "edit", "contact sheet", "stop"):
         assert step in done.stdout
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(temporary.iterdir()) == []
     template_grid = nibabel.load(tmp_path / "out" / "encoded" / "001.nii.gz")
     assert template_grid.shape == (197, 233, 189)
