@@ -23,8 +23,10 @@ demo: install
 serve: install
 	$(BIN)/voxelsmith serve
 
+# In two processes; TEST_PROCESSES=0 runs them in one.
+TEST_PROCESSES ?= 2
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .
