@@ -1,0 +1,32 @@
+"""python -m service.schema FILE: what GET /openapi.json answers, as a file, for the page's typed client."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jobs.settings import Settings
+from service.app import create_app
+
+
+def main() -> None:
+    """Writes the file named on the command line."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m service.schema FILE")
+    Path(sys.argv[1]).write_text(text_of(schema()), encoding="utf-8")
+
+
+def schema() -> dict[str, Any]:
+    """The schema of a service that is never started."""
+    with tempfile.TemporaryDirectory() as folder:
+        return create_app(Settings(store_url=Path(folder).as_uri())).openapi()
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """Indented, so that a changed contract shows as changed lines."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    main()
