@@ -94,6 +94,10 @@ class ResultStore:
         if start >= end:
             return iter(())
         with _failing_clearly():
+            if self._root is not None:  # obstore's stream of a local file takes four times as long
+                pieces = _pieces_of_file(self._root / key, start, end)
+                next(pieces)
+                return pieces
             answer = obstore.get(self._store, key, options={"range": (start, end)})
             return _pieces(answer.stream(min_chunk_size=durable.CHUNK_BYTES))
 
@@ -237,6 +241,16 @@ def _require(key: str) -> None:
     """Keys are made by this project's own code, so that a bad one is a bug."""
     if not _KEY.fullmatch(key):
         raise ValueError("not a key of the result store")
+
+
+def _pieces_of_file(path: Path, start: int, end: int) -> Iterator[bytes]:
+    """The bytes [start, end); the first step opens the file and gives an empty piece."""
+    with _failing_clearly(), path.open("rb", buffering=0) as file:
+        yield b""
+        file.seek(start)
+        while start < end and (piece := file.read(min(durable.CHUNK_BYTES, end - start))):
+            start += len(piece)
+            yield piece
 
 
 def _pieces(stream: Any) -> Iterator[bytes]:
