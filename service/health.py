@@ -15,6 +15,7 @@ from service.metrics import CONTENT_TYPE
 from service.openapi import PROBLEMS
 from service.queue_metrics import QueueView
 from service.replies import plain
+from service.shown import Readiness
 
 router = APIRouter(tags=["health"], responses=PROBLEMS)
 
@@ -26,7 +27,7 @@ def healthz() -> Response:
     return plain({"status": "ok"})
 
 
-@router.get("/readyz", response_model=dict[str, Any])
+@router.get("/readyz", response_model=Readiness)
 @router.head("/readyz", include_in_schema=False)
 def readyz(services: House) -> Response:
     """Whether a job posted now would be done: the queue answers, the store can be written, a worker is alive."""

@@ -12,6 +12,7 @@ from service.body import JsonBody
 from service.dependencies import Card, House, Jobs, ModelName, Models, Post, needs
 from service.openapi import ACCEPTED, PROBLEMS, json_body
 from service.replies import accepted, plain
+from service.shown import Direction, DirectionList, ModelList, ReadyModel, UnusableModel
 from service.strict_json import parse
 from service.submission import submit
 
@@ -19,28 +20,28 @@ router = APIRouter(tags=["models"], responses=PROBLEMS)
 FIT: TypeAdapter[Any] = TypeAdapter(Fit)
 
 
-@router.get("/models", response_model=dict[str, Any])
+@router.get("/models", response_model=ModelList)
 @router.head("/models", include_in_schema=False)
 def list_models(registry: Models) -> Response:
     """The cards of all models. A broken one is listed with its reason and cannot be used."""
     return plain({"items": registry.models()})
 
 
-@router.get("/models/{name}", response_model=dict[str, Any])
+@router.get("/models/{name}", response_model=ReadyModel | UnusableModel)
 @router.head("/models/{name}", include_in_schema=False)
 def get_model(name: ModelName, registry: Models) -> Response:
     """One card."""
     return plain(registry.model(name))
 
 
-@router.get("/models/{name}/directions", response_model=dict[str, Any])
+@router.get("/models/{name}/directions", response_model=DirectionList)
 @router.head("/models/{name}/directions", include_in_schema=False)
 def list_directions(card: Card, registry: Models) -> Response:
     """The model's named latent directions, without their vectors."""
     return plain({"items": [entry.summary(card) for entry in registry.directions(card)]})
 
 
-@router.get("/models/{name}/directions/{direction}", response_model=dict[str, Any])
+@router.get("/models/{name}/directions/{direction}", response_model=Direction)
 @router.head("/models/{name}/directions/{direction}", include_in_schema=False)
 def get_direction(card: Card, direction: str, registry: Models) -> Response:
     """One direction, with its vector."""

@@ -300,6 +300,105 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** Direction */
+        Direction: {
+            /** Name */
+            name: string;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "regression" | "sefa";
+            /** Attribute */
+            attribute: string;
+            /**
+             * Space
+             * @enum {string}
+             */
+            space: "z" | "w";
+            /** Std */
+            std: number;
+            /** Slope */
+            slope: number | null;
+            /** Intercept */
+            intercept: number | null;
+            /** R2 */
+            r2: number | null;
+            /** Units */
+            units: string;
+            /** Model Sha256 */
+            model_sha256: string;
+            /** Shipped */
+            shipped: boolean;
+            /** Stale */
+            stale: boolean;
+            /** Vector */
+            vector: number[];
+        };
+        /** DirectionList */
+        DirectionList: {
+            /** Items */
+            items: components["schemas"]["DirectionSummary"][];
+        };
+        /**
+         * DirectionSummary
+         * @description A named latent direction without its vector.
+         */
+        DirectionSummary: {
+            /** Name */
+            name: string;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "regression" | "sefa";
+            /** Attribute */
+            attribute: string;
+            /**
+             * Space
+             * @enum {string}
+             */
+            space: "z" | "w";
+            /** Std */
+            std: number;
+            /** Slope */
+            slope: number | null;
+            /** Intercept */
+            intercept: number | null;
+            /** R2 */
+            r2: number | null;
+            /** Units */
+            units: string;
+            /** Model Sha256 */
+            model_sha256: string;
+            /** Shipped */
+            shipped: boolean;
+            /** Stale */
+            stale: boolean;
+        };
+        /**
+         * IntensitySpec
+         * @description Stored units of the model: network_range maps linearly to [low, high].
+         */
+        IntensitySpec: {
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+            /** Units */
+            units: string;
+            /**
+             * Network Range
+             * @default [
+             *       -1,
+             *       1
+             *     ]
+             */
+            network_range?: [
+                number,
+                number
+            ];
+        };
         /**
          * JobError
          * @description Why a job failed: a stable code and a sentence without paths, hosts or exception classes.
@@ -338,19 +437,19 @@ export interface components {
              * Stage
              * @default null
              */
-            stage: string | null;
+            stage?: string | null;
             /**
              * @default {
              *       "done": 0,
              *       "total": 0
              *     }
              */
-            progress: components["schemas"]["Progress"];
+            progress?: components["schemas"]["Progress"];
             /**
              * Queue Position
              * @default null
              */
-            queue_position: number | null;
+            queue_position?: number | null;
             /**
              * Created At
              * Format: date-time
@@ -360,22 +459,22 @@ export interface components {
              * Started At
              * @default null
              */
-            started_at: string | null;
+            started_at?: string | null;
             /**
              * Ended At
              * @default null
              */
-            ended_at: string | null;
+            ended_at?: string | null;
             /**
              * Expires At
              * @default null
              */
-            expires_at: string | null;
+            expires_at?: string | null;
             /**
              * Attempts
              * @default 0
              */
-            attempts: number;
+            attempts?: number;
             /** Request */
             request: {
                 [key: string]: unknown;
@@ -384,12 +483,12 @@ export interface components {
              * Latents
              * @default null
              */
-            latents: unknown[] | null;
+            latents?: unknown[] | null;
             /**
              * Metrics
              * @default null
              */
-            metrics: {
+            metrics?: {
                 [key: string]: unknown;
             } | null;
             /** Results */
@@ -401,7 +500,7 @@ export interface components {
                 [key: string]: number;
             };
             /** @default null */
-            error: components["schemas"]["JobError"] | null;
+            error?: components["schemas"]["JobError"] | null;
         };
         /**
          * JobState
@@ -409,18 +508,241 @@ export interface components {
          * @enum {string}
          */
         JobState: "queued" | "running" | "succeeded" | "failed" | "canceled" | "expired";
+        /**
+         * LatentSpec
+         * @description Sizes of the latent spaces: z is (z_dim,), w is (num_styles, w_dim). Without a style space w is z.
+         */
+        LatentSpec: {
+            /** Z Dim */
+            z_dim: number;
+            /** W Dim */
+            w_dim: number;
+            /**
+             * Num Styles
+             * @default 1
+             */
+            num_styles?: number;
+            /**
+             * Has Style Space
+             * @default false
+             */
+            has_style_space?: boolean;
+        };
+        /** ModelList */
+        ModelList: {
+            /** Items */
+            items: (components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"])[];
+        };
+        /**
+         * PreprocessSpec
+         * @description How a scan is brought to the model's grid and range; the training data went the same way.
+         */
+        PreprocessSpec: {
+            /**
+             * Placement
+             * @default stretch
+             * @enum {string}
+             */
+            placement?: "stretch" | "head";
+            /**
+             * Trim Blank Slices
+             * @default false
+             */
+            trim_blank_slices?: boolean;
+            /** Window */
+            window?: [
+                number,
+                number
+            ] | null;
+            /**
+             * Quantiles
+             * @default [
+             *       0,
+             *       0.997
+             *     ]
+             */
+            quantiles?: [
+                number,
+                number
+            ];
+        };
         /** Progress */
         Progress: {
             /**
              * Done
              * @default 0
              */
-            done: number;
+            done?: number;
             /**
              * Total
              * @default 0
              */
-            total: number;
+            total?: number;
+        };
+        /**
+         * Provenance
+         * @description Where the weights come from.
+         */
+        Provenance: {
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "trained" | "imported";
+            /** Sources */
+            sources?: string[];
+            /** Licences */
+            licences?: string[];
+            /**
+             * Command
+             * @default
+             */
+            command?: string;
+            /** Iterations */
+            iterations?: {
+                [key: string]: number;
+            };
+            /**
+             * Notes
+             * @default
+             */
+            notes?: string;
+            /**
+             * Software Version
+             * @default
+             */
+            software_version?: string;
+            /** Original Sha256 */
+            original_sha256?: {
+                [key: string]: string;
+            };
+        };
+        /** Readiness */
+        Readiness: {
+            /**
+             * Status
+             * @constant
+             */
+            status: "ready";
+            /** Queue */
+            queue: boolean;
+            /** Store */
+            store: boolean;
+            /** Workers */
+            workers: number;
+            /** Durable */
+            durable: boolean;
+        };
+        /**
+         * ReadyModel
+         * @description A model that can be used: its card, and the digest of its weights.
+         */
+        ReadyModel: {
+            /**
+             * Schema Version
+             * @default 1
+             * @constant
+             */
+            schema_version?: 1;
+            /** Name */
+            name: string;
+            /** Family */
+            family: string;
+            /**
+             * Title
+             * @default
+             */
+            title?: string;
+            /**
+             * Description
+             * @default
+             */
+            description?: string;
+            /** Modality */
+            modality: string;
+            /**
+             * Anatomy
+             * @default
+             */
+            anatomy?: string;
+            /**
+             * Licence
+             * @default
+             */
+            licence?: string;
+            /** Shape */
+            shape: [
+                number,
+                number,
+                number
+            ];
+            /** Axes */
+            axes: string;
+            /** Spacing Mm */
+            spacing_mm: [
+                number,
+                number,
+                number
+            ];
+            /**
+             * Spacing Is Nominal
+             * @default false
+             */
+            spacing_is_nominal?: boolean;
+            latent: components["schemas"]["LatentSpec"];
+            /**
+             * @default {
+             *       "kind": "normal"
+             *     }
+             */
+            truncation?: components["schemas"]["TruncationSpec"];
+            intensity: components["schemas"]["IntensitySpec"];
+            /** Display Window */
+            display_window?: [
+                number,
+                number
+            ] | null;
+            /**
+             * @default {
+             *       "placement": "stretch",
+             *       "trim_blank_slices": false,
+             *       "quantiles": [
+             *         0,
+             *         0.997
+             *       ]
+             *     }
+             */
+            preprocess?: components["schemas"]["PreprocessSpec"];
+            /** Classes */
+            classes?: string[];
+            /**
+             * Has Encoder
+             * @default false
+             */
+            has_encoder?: boolean;
+            /** Network */
+            network?: {
+                [key: string]: unknown;
+            };
+            /** Files */
+            files?: {
+                [key: string]: string;
+            };
+            provenance: components["schemas"]["Provenance"];
+            /** Sha256 */
+            sha256: string;
+            /**
+             * Status
+             * @constant
+             */
+            status: "ready";
+            /**
+             * Broken
+             * @constant
+             */
+            broken: false;
+            /** Reason */
+            reason: null;
         };
         /**
          * ResultFile
@@ -441,39 +763,75 @@ export interface components {
              * Shape
              * @default null
              */
-            shape: number[] | null;
+            shape?: number[] | null;
             /**
              * Spacing Mm
              * @default null
              */
-            spacing_mm: number[] | null;
+            spacing_mm?: number[] | null;
             /**
              * Latent
              * @default null
              */
-            latent: {
+            latent?: {
                 [key: string]: unknown;
             } | null;
             /**
              * Noise Seed
              * @default null
              */
-            noise_seed: number | null;
+            noise_seed?: number | null;
             /**
              * Preview
              * @default null
              */
-            preview: string | null;
+            preview?: string | null;
             /**
              * Label
              * @default null
              */
-            label: string | null;
+            label?: string | null;
             /**
              * Url
              * @default
              */
-            url: string;
+            url?: string;
+        };
+        /**
+         * TruncationSpec
+         * @description psi: toward the mean style, in [0, 1]. normal: the level > 0 at which z's normal distribution is cut.
+         */
+        TruncationSpec: {
+            /**
+             * Kind
+             * @default normal
+             * @enum {string}
+             */
+            kind?: "psi" | "normal";
+            /** Default */
+            default?: number | null;
+            /** Cutoff */
+            cutoff?: number | null;
+        };
+        /**
+         * UnusableModel
+         * @description A model folder that cannot be used, and why.
+         */
+        UnusableModel: {
+            /** Name */
+            name: string;
+            /**
+             * Status
+             * @constant
+             */
+            status: "broken";
+            /**
+             * Broken
+             * @constant
+             */
+            broken: true;
+            /** Reason */
+            reason: string;
         };
         /**
          * EditRequest
@@ -490,28 +848,28 @@ export interface components {
              * Truncation
              * @default null
              */
-            truncation: number | null;
+            truncation?: number | null;
             /**
              * Truncation Cutoff
              * @default null
              */
-            truncation_cutoff: number | null;
+            truncation_cutoff?: number | null;
             /**
              * Class Label
              * @default null
              */
-            class_label: number | string | null;
+            class_label?: number | string | null;
             /**
              * Noise
              * @default constant
              * @enum {string}
              */
-            noise: "constant" | "random";
+            noise?: "constant" | "random";
             /**
              * Noise Seed
              * @default null
              */
-            noise_seed: number | null;
+            noise_seed?: number | null;
             /**
              * @default {
              *       "format": "nii.gz",
@@ -520,7 +878,7 @@ export interface components {
              *       "preview": true
              *     }
              */
-            output: components["schemas"]["OutputOptions"];
+            output?: components["schemas"]["OutputOptions"];
         };
         /**
          * EncodeRequest
@@ -530,22 +888,22 @@ export interface components {
             /** Model */
             model: string;
             /** @default null */
-            source: components["schemas"]["JobSource"] | null;
+            source?: components["schemas"]["JobSource"] | null;
             /**
              * Refine Steps
              * @default 0
              */
-            refine_steps: number;
+            refine_steps?: number;
             /**
              * Reconstruct
              * @default false
              */
-            reconstruct: boolean;
+            reconstruct?: boolean;
             /**
              * Class Label
              * @default null
              */
-            class_label: number | string | null;
+            class_label?: number | string | null;
             /**
              * @default {
              *       "trim_blank_slices": null,
@@ -553,7 +911,7 @@ export interface components {
              *       "orientation": null
              *     }
              */
-            preprocess: components["schemas"]["PreprocessOptions"];
+            preprocess?: components["schemas"]["PreprocessOptions"];
             /**
              * @default {
              *       "format": "nii.gz",
@@ -562,7 +920,7 @@ export interface components {
              *       "preview": true
              *     }
              */
-            output: components["schemas"]["OutputOptions"];
+            output?: components["schemas"]["OutputOptions"];
         };
         /**
          * ErrorItem
@@ -585,54 +943,54 @@ export interface components {
              * Num Samples
              * @default 1
              */
-            num_samples: number;
+            num_samples?: number;
             /**
              * Seed
              * @default null
              */
-            seed: number | null;
+            seed?: number | null;
             /**
              * Seeds
              * @default null
              */
-            seeds: number[] | null;
+            seeds?: number[] | null;
             /**
              * Latents
              * @default null
              */
-            latents: (number[] | number[][])[] | null;
+            latents?: (number[] | number[][])[] | null;
             /**
              * Latent Space
              * @default z
              * @enum {string}
              */
-            latent_space: "z" | "w";
+            latent_space?: "z" | "w";
             /**
              * Truncation
              * @default null
              */
-            truncation: number | null;
+            truncation?: number | null;
             /**
              * Truncation Cutoff
              * @default null
              */
-            truncation_cutoff: number | null;
+            truncation_cutoff?: number | null;
             /**
              * Class Label
              * @default null
              */
-            class_label: number | string | null;
+            class_label?: number | string | null;
             /**
              * Noise
              * @default constant
              * @enum {string}
              */
-            noise: "constant" | "random";
+            noise?: "constant" | "random";
             /**
              * Noise Seed
              * @default null
              */
-            noise_seed: number | null;
+            noise_seed?: number | null;
             /**
              * @default {
              *       "format": "nii.gz",
@@ -641,7 +999,7 @@ export interface components {
              *       "preview": true
              *     }
              */
-            output: components["schemas"]["OutputOptions"];
+            output?: components["schemas"]["OutputOptions"];
         };
         /** InterpolateEdit */
         InterpolateEdit: {
@@ -663,7 +1021,7 @@ export interface components {
              * Index
              * @default 0
              */
-            index: number;
+            index?: number;
         };
         /** LatentSource */
         LatentSource: {
@@ -674,7 +1032,7 @@ export interface components {
              * @default z
              * @enum {string}
              */
-            space: "z" | "w";
+            space?: "z" | "w";
         };
         /**
          * Measure
@@ -690,7 +1048,7 @@ export interface components {
              * Threshold
              * @default null
              */
-            threshold: number | null;
+            threshold?: number | null;
         };
         /** MeasuredSample */
         MeasuredSample: {
@@ -730,24 +1088,24 @@ export interface components {
              * @default nii.gz
              * @enum {string}
              */
-            format: "nii.gz" | "nii" | "nrrd" | "mha" | "npy";
+            format?: "nii.gz" | "nii" | "nrrd" | "mha" | "npy";
             /**
              * Dtype
              * @default int16
              * @enum {string}
              */
-            dtype: "int16" | "uint8" | "float32";
+            dtype?: "int16" | "uint8" | "float32";
             /**
              * Intensity
              * @default stored
              * @enum {string}
              */
-            intensity: "stored" | "unit";
+            intensity?: "stored" | "unit";
             /**
              * Preview
              * @default true
              */
-            preview: boolean;
+            preview?: boolean;
         };
         /**
          * PreprocessOptions
@@ -758,17 +1116,17 @@ export interface components {
              * Trim Blank Slices
              * @default null
              */
-            trim_blank_slices: boolean | null;
+            trim_blank_slices?: boolean | null;
             /**
              * Window
              * @default null
              */
-            window: number[] | null;
+            window?: number[] | null;
             /**
              * Orientation
              * @default null
              */
-            orientation: string | null;
+            orientation?: string | null;
         };
         /**
          * Problem
@@ -791,7 +1149,7 @@ export interface components {
              * Errors
              * @default null
              */
-            errors: components["schemas"]["ErrorItem"][] | null;
+            errors?: components["schemas"]["ErrorItem"][] | null;
         };
         /** RegressionFit */
         RegressionFit: {
@@ -808,14 +1166,14 @@ export interface components {
              * Samples
              * @default null
              */
-            samples: components["schemas"]["MeasuredSample"][] | null;
+            samples?: components["schemas"]["MeasuredSample"][] | null;
             /** @default null */
-            measure: components["schemas"]["Measure"] | null;
+            measure?: components["schemas"]["Measure"] | null;
             /**
              * Num Samples
              * @default 64
              */
-            num_samples: number;
+            num_samples?: number;
         };
         /** SeedSource */
         SeedSource: {
@@ -835,7 +1193,7 @@ export interface components {
              * Count
              * @default 4
              */
-            count: number;
+            count?: number;
         };
         /** TargetEdit */
         TargetEdit: {
@@ -1384,9 +1742,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["ModelList"];
                 };
             };
             /** @description The request is not valid; `errors` says where */
@@ -1436,9 +1792,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"];
                 };
             };
             /** @description The request is not valid; `errors` says where */
@@ -1488,9 +1842,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["DirectionList"];
                 };
             };
             /** @description The request is not valid; `errors` says where */
@@ -1611,9 +1963,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["Direction"];
                 };
             };
             /** @description The request is not valid; `errors` says where */
@@ -1758,9 +2108,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["Readiness"];
                 };
             };
             /** @description The request is not valid; `errors` says where */

@@ -1,0 +1,69 @@
+"""What GET /models, /directions and /readyz answer, for the schema: the answers themselves are written as they are."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model_store.card import ModelCard
+
+
+class Shown(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReadyModel(ModelCard):
+    """A model that can be used: its card, and the digest of its weights."""
+
+    weights_sha256: str = Field(alias="sha256")  # the card has a property of that name
+    status: Literal["ready"]
+    broken: Literal[False]
+    reason: None
+
+
+class UnusableModel(Shown):
+    """A model folder that cannot be used, and why."""
+
+    name: str
+    status: Literal["broken"]
+    broken: Literal[True]
+    reason: str
+
+
+class ModelList(Shown):
+    items: list[ReadyModel | UnusableModel]
+
+
+class DirectionSummary(Shown):
+    """A named latent direction without its vector."""
+
+    name: str
+    method: Literal["regression", "sefa"]
+    attribute: str
+    space: Literal["z", "w"]
+    std: float
+    slope: float | None
+    intercept: float | None
+    r2: float | None
+    units: str
+    model_sha256: str
+    shipped: bool
+    """It came with the model and stays."""
+    stale: bool
+    """It was made for other weights than the model has now."""
+
+
+class Direction(DirectionSummary):
+    vector: list[float]
+
+
+class DirectionList(Shown):
+    items: list[DirectionSummary]
+
+
+class Readiness(Shown):
+    status: Literal["ready"]
+    queue: bool
+    store: bool
+    workers: int
+    durable: bool
+    """Whether jobs survive a restart."""
