@@ -394,7 +394,7 @@ export interface components {
              *       1
              *     ]
              */
-            network_range?: [
+            network_range: [
                 number,
                 number
             ];
@@ -414,7 +414,7 @@ export interface components {
             /** Items */
             items: components["schemas"]["JobRecord"][];
             /** Next Cursor */
-            next_cursor?: string | null;
+            next_cursor: string | null;
         };
         /**
          * JobRecord
@@ -437,19 +437,19 @@ export interface components {
              * Stage
              * @default null
              */
-            stage?: string | null;
+            stage: string | null;
             /**
              * @default {
              *       "done": 0,
              *       "total": 0
              *     }
              */
-            progress?: components["schemas"]["Progress"];
+            progress: components["schemas"]["Progress"];
             /**
              * Queue Position
              * @default null
              */
-            queue_position?: number | null;
+            queue_position: number | null;
             /**
              * Created At
              * Format: date-time
@@ -459,22 +459,22 @@ export interface components {
              * Started At
              * @default null
              */
-            started_at?: string | null;
+            started_at: string | null;
             /**
              * Ended At
              * @default null
              */
-            ended_at?: string | null;
+            ended_at: string | null;
             /**
              * Expires At
              * @default null
              */
-            expires_at?: string | null;
+            expires_at: string | null;
             /**
              * Attempts
              * @default 0
              */
-            attempts?: number;
+            attempts: number;
             /** Request */
             request: {
                 [key: string]: unknown;
@@ -483,24 +483,24 @@ export interface components {
              * Latents
              * @default null
              */
-            latents?: unknown[] | null;
+            latents: unknown[] | null;
             /**
              * Metrics
              * @default null
              */
-            metrics?: {
+            metrics: {
                 [key: string]: unknown;
             } | null;
             /** Results */
-            results?: components["schemas"]["ResultFile"][];
+            results: components["schemas"]["ResultFile"][];
             /** Files */
-            files?: components["schemas"]["ResultFile"][];
+            files: components["schemas"]["ResultFile"][];
             /** Timings S */
-            timings_s?: {
+            timings_s: {
                 [key: string]: number;
             };
             /** @default null */
-            error?: components["schemas"]["JobError"] | null;
+            error: components["schemas"]["JobError"] | null;
         };
         /**
          * JobState
@@ -521,12 +521,12 @@ export interface components {
              * Num Styles
              * @default 1
              */
-            num_styles?: number;
+            num_styles: number;
             /**
              * Has Style Space
              * @default false
              */
-            has_style_space?: boolean;
+            has_style_space: boolean;
         };
         /** ModelList */
         ModelList: {
@@ -543,14 +543,14 @@ export interface components {
              * @default stretch
              * @enum {string}
              */
-            placement?: "stretch" | "head";
+            placement: "stretch" | "head";
             /**
              * Trim Blank Slices
              * @default false
              */
-            trim_blank_slices?: boolean;
+            trim_blank_slices: boolean;
             /** Window */
-            window?: [
+            window: [
                 number,
                 number
             ] | null;
@@ -561,7 +561,7 @@ export interface components {
              *       0.997
              *     ]
              */
-            quantiles?: [
+            quantiles: [
                 number,
                 number
             ];
@@ -572,12 +572,12 @@ export interface components {
              * Done
              * @default 0
              */
-            done?: number;
+            done: number;
             /**
              * Total
              * @default 0
              */
-            total?: number;
+            total: number;
         };
         /**
          * Provenance
@@ -590,30 +590,30 @@ export interface components {
              */
             origin: "trained" | "imported";
             /** Sources */
-            sources?: string[];
+            sources: string[];
             /** Licences */
-            licences?: string[];
+            licences: string[];
             /**
              * Command
              * @default
              */
-            command?: string;
+            command: string;
             /** Iterations */
-            iterations?: {
+            iterations: {
                 [key: string]: number;
             };
             /**
              * Notes
              * @default
              */
-            notes?: string;
+            notes: string;
             /**
              * Software Version
              * @default
              */
-            software_version?: string;
+            software_version: string;
             /** Original Sha256 */
-            original_sha256?: {
+            original_sha256: {
                 [key: string]: string;
             };
         };
@@ -643,7 +643,7 @@ export interface components {
              * @default 1
              * @constant
              */
-            schema_version?: 1;
+            schema_version: 1;
             /** Name */
             name: string;
             /** Family */
@@ -652,24 +652,24 @@ export interface components {
              * Title
              * @default
              */
-            title?: string;
+            title: string;
             /**
              * Description
              * @default
              */
-            description?: string;
+            description: string;
             /** Modality */
             modality: string;
             /**
              * Anatomy
              * @default
              */
-            anatomy?: string;
+            anatomy: string;
             /**
              * Licence
              * @default
              */
-            licence?: string;
+            licence: string;
             /** Shape */
             shape: [
                 number,
@@ -688,17 +688,17 @@ export interface components {
              * Spacing Is Nominal
              * @default false
              */
-            spacing_is_nominal?: boolean;
+            spacing_is_nominal: boolean;
             latent: components["schemas"]["LatentSpec"];
             /**
              * @default {
              *       "kind": "normal"
              *     }
              */
-            truncation?: components["schemas"]["TruncationSpec"];
+            truncation: components["schemas"]["TruncationSpec"];
             intensity: components["schemas"]["IntensitySpec"];
             /** Display Window */
-            display_window?: [
+            display_window: [
                 number,
                 number
             ] | null;
@@ -712,20 +712,20 @@ export interface components {
              *       ]
              *     }
              */
-            preprocess?: components["schemas"]["PreprocessSpec"];
+            preprocess: components["schemas"]["PreprocessSpec"];
             /** Classes */
-            classes?: string[];
+            classes: string[];
             /**
              * Has Encoder
              * @default false
              */
-            has_encoder?: boolean;
+            has_encoder: boolean;
             /** Network */
-            network?: {
+            network: {
                 [key: string]: unknown;
             };
             /** Files */
-            files?: {
+            files: {
                 [key: string]: string;
             };
             provenance: components["schemas"]["Provenance"];
@@ -763,39 +763,39 @@ export interface components {
              * Shape
              * @default null
              */
-            shape?: number[] | null;
+            shape: number[] | null;
             /**
              * Spacing Mm
              * @default null
              */
-            spacing_mm?: number[] | null;
+            spacing_mm: number[] | null;
             /**
              * Latent
              * @default null
              */
-            latent?: {
+            latent: {
                 [key: string]: unknown;
             } | null;
             /**
              * Noise Seed
              * @default null
              */
-            noise_seed?: number | null;
+            noise_seed: number | null;
             /**
              * Preview
              * @default null
              */
-            preview?: string | null;
+            preview: string | null;
             /**
              * Label
              * @default null
              */
-            label?: string | null;
+            label: string | null;
             /**
              * Url
              * @default
              */
-            url?: string;
+            url: string;
         };
         /**
          * TruncationSpec
@@ -807,11 +807,11 @@ export interface components {
              * @default normal
              * @enum {string}
              */
-            kind?: "psi" | "normal";
+            kind: "psi" | "normal";
             /** Default */
-            default?: number | null;
+            default: number | null;
             /** Cutoff */
-            cutoff?: number | null;
+            cutoff: number | null;
         };
         /**
          * UnusableModel
