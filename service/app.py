@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -28,8 +29,11 @@ THREADS = 64
 """Beside the listeners, each of which holds one."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The front end. It connects to the queue when the first request needs it. Raises: StoreUnavailable, ValueError."""
+def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
+    """The front end. It connects to the queue when the first request needs it. Raises: StoreUnavailable, ValueError.
+
+    `page_folder`: where the built page lies, if it does.
+    """
     services = make_services(settings)
 
     @asynccontextmanager
@@ -61,8 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
     for room in (submit, jobs, results):
         app.include_router(room.router, dependencies=[needs(Scope.JOBS)])
     app.include_router(models.router, dependencies=[KNOWN_CALLER])
-    for room in (health, page, reference):
-        app.include_router(room.router)
+    for router in (health.router, page.make_router(page_folder), reference.router):
+        app.include_router(router)
     return app
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 
 import uvicorn
 
@@ -12,6 +13,7 @@ from jobs.logs import configure
 from jobs.settings import Settings
 from service.app import create_app
 from service.exposure import check_exposure
+from service.page import BUILT
 from service.patience import PatientProtocol
 
 GRACE_S = 5
@@ -40,12 +42,12 @@ def check_surroundings(settings: Settings) -> None:
         check_exposure(settings.host, ApiKeys(redis, settings))
 
 
-def make_server(settings: Settings) -> uvicorn.Server:
+def make_server(settings: Settings, page_folder: Path = BUILT) -> uvicorn.Server:
     """A server for the settings' address; `run()` serves on it, `run(sockets=[...])` on another."""
     # It would log a line for every malformed form, with the offending byte.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, page_folder),
         host=settings.host,
         port=settings.port,
         access_log=False,

@@ -1,47 +1,119 @@
-"""GET /: one plain page that says what this is and where to go."""
+"""GET / and /assets: the page as `make web` built it, or a plain one that says how.
 
-from fastapi import APIRouter
-from starlette.responses import HTMLResponse
-
-router = APIRouter(include_in_schema=False)
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Voxelsmith</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem; color: #1c2330 }
-pre { background: #f1f3f6; padding: .8rem 1rem; overflow-x: auto; border-radius: 6px }
-code { font-family: ui-monospace, monospace; font-size: .9em }
-td { padding: .15rem 1.2rem .15rem 0; vertical-align: top }
-</style>
-</head>
-<body>
-<h1>Voxelsmith</h1>
-<p>This server makes three-dimensional medical images with trained generative networks: from a seed, from a real scan,
-or along a latent direction. Everything it makes is synthetic and says so in its header.</p>
-<pre><code>curl -X POST http://127.0.0.1:8000/generate -H 'Content-Type: application/json' \\
-     -H 'Prefer: wait=60' -d '{"model": "brain-demo-256", "seed": 42}'</code></pre>
-<table>
-<tr><td><a href="/models">/models</a></td><td>the models, with their cards</td></tr>
-<tr><td><a href="/jobs">/jobs</a></td><td>the jobs, newest first</td></tr>
-<tr><td><a href="/docs">/docs</a></td><td>every call and its fields</td></tr>
-<tr><td><a href="/openapi.json">/openapi.json</a></td><td>the same for programs</td></tr>
-<tr><td><a href="/readyz">/readyz</a></td><td>whether the server can serve</td></tr>
-</table>
-</body>
-</html>
+The files are read once, when the app is made: what a request names is looked up among them and never on the disk.
 """
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from fastapi import APIRouter, Header
+from starlette.responses import HTMLResponse, Response
+
+from jobs.errors import NotFound
+from service.fields import names_tag
+from service.plain_page import PLAIN_PAGE, POLICY
+
+BUILT = Path(__file__).with_name("static")
+INDEX = "index.html"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".wasm": "application/wasm",
+    ".txt": "text/plain; charset=utf-8",
 }
+"""A file of another type is not served."""
+SUFFIXES = {"br": ".br", "gzip": ".gz"}
+"""Content codings that the build leaves beside a file, the smaller first."""
+KEEP = "public, max-age=31536000, immutable"
+"""Of assets: another content has another name."""
+Coding = Annotated[str | None, Header(alias="accept-encoding")]
+Tag = Annotated[str | None, Header(alias="if-none-match")]
+_CODING = re.compile(r"\s*([A-Za-z0-9*-]+)\s*(?:;\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*)?")
 
 
-@router.get("/")
-@router.head("/")
-def page() -> HTMLResponse:
-    """The page."""
-    return HTMLResponse(PAGE, headers=HEADERS)
+class Asset(NamedTuple):
+    """A file of the page with its compressed twins: coding -> bytes, "" for the file as it is."""
+
+    media_type: str
+    digest: str
+    bodies: dict[str, bytes]
+
+
+def make_router(folder: Path) -> APIRouter:
+    """The routes of the page that lies in a folder, or of the plain page where there is none."""
+    router = APIRouter(include_in_schema=False)
+    assets = dict(_read(folder))
+    if INDEX not in assets:
+        router.add_api_route("/", plain_page, methods=["GET", "HEAD"])
+        return router
+
+    def page(accept_encoding: Coding = None, if_none_match: Tag = None) -> Response:
+        """The page; a browser asks each time whether it is still this one."""
+        return _reply(assets[INDEX], accept_encoding, if_none_match, "no-cache", PAGE_POLICY)
+
+    def asset(name: str, accept_encoding: Coding = None, if_none_match: Tag = None) -> Response:
+        """A script, style or picture of the page."""
+        if f"assets/{name}" not in assets:
+            raise NotFound("The page has no file of that name.")
+        return _reply(assets[f"assets/{name}"], accept_encoding, if_none_match, KEEP)
+
+    router.add_api_route("/", page, methods=["GET", "HEAD"])
+    router.add_api_route("/assets/{name}", asset, methods=["GET", "HEAD"])
+    return router
+
+
+def plain_page() -> HTMLResponse:
+    """The page of a service without one."""
+    return HTMLResponse(PLAIN_PAGE, headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"})
+
+
+def _read(folder: Path) -> Iterator[tuple[str, Asset]]:
+    """(name, file) of index.html and all files in assets/."""
+    for path in (folder / INDEX, *sorted((folder / "assets").glob("*"))):
+        if path.suffix in TYPES and path.is_file():
+            body = path.read_bytes()
+            twins = {coding: path.with_name(path.name + suffix) for coding, suffix in SUFFIXES.items()}
+            bodies = {coding: twin.read_bytes() for coding, twin in twins.items() if twin.is_file()}
+            digest = hashlib.sha256(body).hexdigest()[:32]
+            yield path.relative_to(folder).as_posix(), Asset(TYPES[path.suffix], digest, {**bodies, "": body})
+
+
+def _reply(
+    asset: Asset, accept_encoding: str | None, if_none_match: str | None, caching: str, policy: str | None = None
+) -> Response:
+    coding = choose(accept_encoding, asset.bodies)
+    tag = f'"{asset.digest}{"-" if coding else ""}{coding}"'  # another coding is another representation
+    headers = {"ETag": tag, "Cache-Control": caching, "Vary": "Accept-Encoding"}
+    if policy is not None:
+        headers["Content-Security-Policy"] = policy
+    if names_tag(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    if coding:
+        headers["Content-Encoding"] = coding
+    return Response(asset.bodies[coding], 200, headers, asset.media_type)
+
+
+def choose(accept_encoding: str | None, bodies: dict[str, bytes]) -> str:
+    """The content coding for an Accept-Encoding field: the smallest twin that the client takes, "" for none."""
+    quality: dict[str, float] = {}
+    for part in (accept_encoding or "").split(","):
+        match = _CODING.fullmatch(part)
+        if match:
+            quality[match[1].lower()] = float(match[2] or 1)
+    for coding in SUFFIXES:
+        if coding in bodies and quality.get(coding, quality.get("*", 0)) > 0:
+            return coding
+    return ""

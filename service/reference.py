@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from service.page import HEADERS
+from service.plain_page import POLICY
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,7 +34,10 @@ td, th { padding: .1rem 1rem .1rem 0; vertical-align: top; text-align: left }
 @router.head("/docs")
 def reference(request: Request) -> HTMLResponse:
     """The page."""
-    return HTMLResponse(_HEAD + "\n".join(_body(request.app.openapi())) + "\n</body>\n</html>\n", headers=HEADERS)
+    return HTMLResponse(
+        _HEAD + "\n".join(_body(request.app.openapi())) + "\n</body>\n</html>\n",
+        headers={"Content-Security-Policy": POLICY},
+    )
 
 
 def _body(schema: Schema) -> Iterator[str]:

@@ -20,6 +20,7 @@ from jobs.settings import Settings
 from jobs.state import JobState, Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
 from service.main import make_server
+from service.page import BUILT
 
 
 @dataclass
@@ -88,8 +89,8 @@ def until(truth: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Api]:
-    server = make_server(settings)
+def serving(settings: Settings, page_folder: Path = BUILT) -> Iterator[Api]:
+    server = make_server(settings, page_folder)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 10

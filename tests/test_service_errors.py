@@ -122,14 +122,6 @@ def test_waiting_is_for_as_many_as_there_are_threads(api: Api) -> None:
     assert time.monotonic() - began < 10, "Prefer is only a wish"
 
 
-def test_the_page_and_the_docs_are_there(shared_api: Api) -> None:
-    page = shared_api.http.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "/docs" in page.text
-    assert not re.search(r"(src|href)=.(https?:)?//", page.text), "the page needs nothing from elsewhere"
-    assert shared_api.http.get("/docs").status_code == 200
-
-
 def test_metrics_tell_how_many_jobs_wait_and_run(api: Api) -> None:
     first = api.submit()
     api.submit()
