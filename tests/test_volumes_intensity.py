@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from volumes.intensity import to_network_range, to_stored, to_unit, window_of
+from volumes.intensity import NotFiniteError, to_network_range, to_stored, to_unit, window_of
 from volumes.volume import VolumeError
 
 NETWORK = np.linspace(-1, 1, 5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)
@@ -98,3 +98,13 @@ def test_a_scan_that_is_mostly_background_still_has_a_window() -> None:
 def test_a_scan_without_contrast_has_no_window(values, why: str) -> None:
     with pytest.raises(VolumeError, match=why):
         window_of(values, (0, 0.997))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["int16", "uint8", "float32"])
+def test_what_is_not_finite_is_refused_wherever_it_lies(wrong: float, dtype: str) -> None:
+    network = np.zeros((130, 130, 130), np.float32)
+    to_stored(network, -1024, 600, (-1, 1), dtype)
+    network[-1, -1, -1] = wrong
+    with pytest.raises(NotFiniteError):
+        to_stored(network, -1024, 600, (-1, 1), dtype)

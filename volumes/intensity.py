@@ -15,6 +15,10 @@ UNIT_SCALE = {"u1": 255.0, "i2": 32767.0}
 """What 1.0 becomes in unit mode where the stored type is an integer."""
 
 
+class NotFiniteError(ValueError):
+    """There is NaN or infinity where a number was due."""
+
+
 def window_of(array: Array, quantiles: Range) -> Range:
     """[low, high]: two quantiles of a scan's finite values, taken on evenly thinned voxels where there are many.
 
@@ -63,10 +67,13 @@ def to_stored(
     dtype: DTypeLike,
     mode: Literal["stored", "unit"] = "stored",
 ) -> Array:
-    """The network's values -> the values of a file, any shape kept. The input must be finite and is left alone.
+    """The network's values -> the values of a file, any shape kept. The input is left alone.
 
     stored: network_range -> [low, high], the card's units. unit: -> [0, 1], of which uint8 stores 255ths and int16
     32767ths. Integers are rounded to the nearest and clipped to their type; float32 is never clipped.
+
+    Raises:
+        NotFiniteError: some value is NaN or infinite.
     """
     kind = np.dtype(dtype)
     is_integer = kind.kind in "iu"
@@ -78,6 +85,8 @@ def to_stored(
     for source, target in _slabs(network_array, stored):
         values = source * scale
         values += shift
+        if not np.isfinite(values).all():
+            raise NotFiniteError("Some value is not finite.")
         if limits is not None:
             np.rint(values, out=values)
             np.clip(values, np.float32(limits.min), np.float32(limits.max), out=values)

@@ -11,14 +11,13 @@ from jobs.requests import FitDirectionRequest, Measure, RegressionFit, SefaFit
 from latents.directions import fit_regression, point
 from latents.sefa import sefa
 from model_store.card import DirectionCard, ModelCard
-from volumes.intensity import to_stored
 from volumes.measure import measure
 from volumes.volume import Volume
 from workers.bench import Bench
 from workers.rendering import Renderer
 from workers.steps import Event, Finding, Latent, Stage
+from workers.units import MEASURED, in_units
 
-MEASURED_TYPE = "float32"
 DRAWS = 512
 """Samples by which the spread of styles along a direction is measured."""
 
@@ -121,9 +120,7 @@ def _measured(volume: Volume, card: ModelCard, how: Measure | None) -> float:
     """A measurement in the card's stored units."""
     if how is None:
         raise TypeError("a measured fit names its measurement")
-    low, high, span = card.intensity.low, card.intensity.high, card.intensity.network_range
-    stored = to_stored(volume.array, low, high, span, MEASURED_TYPE)
-    return measure(Volume(stored, volume.affine), how.name, how.threshold)
+    return measure(Volume(in_units(volume.array, card, MEASURED), volume.affine), how.name, how.threshold)
 
 
 def _units(how: Measure | None, card: ModelCard) -> str:

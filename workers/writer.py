@@ -10,16 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import NonFiniteOutput
 from jobs.requests import OutputOptions
 from jobs.state import Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
 from volumes.files import write
 from volumes.hashed import Written
-from volumes.intensity import to_stored
 from volumes.preview import three_planes
 from volumes.volume import Volume
 from workers.steps import Latent, Product
+from workers.units import in_units
 
 MEDIA_TYPES = {
     "nii.gz": "application/gzip",
@@ -62,8 +61,6 @@ class Writer:
         """
         product.await_voxels()
         network_array = np.asarray(product.volume.array, dtype=np.float32)
-        if not np.isfinite(network_array).all():
-            raise NonFiniteOutput("The model gave values that are not finite; nothing was stored for this sample.")
         stored = Volume(self._stored(network_array), product.volume.affine)
         index = len(self.results)
         preview = f"{index:03d}.png" if self.output.preview else None
@@ -129,8 +126,7 @@ class Writer:
         return stored
 
     def _stored(self, network_array: NDArray[np.float32]) -> NDArray[np.generic]:
-        spec, output = self.card.intensity, self.output
-        return to_stored(network_array, spec.low, spec.high, spec.network_range, output.dtype, output.intensity)
+        return in_units(network_array, self.card, self.output)
 
     def _window(self) -> tuple[float, float]:
         """The card's display window in the units of the file: through the same conversion as the voxels."""

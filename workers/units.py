@@ -1,0 +1,27 @@
+"""From a network's range to a model's units, for what is written and for what is measured."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import NonFiniteOutput
+from jobs.requests import OutputOptions
+from model_store.card import ModelCard
+from volumes.intensity import NotFiniteError, to_stored
+from volumes.volume import Array
+
+MEASURED = OutputOptions(dtype="float32", intensity="stored")
+"""What measurements are taken in: the card's units, not rounded."""
+
+
+def in_units(network_array: NDArray[np.float32], card: ModelCard, output: OutputOptions) -> Array:
+    """The values of a file that `output` asks for, any shape kept.
+
+    Raises:
+        NonFiniteOutput: the network gave NaN or infinity.
+    """
+    spec = card.intensity
+    try:
+        return to_stored(network_array, spec.low, spec.high, spec.network_range, output.dtype, output.intensity)
+    except NotFiniteError as err:
+        message = "The model gave values that are not finite; nothing was stored for this sample."
+        raise NonFiniteOutput(message) from err
