@@ -47,6 +47,7 @@ def test_jobs_of_every_kind_on_a_real_model(queue: JobQueue, settings: Settings,
         alone = queue.wait(make(queue, card, "generate", {"seed": 6}).id, 20)
         (worker,) = JobQueue(queue.redis, own).workers()
         assert worker.about["device"] == "cpu"
+        assert 0 < worker.about["memory"]["used_bytes"] <= worker.about["memory"]["total_bytes"]
         broken = queue.wait(make(queue, card.model_copy(update={"name": "broken"}), "generate", {"seed": 1}).id, 20)
         fit = {"fit": {"method": "sefa", "name_prefix": "sefa", "count": 2}}
         fitted = queue.wait(make(queue, card, "fit_direction", fit).id, 20)
