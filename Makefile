@@ -6,7 +6,13 @@ INSTALLED := $(VENV)/.installed
 # Training frees and asks again for large blocks at every step; kept, a step takes up to half the time.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 
-.PHONY: install demo serve test lint bench bench-gpu demo-model style-model docker-check clean
+NODE_NEEDED := Node.js 20.19, 22.12 or later
+HAS_NODE := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null && npm --version >/dev/null 2>&1
+PAGE := service/static/index.html
+NODE_MODULES := web/node_modules/.package-lock.json
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/e2e -prune -o -type f -print)
+
+.PHONY: install demo serve web e2e test lint bench bench-gpu demo-model style-model docker-check clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voxelsmith needs Python >= 3.11 (set PYTHON=...)" >&2; exit 1; }
@@ -17,8 +23,27 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 install: $(INSTALLED)
 
+# At a terminal the service stays at the end, with the page to look at what was made; a script gets its prompt back.
 demo: install
-	$(BIN)/voxelsmith demo --out demo-output
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory web || echo "The page could not be built; all else works without it."; \
+	else echo "The page is not built, for that needs $(NODE_NEEDED); all else works without it."; fi
+	keep=$$(test -t 0 && test -t 1 && echo --keep); $(BIN)/voxelsmith demo --out demo-output $$keep
+
+# The page that the service shows at /, into service/static
+web: $(PAGE)
+
+$(PAGE): $(PAGE_SOURCES) $(NODE_MODULES)
+	cd web && npm run build
+	touch $@
+
+$(NODE_MODULES): web/package-lock.json
+	@$(HAS_NODE) || { echo "The page needs $(NODE_NEEDED) with npm (https://nodejs.org); the service works without it." >&2; exit 1; }
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+# The page in a real browser against the real service: needs Node.js and Chromium (CHROMIUM=/path/to/it, else from PATH)
+e2e: install web
+	cd web && npm run e2e
 
 serve: install
 	$(BIN)/voxelsmith serve
@@ -53,4 +78,4 @@ docker-check:
 	docker/check.sh api
 
 clean:
-	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist demo-output service/static web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import nibabel
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ready import await_ready
 from tiny_models import write_tiny_hagan
 from typer.testing import CliRunner, Result
 
+from jobs.settings import Settings
 from voxelsmith import Client
 from voxelsmith.cli import app
 from voxelsmith.embedded_valkey import EmbeddedValkey
@@ -175,6 +177,28 @@ def test_the_demo_makes_what_it_says_and_stops(tmp_path: Path) -> None:
     assert volumes | {"contact-sheet.png", "encoded/latents.npy", "edited/provenance.json"} <= made
     for step in ("start", "ready", "generate", "encode", "edit", "contact sheet", "stop"):
         assert step in done.stdout
+    assert f"serve --data {tmp_path / 'out' / 'service'}" in done.stdout
     assert list(temporary.iterdir()) == []
     template_grid = nibabel.load(tmp_path / "out" / "encoded" / "001.nii.gz")
     assert template_grid.shape == (197, 233, 189)
+
+
+@pytest.mark.timeout(240)
+def test_a_demo_that_is_kept_shows_what_it_made_until_it_is_interrupted(tmp_path: Path) -> None:
+    write_tiny_hagan(tmp_path / "models", "tiny")
+    scan = tmp_path / "scan.nii"
+    nibabel.Nifti1Image(np.arange(4096, dtype=np.int16).reshape(16, 16, 16), np.eye(4)).to_filename(scan)
+    words = ["--models", tmp_path / "models", "demo", "--model", "tiny", "--scan", scan, "--out", tmp_path / "out"]
+    command = [sys.executable, "-m", "voxelsmith", *map(str, words), "--keep"]
+    environment = {**os.environ, "VOXELSMITH_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = next(line for line in process.stdout if line.startswith("Open ")).split()[1]
+        assert url.endswith("/#/jobs")
+        with Client(url.removesuffix("/#/jobs")) as client:
+            client.ready()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    with Stack(tmp_path / "out" / "service", Settings(models_url=str(tmp_path / "models"), port=0, threads=1)) as stack:
+        jobs = httpx.get(f"{stack.url}/jobs").json()["items"]
+        assert [job["kind"] for job in jobs if job["state"] == "succeeded"][-2:] == ["encode", "generate"]

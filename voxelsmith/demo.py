@@ -4,7 +4,6 @@ Loaded through voxelsmith.extras, because the contact sheet needs Pillow.
 """
 
 import importlib.util
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ FAVOURITE = "head-size"
 READY_S = 180.0
 _TEMPLATE = ("datasets", "data", "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
 Announce = Callable[[str], object]
+Linger = Callable[[Stack, "list[Step]"], object]
 
 
 @dataclass
@@ -49,6 +49,11 @@ class Wish:
     direction: str | None = None
     """None: FAVOURITE where the model has it, else its first, or one by SeFa where it has none."""
 
+    @property
+    def data(self) -> Path:
+        """The service's own folder, from which `voxelsmith serve` shows the demo's jobs again."""
+        return self.out / "service"
+
 
 class Demo:
     """Runs the steps against a stack of its own and remembers what they made."""
@@ -58,22 +63,26 @@ class Demo:
         self.steps: list[Step] = []
         self._previews: list[tuple[str, bytes]] = []
 
-    def run(self, settings: Settings) -> list[Step]:
-        """Raises: StackError, MissingExtraError, the client's errors."""
+    def run(self, settings: Settings, linger: Linger | None = None) -> list[Step]:
+        """`linger` is called with all that was made before the service stops.
+
+        Raises: StackError, MissingExtraError, DataFolderError, the client's errors.
+        """
         scan = self.wish.scan or find_template()
-        self.wish.out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="voxelsmith-demo-") as data:
-            stack = Stack(Path(data), settings.model_copy(update={"host": "127.0.0.1", "port": 0}))
-            with self._step("start") as step:
-                stack.start()
-                step.made = f"the service on {stack.url}"
-            try:
-                with Client(stack.url) as client:
-                    self._with_client(client, scan)
-            finally:
-                with self._step("stop") as step:
-                    stack.stop()
-                    step.made = "all processes"
+        self.wish.data.mkdir(parents=True, exist_ok=True)
+        stack = Stack(self.wish.data, settings.model_copy(update={"host": "127.0.0.1", "port": 0}))
+        with self._step("start") as step:
+            stack.start()
+            step.made = f"the service on {stack.url}"
+        try:
+            with Client(stack.url) as client:
+                self._with_client(client, scan)
+            if linger is not None:
+                linger(stack, self.steps)
+        finally:
+            with self._step("stop") as step:
+                stack.stop()
+                step.made = "all processes"
         return self.steps
 
     def _with_client(self, client: Client, scan: Path) -> None:

@@ -1,13 +1,19 @@
 """voxelsmith demo: the whole service once, to look at."""
 
+import shlex
 import signal
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Protocol, cast
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from voxelsmith import extras
@@ -36,6 +42,9 @@ def demo(
     scan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="By default nilearn's MNI152.")] = None,
     direction: Annotated[str | None, typer.Option(help="By default the model's first.")] = None,
     threads: o.Threads = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Do not stop at the end: leave the page open to look at.")
+    ] = False,
 ) -> None:
     """Start the service, generate, encode a real scan, edit it, save volumes and pictures, stop."""
     place: Surroundings = context.obj
@@ -47,8 +56,26 @@ def demo(
     console = Console(stderr=True)
     wish = module.Wish(out, model, scan, direction)
     with console.status("demo") as status:
-        steps = module.Demo(wish, lambda name: status.update(f"demo: {name}")).run(settings)
+        demo = module.Demo(wish, lambda name: status.update(f"demo: {name}"))
+        if keep:
+            demo.run(settings, lambda stack, steps: _linger(stack, partial(_print, steps, out), status))
+            return
+        steps = demo.run(settings)
     _print(steps, out)
+    models = f"--models {shlex.quote(settings.models_url)} " if settings.models_url else ""
+    typer.echo("\nTo look at all this in a browser:")
+    program = sys.argv[0] if Path(sys.argv[0]).name == "voxelsmith" else "voxelsmith"
+    typer.echo(f"  {shlex.quote(program)} {models}serve --data {shlex.quote(str(wish.data))}")
+    typer.echo(f"and open http://{settings.host}:{settings.port}/#/jobs")
+
+
+def _linger(stack: Any, show: Callable[[], None], status: Status) -> None:
+    """Shows what was made, and then serves the page until Ctrl-C."""
+    status.stop()
+    show()
+    typer.echo(f"\nOpen {stack.url}/#/jobs to look at all this; Ctrl-C stops the service.")
+    with suppress(KeyboardInterrupt):
+        stack.watch(threading.Event())
 
 
 def _print(steps: list[Any], out: Path) -> None:
