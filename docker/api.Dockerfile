@@ -1,10 +1,15 @@
 # The API: no torch, no GPU. From the project's root:
 #   docker build -f docker/api.Dockerfile -t voxelsmith-api:0.1.0 .
+FROM node:24.11.0-bookworm-slim AS page
+COPY web /page/web
+RUN cd /page/web && npm ci --no-audit --no-fund && npm run build
+
 FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/voxelsmith && /opt/voxelsmith/bin/pip install setuptools==84.2.1
 COPY constraints.txt pyproject.toml README.md LICENSE /src/
 COPY service /src/service
+COPY --from=page /page/service/static /src/service/static
 COPY workers /src/workers
 COPY jobs /src/jobs
 COPY latents /src/latents

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the build steps of an image without an engine, in a clean folder: the COPY and RUN lines of its build stage, with
-# only what .dockerignore lets through. docker/check.sh [api|worker] [more pip arguments by PIP_* variables]
+# Runs the build steps of an image without an engine, in a clean folder: the COPY and RUN lines of all stages but the last,
+# with only what .dockerignore lets through. docker/check.sh [api|worker] [more pip arguments by PIP_* variables]
+# The API image's page is built with the Node.js of this machine.
 set -euo pipefail
 image="${1:-api}"
 cd "$(dirname "$0")/.."
@@ -12,18 +13,21 @@ mkdir -p "$context"
 while read -r entry; do
     cp -r "${entry#!}" "$context/"
 done < <(grep '^!' .dockerignore)
+while read -r entry; do
+    rm -rf "${context:?}/$entry"
+done < <(grep '^[a-z]' .dockerignore)
 find "$context" -name __pycache__ -prune -exec rm -rf {} +
 
-# The build stage with joined lines; its places become folders of ours, its arguments their defaults.
-steps="$(sed -n '/^FROM .* AS build/,/^FROM [^ ]*$/p' "docker/$image.Dockerfile" | sed -e ':a' -e '/\\$/N; s/\\\n//; ta' \
-    | sed -e "s#/opt/voxelsmith#$target#g" -e "s#/src#$source#g")"
+# The build stages with joined lines; their places become folders of ours, their arguments their defaults.
+steps="$(sed -n '/^FROM .* AS /,/^FROM [^ ]*$/p' "docker/$image.Dockerfile" | sed -e ':a' -e '/\\$/N; s/\\\n//; ta' \
+    | sed -e "s#/opt/voxelsmith#$target#g" -e "s#/src#$source#g" -e "s#/page#$folder/page#g")"
 TORCH_INDEX="${TORCH_INDEX:-$(sed -n 's/^ARG TORCH_INDEX=//p' "docker/$image.Dockerfile")}"
 export TORCH_INDEX PIP_DISABLE_PIP_VERSION_CHECK=1
 cd "$context"
 while read -r word rest; do
     case "$word" in
         COPY)
-            read -r -a names <<<"$rest"
+            read -r -a names <<<"${rest#--from=page }"
             last="${names[-1]}"
             [[ "$last" == */ ]] && mkdir -p "$last" || mkdir -p "$(dirname "$last")"
             cp -r "${names[@]:0:${#names[@]}-1}" "$last"
@@ -49,6 +53,7 @@ import workers.supervisor
 assert "torch" not in sys.modules, "the front end and the supervisor must not import torch"
 assert (importlib.util.find_spec("torch") is not None) == (sys.argv[1] == "worker")
 assert (files("jobs") / "scripts" / "prelude.lua").is_file()
+assert sys.argv[1] == "worker" or (files("service") / "static" / "index.html").is_file()
 assert (files("model_store") / "demo" / "brain-demo-256" / "card.json").is_file()
 if sys.argv[1] == "worker":
     import workers.main
