@@ -29,6 +29,7 @@ def test_ssim_by_its_definition() -> None:
     each = (2 * mx * my + c1) * (2 * covariance + c2)
     each /= (mx**2 + my**2 + c1) * (x.var(1, ddof=1) + y.var(1, ddof=1) + c2)
     assert ssim(A, B, 100) == pytest.approx(each.mean(), abs=1e-9)
+    assert ssim(A, B, 100, threads=3) == ssim(A, B, 100)
     assert ssim(A, A, 100) == pytest.approx(1)
 
 

@@ -1,7 +1,6 @@
 """How alike two volumes are: PSNR, SSIM and MAE over all voxels, without a float64 copy of either."""
 
 import math
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +14,6 @@ SIDE = 7
 """Voxels of SSIM's cubic window, as in Wang et al. 2004's implementations with a uniform window."""
 K1, K2 = 0.01, 0.03
 SLAB = 24
-THREADS = min(4, os.cpu_count() or 1)
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -31,8 +29,9 @@ def psnr(a: Array, b: Array, data_range: float) -> float:
     return math.inf if error == 0 else 10 * math.log10(data_range**2 / error)
 
 
-def ssim(a: Array, b: Array, data_range: float) -> float:
-    """Mean structural similarity of two arrays (X, Y, Z) over all 7^3 windows inside (Wang et al. 2004, eq. 13).
+def ssim(a: Array, b: Array, data_range: float, threads: int = 1) -> float:
+    """Mean structural similarity of two arrays (X, Y, Z) over all 7^3 windows inside (Wang et al. 2004, eq. 13), the
+    same for any number of threads.
 
     Raises:
         ValueError: a side shorter than the window.
@@ -44,7 +43,7 @@ def ssim(a: Array, b: Array, data_range: float) -> float:
     def inside_sum(start: int) -> float:
         return float(_similarities(*_slab(a, b, rim, start), data_range)[rim:-rim].sum())
 
-    with ThreadPoolExecutor(THREADS) as pool:  # numpy and scipy leave the interpreter's lock while they filter
+    with ThreadPoolExecutor(threads) as pool:  # numpy and scipy leave the interpreter's lock while they filter
         total = sum(pool.map(inside_sum, _starts(a, b, rim)))
     return total / int(np.prod(np.array(a.shape) - 2 * rim))
 

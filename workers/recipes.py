@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from jobs.errors import InvalidRequest, UnreadableVolume
 from jobs.requests import EditRequest, EncodeRequest, GenerateRequest
@@ -119,6 +120,6 @@ def _compare(card: ModelCard, made: Volume, real: Volume) -> Mapping[str, float 
     ratio = psnr(a, b, high - low)
     return {
         "psnr": ratio if math.isfinite(ratio) else None,
-        "ssim": ssim(a, b, high - low) if min(a.shape) >= SIDE else None,
+        "ssim": ssim(a, b, high - low, torch.get_num_threads()) if min(a.shape) >= SIDE else None,
         "mae": mae(a, b) * per_unit,
     }
