@@ -1,0 +1,24 @@
+// One worker on one service: the machine may have two slow cores, and WebGL is drawn in software.
+import { defineConfig } from "@playwright/test";
+
+import { chromium } from "./chromium";
+
+export default defineConfig({
+  testDir: ".",
+  outputDir: "../test-results",
+  globalSetup: "./setup.ts",
+  workers: 1,
+  fullyParallel: false,
+  forbidOnly: !!process.env["CI"],
+  timeout: 120_000,
+  expect: { timeout: 45_000 },
+  reporter: [["list"]],
+  use: {
+    launchOptions: chromium(),
+    viewport: { width: 1280, height: 800 },
+    locale: "en-GB",
+    reducedMotion: "reduce",
+    trace: "off",
+    screenshot: "only-on-failure",
+  },
+});
