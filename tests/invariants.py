@@ -40,23 +40,14 @@ class Invariants:
 
         What a start of the service clears away may still be there, and is cleared away first.
         """
-        remove_orphaned_scratch()
-        queue.sweep()
-        accepted = list(accepted)
-        everything = all_records(queue)
-        assert set(accepted) <= everything.keys(), "a job that was accepted is gone"
-        for record in everything.values():
-            self._is_final_once(queue, record)
-            self._is_published_once(queue, record)
-            crashes = int(queue.redis.hget(queue.records.key("job", record.id), "crashes") or 0)
-            assert crashes <= queue.settings.max_crashes
-        eventually(lambda: queue.transport.waiting() == {}, timeout_s)
-        assert queue.depth() == (0, 0)
+        records = sound_records(queue, accepted)
         self.left_nothing(queue, timeout_s)
-        return [everything[job_id] for job_id in accepted]
+        return records
 
     def left_nothing(self, queue: JobQueue, timeout_s: float = 20.0) -> None:
         """The fourth: no process, temp file or open descriptor is left of what the test did."""
+        remove_orphaned_scratch()
+        queue.sweep()
         eventually(lambda: not self._processes() or None, timeout_s)
         assert sorted(self.temp.rglob("*")) == []
         store = Path(queue.settings.store_url.removeprefix("file://"))
@@ -68,29 +59,46 @@ class Invariants:
             assert time.monotonic() < deadline, f"descriptors that were not there before: {dict(new)}"
             time.sleep(0.1)
 
-    def _is_final_once(self, queue: JobQueue, record: JobRecord) -> None:
-        assert record.state.is_terminal, f"{record.id} is {record.state}"
-        assert record.ended_at is not None
-        assert (record.error is not None) == (record.state is JobState.FAILED)
-        ends = [data for _, kind, data in queue.events.poll(record.id, "0", 0.01) if kind == "end"]
-        assert ends == [f'{{"state":"{record.state.value}"}}']
-
-    def _is_published_once(self, queue: JobQueue, record: JobRecord) -> None:
-        files = [*record.results, *record.files]
-        names = {file.name for file in files}
-        assert len(names) == len(files)
-        for file in files:
-            key = f"results/{record.id}/{file.name}"
-            assert queue.results.size(key) == file.size_bytes
-            assert queue.results.verify(key, file.sha256), f"{key} is not what was published"
-        if record.state is JobState.SUCCEEDED:
-            stored = {key.rpartition("/")[2] for key in queue.results.list(f"results/{record.id}")}
-            assert stored - {"manifest.json"} == names
-
     def _processes(self) -> list[int]:
         """Processes that the test started, directly or not, and that run; a fixture's server does not count."""
         mark = f"{MARK}={self.mark}".encode()
         return [pid for pid in marked(mark) if is_alive(pid) and pid != os.getpid() and not is_fixture(pid)]
+
+
+def sound_records(queue: JobQueue, accepted: Iterable[str]) -> list[JobRecord]:
+    """Asserts the first three: what the records say, and what the store has of them."""
+    everything = all_records(queue)
+    accepted = list(accepted)
+    assert set(accepted) <= everything.keys(), "a job that was accepted is gone"
+    for record in everything.values():
+        _assert_final_once(queue, record)
+        _assert_published_once(queue, record)
+        crashes = int(queue.redis.hget(queue.records.key("job", record.id), "crashes") or 0)
+        assert crashes <= queue.settings.max_crashes
+    eventually(lambda: queue.transport.waiting() == {})
+    assert queue.depth() == (0, 0)
+    return [everything[job_id] for job_id in accepted]
+
+
+def _assert_final_once(queue: JobQueue, record: JobRecord) -> None:
+    assert record.state.is_terminal, f"{record.id} is {record.state}"
+    assert record.ended_at is not None
+    assert (record.error is not None) == (record.state is JobState.FAILED)
+    ends = [data for _, kind, data in queue.events.poll(record.id, "0", 0.01) if kind == "end"]
+    assert ends == [f'{{"state":"{record.state.value}"}}']
+
+
+def _assert_published_once(queue: JobQueue, record: JobRecord) -> None:
+    files = [*record.results, *record.files]
+    names = {file.name for file in files}
+    assert len(names) == len(files)
+    for file in files:
+        key = f"results/{record.id}/{file.name}"
+        assert queue.results.size(key) == file.size_bytes
+        assert queue.results.verify(key, file.sha256), f"{key} is not what was published"
+    if record.state is JobState.SUCCEEDED:
+        stored = {key.rpartition("/")[2] for key in queue.results.list(f"results/{record.id}")}
+        assert stored - {"manifest.json"} == names
 
 
 def all_records(queue: JobQueue) -> dict[str, JobRecord]:

@@ -1,0 +1,40 @@
+"""strace on the main thread of a running worker: kills, stops or fails it at the Nth call of a kind."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from processes import eventually
+
+from jobs.queue import JobQueue
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+@contextmanager
+def injected(pid: int, call: str, what: str, when: int | str = 1) -> Iterator[subprocess.Popen[str]]:
+    """For the time of the block the process's `when`th `call` from now on meets `what`: signal=SIGKILL, error=EIO, ...
+
+    Yields strace itself, which ends with the process. A kill comes at the entry of the call, which then never happens.
+    Reading and waiting change nothing outside a process, so that the calls that do are all the points to be killed at.
+    """
+    options = ["-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}", "-o", "/dev/null"]
+    tracer = subprocess.Popen(["strace", *options, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+    try:
+        assert tracer.stderr is not None
+        line = tracer.stderr.readline()
+        if "not permitted" in line:
+            pytest.skip("strace may not attach to a process here")
+        assert "attached" in line, line
+        yield tracer
+    finally:
+        tracer.terminate()
+        tracer.communicate()
+
+
+def await_idle(queue: JobQueue) -> None:
+    """Returns once the one worker waits for a job."""
+    (worker,) = eventually(queue.workers)
+    eventually(lambda: queue.redis.hget(f"rq:worker:{worker.name}", "state") == b"idle")
