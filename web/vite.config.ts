@@ -1,6 +1,6 @@
 // Builds the page into service/static: hashed files, each with its compressed twins, nothing inlined, nothing from elsewhere.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 import { defineConfig, type Plugin } from "vite";
@@ -16,7 +16,7 @@ function compressedTwins(): Plugin {
     name: "compressed-twins",
     apply: "build",
     configResolved(config) {
-      folder = join(config.root, config.build.outDir);
+      folder = resolve(config.root, config.build.outDir);
     },
     closeBundle() {
       for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
@@ -35,6 +35,8 @@ function compressedTwins(): Plugin {
 export default defineConfig({
   base: "./",
   plugins: [compressedTwins()],
+  // NiiVue would load these to read Zarr, which the service does not write: 1.4 MB that no page asks for.
+  resolve: { alias: [{ find: /^numcodecs\/.*$/, replacement: join(import.meta.dirname, "absent.ts") }] },
   build: {
     outDir: OUT,
     emptyOutDir: true,
