@@ -133,7 +133,8 @@ def _by_size(axes: Any, run: Run) -> None:
         axes.set_yscale("log")
         axes.set_xticks(run.plan.sizes, [f"{size}" for size in run.plan.sizes])
         axes.minorticks_off()
-        axes.legend()
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend()
 
 
 def _line(
