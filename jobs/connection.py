@@ -2,6 +2,7 @@
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as BrokenConnection
 from redis.retry import Retry
 
 from jobs.errors import QueueUnavailable
@@ -12,12 +13,16 @@ SOCKET_TIMEOUT_S = 5.0
 
 
 def connect(settings: Settings, *, retries: int = 3, timeout_s: float = SOCKET_TIMEOUT_S) -> Redis:
-    """A client that gives up within seconds. Connects on first use."""
+    """A client that gives up within seconds. Connects on first use.
+
+    What a broken connection interrupted is asked again, what a silent server has not answered is not: the callers'
+    patience would be multiplied, and their threads with it.
+    """
     return Redis.from_url(
         settings.redis_url.get_secret_value(),
         socket_timeout=timeout_s,
         socket_connect_timeout=min(2.0, timeout_s),
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries),
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries, supported_errors=(BrokenConnection,)),
         health_check_interval=15,
     )
 

@@ -50,6 +50,13 @@ class ValkeyProcess:
                 time.sleep(0.02)
         client.close()
 
+    def stop(self) -> None:
+        """SIGTERM, as an operator's restart begins."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
     def kill(self) -> None:
         """kill -9, as a power cut would be seen by its clients."""
         if self.process is not None:
@@ -71,7 +78,7 @@ def supervised(settings: Settings, command: Sequence[str] = PLAY_WORKER, count: 
         thread.join()
 
 
-def eventually(condition: Callable[[], Any], timeout_s: float = 8.0) -> Any:
+def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """The condition's first true value; fails the test when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

@@ -80,7 +80,7 @@ def test_a_lost_reply_to_a_dequeue_is_noticed_and_the_job_delivered_anew(
     with supervised(lossy):
         await_idle(queue)
         first = submit(ACTS)
-        assert proxy.lost.wait(8)
+        assert proxy.lost.wait(30)
         second = submit(ACTS)
         recover(queue, [first.id, second.id])
     proxy.close()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from disks import small_disk
 
 from jobs.errors import LeaseLost, StoreFull, StoreUnavailable, UnknownResult
 from jobs.results import ResultStore
@@ -36,14 +37,8 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny_disk() -> Iterator[Path]:
     """A file system of 1 MiB; needs the right to mount."""
-    folder = Path("/tmp") / f"vs-disk-{os.getpid()}"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True).returncode:
-        folder.rmdir()
-        pytest.skip("mounting a small file system is not allowed here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-    folder.rmdir()
+    with small_disk("1m") as folder:
+        yield folder
 
 
 def left_behind(root: Path) -> list[str]:

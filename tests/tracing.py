@@ -34,7 +34,12 @@ def injected(pid: int, call: str, what: str, when: int | str = 1) -> Iterator[su
         tracer.communicate()
 
 
-def await_idle(queue: JobQueue) -> None:
-    """Returns once the one worker waits for a job."""
+def await_idle(queue: JobQueue) -> str:
+    """The name of the one worker, once it waits for a job."""
     (worker,) = eventually(queue.workers)
-    eventually(lambda: queue.redis.hget(f"rq:worker:{worker.name}", "state") == b"idle")
+    eventually(lambda: is_idle(queue, worker.name))
+    return worker.name
+
+
+def is_idle(queue: JobQueue, worker: str) -> bool:
+    return bool(queue.redis.hget(f"rq:worker:{worker}", "state") == b"idle")
