@@ -43,6 +43,7 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0, // a data: script or style would need a wider policy
     modulePreload: { polyfill: false },
+    license: { fileName: "assets/licences.txt" }, // of all that is bundled, as their licences ask for
     chunkSizeWarningLimit: 4000, // NiiVue, loaded after the shell
   },
   server: {
