@@ -13,10 +13,6 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Generate
-         * @description Queues the making of volumes from a seed, seeds or latents. Without any of them the server draws a seed.
-         */
         post: operations["generate_generate_post"];
         delete?: never;
         options?: never;
@@ -33,10 +29,6 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Encode
-         * @description Queues the encoding of a scan: the `volume` part of a form, or the result that the JSON's `source` names.
-         */
         post: operations["encode_encode_post"];
         delete?: never;
         options?: never;
@@ -53,10 +45,6 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Edit
-         * @description Queues a change of one latent: along a direction, to a target value, toward another latent, or mixed with one.
-         */
         post: operations["edit_edit_post"];
         delete?: never;
         options?: never;
@@ -71,10 +59,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List Jobs
-         * @description A page of records, newest first. `next_cursor` leads to the next page.
-         */
         get: operations["list_jobs_jobs_get"];
         put?: never;
         post?: never;
@@ -91,17 +75,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get Job
-         * @description One record, with an ETag.
-         */
         get: operations["get_job_jobs__job_id__get"];
         put?: never;
         post?: never;
-        /**
-         * Delete Job
-         * @description A queued job is canceled at once (200), a running one asked to stop (202), one that has ended removed (204).
-         */
         delete: operations["delete_job_jobs__job_id__delete"];
         options?: never;
         head?: never;
@@ -115,10 +91,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Follow Job
-         * @description Server-sent events from the start or after `Last-Event-ID`, up to the terminal `end`.
-         */
         get: operations["follow_job_jobs__job_id__events_get"];
         put?: never;
         post?: never;
@@ -135,10 +107,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get Result
-         * @description A file of a job, as soon as it is stored.
-         */
         get: operations["get_result_jobs__job_id__results__name__get"];
         put?: never;
         post?: never;
@@ -155,10 +123,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List Models
-         * @description The cards of all models. A broken one is listed with its reason and cannot be used.
-         */
         get: operations["list_models_models_get"];
         put?: never;
         post?: never;
@@ -175,10 +139,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get Model
-         * @description One card.
-         */
         get: operations["get_model_models__name__get"];
         put?: never;
         post?: never;
@@ -195,16 +155,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * List Directions
-         * @description The model's named latent directions, without their vectors.
-         */
         get: operations["list_directions_models__name__directions_get"];
         put?: never;
-        /**
-         * Fit Direction
-         * @description Queues the fit of one direction by regression, or of several by SeFa.
-         */
         post: operations["fit_direction_models__name__directions_post"];
         delete?: never;
         options?: never;
@@ -219,17 +171,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Get Direction
-         * @description One direction, with its vector.
-         */
         get: operations["get_direction_models__name__directions__direction__get"];
         put?: never;
         post?: never;
-        /**
-         * Remove Direction
-         * @description Removes a direction that was fitted here, for everybody. One that came with the model stays.
-         */
         delete: operations["remove_direction_models__name__directions__direction__delete"];
         options?: never;
         head?: never;
@@ -243,10 +187,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Healthz
-         * @description The process is up. Looks at nothing else.
-         */
         get: operations["healthz_healthz_get"];
         put?: never;
         post?: never;
@@ -263,10 +203,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Readyz
-         * @description Whether a job posted now would be done: the queue answers, the store can be written, a worker is alive.
-         */
         get: operations["readyz_readyz_get"];
         put?: never;
         post?: never;
@@ -283,10 +219,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Metrics
-         * @description Prometheus' text format.
-         */
         get: operations["metrics_metrics_get"];
         put?: never;
         post?: never;
@@ -300,95 +232,47 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** Direction */
         Direction: {
-            /** Name */
             name: string;
-            /**
-             * Method
-             * @enum {string}
-             */
+            /** @enum {string} */
             method: "regression" | "sefa";
-            /** Attribute */
             attribute: string;
-            /**
-             * Space
-             * @enum {string}
-             */
+            /** @enum {string} */
             space: "z" | "w";
-            /** Std */
             std: number;
-            /** Slope */
             slope: number | null;
-            /** Intercept */
             intercept: number | null;
-            /** R2 */
             r2: number | null;
-            /** Units */
             units: string;
-            /** Model Sha256 */
             model_sha256: string;
-            /** Shipped */
             shipped: boolean;
-            /** Stale */
             stale: boolean;
-            /** Vector */
             vector: number[];
         };
-        /** DirectionList */
         DirectionList: {
-            /** Items */
             items: components["schemas"]["DirectionSummary"][];
         };
-        /**
-         * DirectionSummary
-         * @description A named latent direction without its vector.
-         */
         DirectionSummary: {
-            /** Name */
             name: string;
-            /**
-             * Method
-             * @enum {string}
-             */
+            /** @enum {string} */
             method: "regression" | "sefa";
-            /** Attribute */
             attribute: string;
-            /**
-             * Space
-             * @enum {string}
-             */
+            /** @enum {string} */
             space: "z" | "w";
-            /** Std */
             std: number;
-            /** Slope */
             slope: number | null;
-            /** Intercept */
             intercept: number | null;
-            /** R2 */
             r2: number | null;
-            /** Units */
             units: string;
-            /** Model Sha256 */
             model_sha256: string;
-            /** Shipped */
             shipped: boolean;
-            /** Stale */
             stale: boolean;
         };
-        /**
-         * IntensitySpec
-         * @description Stored units of the model: network_range maps linearly to [low, high].
-         */
         IntensitySpec: {
-            /** Low */
             low: number;
-            /** High */
             high: number;
-            /** Units */
             units: string;
             /**
-             * Network Range
              * @default [
              *       -1,
              *       1
@@ -399,44 +283,22 @@ export interface components {
                 number
             ];
         };
-        /**
-         * JobError
-         * @description Why a job failed: a stable code and a sentence without paths, hosts or exception classes.
-         */
         JobError: {
-            /** Code */
             code: string;
-            /** Detail */
             detail: string;
         };
-        /** JobPage */
         JobPage: {
-            /** Items */
             items: components["schemas"]["JobRecord"][];
-            /** Next Cursor */
             next_cursor: string | null;
         };
-        /**
-         * JobRecord
-         * @description The reply envelope of every kind of job (contract: JobRecord).
-         */
         JobRecord: {
-            /** Id */
             id: string;
-            /**
-             * Kind
-             * @enum {string}
-             */
+            /** @enum {string} */
             kind: "generate" | "encode" | "edit" | "fit_direction";
-            /** Model */
             model: string;
-            /** Model Sha256 */
             model_sha256: string;
             state: components["schemas"]["JobState"];
-            /**
-             * Stage
-             * @default null
-             */
+            /** @default null */
             stage: string | null;
             /**
              * @default {
@@ -445,117 +307,61 @@ export interface components {
              *     }
              */
             progress: components["schemas"]["Progress"];
-            /**
-             * Queue Position
-             * @default null
-             */
+            /** @default null */
             queue_position: number | null;
-            /**
-             * Created At
-             * Format: date-time
-             */
+            /** Format: date-time */
             created_at: string;
-            /**
-             * Started At
-             * @default null
-             */
+            /** @default null */
             started_at: string | null;
-            /**
-             * Ended At
-             * @default null
-             */
+            /** @default null */
             ended_at: string | null;
-            /**
-             * Expires At
-             * @default null
-             */
+            /** @default null */
             expires_at: string | null;
-            /**
-             * Attempts
-             * @default 0
-             */
+            /** @default 0 */
             attempts: number;
-            /** Request */
             request: {
                 [key: string]: unknown;
             };
-            /**
-             * Latents
-             * @default null
-             */
+            /** @default null */
             latents: unknown[] | null;
-            /**
-             * Metrics
-             * @default null
-             */
+            /** @default null */
             metrics: {
                 [key: string]: unknown;
             } | null;
-            /** Results */
             results: components["schemas"]["ResultFile"][];
-            /** Files */
             files: components["schemas"]["ResultFile"][];
-            /** Timings S */
             timings_s: {
                 [key: string]: number;
             };
             /** @default null */
             error: components["schemas"]["JobError"] | null;
         };
-        /**
-         * JobState
-         * @description The closed set of states. The last four are final and never change again.
-         * @enum {string}
-         */
+        /** @enum {string} */
         JobState: "queued" | "running" | "succeeded" | "failed" | "canceled" | "expired";
-        /**
-         * LatentSpec
-         * @description Sizes of the latent spaces: z is (z_dim,), w is (num_styles, w_dim). Without a style space w is z.
-         */
         LatentSpec: {
-            /** Z Dim */
             z_dim: number;
-            /** W Dim */
             w_dim: number;
-            /**
-             * Num Styles
-             * @default 1
-             */
+            /** @default 1 */
             num_styles: number;
-            /**
-             * Has Style Space
-             * @default false
-             */
+            /** @default false */
             has_style_space: boolean;
         };
-        /** ModelList */
         ModelList: {
-            /** Items */
             items: (components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"])[];
         };
-        /**
-         * PreprocessSpec
-         * @description How a scan is brought to the model's grid and range; the training data went the same way.
-         */
         PreprocessSpec: {
             /**
-             * Placement
              * @default stretch
              * @enum {string}
              */
             placement: "stretch" | "head";
-            /**
-             * Trim Blank Slices
-             * @default false
-             */
+            /** @default false */
             trim_blank_slices: boolean;
-            /** Window */
             window: [
                 number,
                 number
             ] | null;
             /**
-             * Quantiles
              * @default [
              *       0,
              *       0.997
@@ -566,128 +372,67 @@ export interface components {
                 number
             ];
         };
-        /** Progress */
         Progress: {
-            /**
-             * Done
-             * @default 0
-             */
+            /** @default 0 */
             done: number;
-            /**
-             * Total
-             * @default 0
-             */
+            /** @default 0 */
             total: number;
         };
-        /**
-         * Provenance
-         * @description Where the weights come from.
-         */
         Provenance: {
-            /**
-             * Origin
-             * @enum {string}
-             */
+            /** @enum {string} */
             origin: "trained" | "imported";
-            /** Sources */
             sources: string[];
-            /** Licences */
             licences: string[];
-            /**
-             * Command
-             * @default
-             */
+            /** @default  */
             command: string;
-            /** Iterations */
             iterations: {
                 [key: string]: number;
             };
-            /**
-             * Notes
-             * @default
-             */
+            /** @default  */
             notes: string;
-            /**
-             * Software Version
-             * @default
-             */
+            /** @default  */
             software_version: string;
-            /** Original Sha256 */
             original_sha256: {
                 [key: string]: string;
             };
         };
-        /** Readiness */
         Readiness: {
-            /**
-             * Status
-             * @constant
-             */
+            /** @constant */
             status: "ready";
-            /** Queue */
             queue: boolean;
-            /** Store */
             store: boolean;
-            /** Workers */
             workers: number;
-            /** Durable */
             durable: boolean;
         };
-        /**
-         * ReadyModel
-         * @description A model that can be used: its card, and the digest of its weights.
-         */
         ReadyModel: {
             /**
-             * Schema Version
              * @default 1
              * @constant
              */
             schema_version: 1;
-            /** Name */
             name: string;
-            /** Family */
             family: string;
-            /**
-             * Title
-             * @default
-             */
+            /** @default  */
             title: string;
-            /**
-             * Description
-             * @default
-             */
+            /** @default  */
             description: string;
-            /** Modality */
             modality: string;
-            /**
-             * Anatomy
-             * @default
-             */
+            /** @default  */
             anatomy: string;
-            /**
-             * Licence
-             * @default
-             */
+            /** @default  */
             licence: string;
-            /** Shape */
             shape: [
                 number,
                 number,
                 number
             ];
-            /** Axes */
             axes: string;
-            /** Spacing Mm */
             spacing_mm: [
                 number,
                 number,
                 number
             ];
-            /**
-             * Spacing Is Nominal
-             * @default false
-             */
+            /** @default false */
             spacing_is_nominal: boolean;
             latent: components["schemas"]["LatentSpec"];
             /**
@@ -697,7 +442,6 @@ export interface components {
              */
             truncation: components["schemas"]["TruncationSpec"];
             intensity: components["schemas"]["IntensitySpec"];
-            /** Display Window */
             display_window: [
                 number,
                 number
@@ -713,162 +457,79 @@ export interface components {
              *     }
              */
             preprocess: components["schemas"]["PreprocessSpec"];
-            /** Classes */
             classes: string[];
-            /**
-             * Has Encoder
-             * @default false
-             */
+            /** @default false */
             has_encoder: boolean;
-            /** Network */
             network: {
                 [key: string]: unknown;
             };
-            /** Files */
             files: {
                 [key: string]: string;
             };
             provenance: components["schemas"]["Provenance"];
-            /** Sha256 */
             sha256: string;
-            /**
-             * Status
-             * @constant
-             */
+            /** @constant */
             status: "ready";
-            /**
-             * Broken
-             * @constant
-             */
+            /** @constant */
             broken: false;
-            /** Reason */
             reason: null;
         };
-        /**
-         * ResultFile
-         * @description One stored volume (or other file) of a job.
-         */
         ResultFile: {
-            /** Name */
             name: string;
-            /** Index */
             index: number;
-            /** Media Type */
             media_type: string;
-            /** Size Bytes */
             size_bytes: number;
-            /** Sha256 */
             sha256: string;
-            /**
-             * Shape
-             * @default null
-             */
+            /** @default null */
             shape: number[] | null;
-            /**
-             * Spacing Mm
-             * @default null
-             */
+            /** @default null */
             spacing_mm: number[] | null;
-            /**
-             * Latent
-             * @default null
-             */
+            /** @default null */
             latent: {
                 [key: string]: unknown;
             } | null;
-            /**
-             * Noise Seed
-             * @default null
-             */
+            /** @default null */
             noise_seed: number | null;
-            /**
-             * Preview
-             * @default null
-             */
+            /** @default null */
             preview: string | null;
-            /**
-             * Label
-             * @default null
-             */
+            /** @default null */
             label: string | null;
-            /**
-             * Url
-             * @default
-             */
+            /** @default  */
             url: string;
         };
-        /**
-         * TruncationSpec
-         * @description psi: toward the mean style, in [0, 1]. normal: the level > 0 at which z's normal distribution is cut.
-         */
         TruncationSpec: {
             /**
-             * Kind
              * @default normal
              * @enum {string}
              */
             kind: "psi" | "normal";
-            /** Default */
             default: number | null;
-            /** Cutoff */
             cutoff: number | null;
         };
-        /**
-         * UnusableModel
-         * @description A model folder that cannot be used, and why.
-         */
         UnusableModel: {
-            /** Name */
             name: string;
-            /**
-             * Status
-             * @constant
-             */
+            /** @constant */
             status: "broken";
-            /**
-             * Broken
-             * @constant
-             */
+            /** @constant */
             broken: true;
-            /** Reason */
             reason: string;
         };
-        /**
-         * EditRequest
-         * @description Body of POST /edit: one latent, changed.
-         */
         EditRequest: {
-            /** Model */
             model: string;
-            /** Source */
             source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
-            /** Edit */
             edit: components["schemas"]["MoveEdit"] | components["schemas"]["TargetEdit"] | components["schemas"]["InterpolateEdit"] | components["schemas"]["MixEdit"];
-            /**
-             * Truncation
-             * @default null
-             */
+            /** @default null */
             truncation?: number | null;
-            /**
-             * Truncation Cutoff
-             * @default null
-             */
+            /** @default null */
             truncation_cutoff?: number | null;
-            /**
-             * Class Label
-             * @default null
-             */
+            /** @default null */
             class_label?: number | string | null;
             /**
-             * Noise
              * @default constant
              * @enum {string}
              */
             noise?: "constant" | "random";
-            /**
-             * Noise Seed
-             * @default null
-             */
+            /** @default null */
             noise_seed?: number | null;
             /**
              * @default {
@@ -880,29 +541,15 @@ export interface components {
              */
             output?: components["schemas"]["OutputOptions"];
         };
-        /**
-         * EncodeRequest
-         * @description The `request` part of POST /encode: a scan (the upload, or the result that `source` names) to its latent.
-         */
         EncodeRequest: {
-            /** Model */
             model: string;
             /** @default null */
             source?: components["schemas"]["JobSource"] | null;
-            /**
-             * Refine Steps
-             * @default 0
-             */
+            /** @default 0 */
             refine_steps?: number;
-            /**
-             * Reconstruct
-             * @default false
-             */
+            /** @default false */
             reconstruct?: boolean;
-            /**
-             * Class Label
-             * @default null
-             */
+            /** @default null */
             class_label?: number | string | null;
             /**
              * @default {
@@ -922,74 +569,37 @@ export interface components {
              */
             output?: components["schemas"]["OutputOptions"];
         };
-        /**
-         * ErrorItem
-         * @description One place that is wrong.
-         */
         ErrorItem: {
-            /** Pointer */
             pointer: string;
-            /** Detail */
             detail: string;
         };
-        /**
-         * GenerateRequest
-         * @description Body of POST /generate: make num_samples volumes from seeds or latents.
-         */
         GenerateRequest: {
-            /** Model */
             model: string;
-            /**
-             * Num Samples
-             * @default 1
-             */
+            /** @default 1 */
             num_samples?: number;
-            /**
-             * Seed
-             * @default null
-             */
+            /** @default null */
             seed?: number | null;
-            /**
-             * Seeds
-             * @default null
-             */
+            /** @default null */
             seeds?: number[] | null;
-            /**
-             * Latents
-             * @default null
-             */
+            /** @default null */
             latents?: (number[] | number[][])[] | null;
             /**
-             * Latent Space
              * @default z
              * @enum {string}
              */
             latent_space?: "z" | "w";
-            /**
-             * Truncation
-             * @default null
-             */
+            /** @default null */
             truncation?: number | null;
-            /**
-             * Truncation Cutoff
-             * @default null
-             */
+            /** @default null */
             truncation_cutoff?: number | null;
-            /**
-             * Class Label
-             * @default null
-             */
+            /** @default null */
             class_label?: number | string | null;
             /**
-             * Noise
              * @default constant
              * @enum {string}
              */
             noise?: "constant" | "random";
-            /**
-             * Noise Seed
-             * @default null
-             */
+            /** @default null */
             noise_seed?: number | null;
             /**
              * @default {
@@ -1001,210 +611,122 @@ export interface components {
              */
             output?: components["schemas"]["OutputOptions"];
         };
-        /** InterpolateEdit */
         InterpolateEdit: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "interpolate";
-            /** Target */
             target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
-            /** Steps */
             steps: number;
         };
-        /** JobSource */
         JobSource: {
-            /** Job */
             job: string;
-            /**
-             * Index
-             * @default 0
-             */
+            /** @default 0 */
             index?: number;
         };
-        /** LatentSource */
         LatentSource: {
-            /** Latent */
             latent: number[] | number[][];
             /**
-             * Space
              * @default z
              * @enum {string}
              */
             space?: "z" | "w";
         };
-        /**
-         * Measure
-         * @description A built-in measurement of a generated volume, in the card's stored units.
-         */
         Measure: {
-            /**
-             * Name
-             * @enum {string}
-             */
+            /** @enum {string} */
             name: "volume_above" | "volume_below" | "mean_intensity";
-            /**
-             * Threshold
-             * @default null
-             */
+            /** @default null */
             threshold?: number | null;
         };
-        /** MeasuredSample */
         MeasuredSample: {
-            /** Source */
             source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
-            /** Value */
             value: number;
         };
-        /** MixEdit */
         MixEdit: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "mix";
-            /** Target */
             target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
-            /** Crossover */
             crossover: number;
         };
-        /** MoveEdit */
         MoveEdit: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "move";
-            /** Direction */
             direction: string;
-            /** Strengths */
             strengths: number[];
         };
-        /** OutputOptions */
         OutputOptions: {
             /**
-             * Format
              * @default nii.gz
              * @enum {string}
              */
             format?: "nii.gz" | "nii" | "nrrd" | "mha" | "npy";
             /**
-             * Dtype
              * @default int16
              * @enum {string}
              */
             dtype?: "int16" | "uint8" | "float32";
             /**
-             * Intensity
              * @default stored
              * @enum {string}
              */
             intensity?: "stored" | "unit";
-            /**
-             * Preview
-             * @default true
-             */
+            /** @default true */
             preview?: boolean;
         };
-        /**
-         * PreprocessOptions
-         * @description How a scan is brought to the model; a field left null takes the card's value.
-         */
         PreprocessOptions: {
-            /**
-             * Trim Blank Slices
-             * @default null
-             */
+            /** @default null */
             trim_blank_slices?: boolean | null;
-            /**
-             * Window
-             * @default null
-             */
+            /** @default null */
             window?: number[] | null;
-            /**
-             * Orientation
-             * @default null
-             */
+            /** @default null */
             orientation?: string | null;
         };
-        /**
-         * Problem
-         * @description RFC 9457 problem document.
-         */
         Problem: {
-            /** Type */
             type: string;
-            /** Title */
             title: string;
-            /** Status */
             status: number;
-            /** Detail */
             detail: string;
-            /** Instance */
             instance: string;
-            /** Code */
             code: string;
-            /**
-             * Errors
-             * @default null
-             */
+            /** @default null */
             errors?: components["schemas"]["ErrorItem"][] | null;
         };
-        /** RegressionFit */
         RegressionFit: {
-            /**
-             * Method
-             * @constant
-             */
+            /** @constant */
             method: "regression";
-            /** Name */
             name: string;
-            /** Attribute */
             attribute: string;
-            /**
-             * Samples
-             * @default null
-             */
+            /** @default null */
             samples?: components["schemas"]["MeasuredSample"][] | null;
             /** @default null */
             measure?: components["schemas"]["Measure"] | null;
-            /**
-             * Num Samples
-             * @default 64
-             */
+            /** @default 64 */
             num_samples?: number;
         };
-        /** SeedSource */
         SeedSource: {
-            /** Seed */
             seed: number;
         };
-        /** SefaFit */
         SefaFit: {
-            /**
-             * Method
-             * @constant
-             */
+            /** @constant */
             method: "sefa";
-            /** Name Prefix */
             name_prefix: string;
-            /**
-             * Count
-             * @default 4
-             */
+            /** @default 4 */
             count?: number;
         };
-        /** TargetEdit */
         TargetEdit: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "target";
-            /** Direction */
             direction: string;
-            /** Values */
             values: number[];
         };
     };
@@ -1220,9 +742,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `wait=N` holds the answer up to N <= 60 s until the job has ended. */
                 prefer?: string[] | null;
-                /** @description The same key and body give the same job, however often they are posted. */
                 "idempotency-key"?: string | null;
             };
             path?: never;
@@ -1234,7 +754,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Ended within the seconds of `Prefer: wait` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1243,7 +762,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description Queued */
             202: {
                 headers: {
                     Location?: string;
@@ -1254,7 +772,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1263,7 +780,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1272,7 +788,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1287,9 +802,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `wait=N` holds the answer up to N <= 60 s until the job has ended. */
                 prefer?: string[] | null;
-                /** @description The same key and body give the same job, however often they are posted. */
                 "idempotency-key"?: string | null;
             };
             path?: never;
@@ -1298,10 +811,7 @@ export interface operations {
         requestBody: {
             content: {
                 "multipart/form-data": {
-                    /**
-                     * Format: binary
-                     * @description A .nii, .nii.gz, .nrrd or .mha file; told by its content, not its name
-                     */
+                    /** Format: binary */
                     volume: string;
                     request: components["schemas"]["EncodeRequest"];
                 };
@@ -1309,7 +819,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Ended within the seconds of `Prefer: wait` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1318,7 +827,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description Queued */
             202: {
                 headers: {
                     Location?: string;
@@ -1329,7 +837,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1338,7 +845,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1347,7 +853,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1362,9 +867,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `wait=N` holds the answer up to N <= 60 s until the job has ended. */
                 prefer?: string[] | null;
-                /** @description The same key and body give the same job, however often they are posted. */
                 "idempotency-key"?: string | null;
             };
             path?: never;
@@ -1376,7 +879,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Ended within the seconds of `Prefer: wait` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1385,7 +887,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description Queued */
             202: {
                 headers: {
                     Location?: string;
@@ -1396,7 +897,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1405,7 +905,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1414,7 +913,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1440,7 +938,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1449,7 +946,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobPage"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1458,7 +954,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1467,7 +962,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1485,14 +979,12 @@ export interface operations {
                 "if-none-match"?: string | null;
             };
             path: {
-                /** @description Id of a job */
                 job_id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The record */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1501,7 +993,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1510,7 +1001,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1519,7 +1009,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1535,14 +1024,12 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id of a job */
                 job_id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The record */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1551,7 +1038,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1560,7 +1046,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1569,7 +1054,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1587,14 +1071,12 @@ export interface operations {
                 "last-event-id"?: string | null;
             };
             path: {
-                /** @description Id of a job */
                 job_id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description state, progress, result and end events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1603,14 +1085,12 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
-            /** @description The stream was read to its end before */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1619,7 +1099,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1628,7 +1107,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1648,14 +1126,12 @@ export interface operations {
             };
             path: {
                 name: string;
-                /** @description Id of a job */
                 job_id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The file */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1664,7 +1140,6 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description The range of the file */
             206: {
                 headers: {
                     [name: string]: unknown;
@@ -1673,14 +1148,18 @@ export interface operations {
                     "application/octet-stream": string;
                 };
             };
-            /** @description The client has this file */
             304: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The job has not made it yet */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1689,7 +1168,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The range lies outside the file */
             416: {
                 headers: {
                     [name: string]: unknown;
@@ -1698,7 +1176,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1707,7 +1184,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1716,7 +1192,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1736,7 +1211,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1745,7 +1219,6 @@ export interface operations {
                     "application/json": components["schemas"]["ModelList"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1754,7 +1227,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1763,7 +1235,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1779,14 +1250,12 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Name of a model */
                 name: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1795,7 +1264,6 @@ export interface operations {
                     "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1804,7 +1272,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1813,7 +1280,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1829,14 +1295,12 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Name of a model */
                 name: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1845,7 +1309,6 @@ export interface operations {
                     "application/json": components["schemas"]["DirectionList"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1854,7 +1317,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1863,7 +1325,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1878,13 +1339,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `wait=N` holds the answer up to N <= 60 s until the job has ended. */
                 prefer?: string[] | null;
-                /** @description The same key and body give the same job, however often they are posted. */
                 "idempotency-key"?: string | null;
             };
             path: {
-                /** @description Name of a model */
                 name: string;
             };
             cookie?: never;
@@ -1895,7 +1353,6 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Ended within the seconds of `Prefer: wait` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1904,7 +1361,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description Queued */
             202: {
                 headers: {
                     Location?: string;
@@ -1915,7 +1371,6 @@ export interface operations {
                     "application/json": components["schemas"]["JobRecord"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1924,7 +1379,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1933,7 +1387,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1950,14 +1403,12 @@ export interface operations {
             header?: never;
             path: {
                 direction: string;
-                /** @description Name of a model */
                 name: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1966,7 +1417,6 @@ export interface operations {
                     "application/json": components["schemas"]["Direction"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1975,7 +1425,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -1984,7 +1433,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2001,21 +1449,18 @@ export interface operations {
             header?: never;
             path: {
                 direction: string;
-                /** @description Name of a model */
                 name: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2024,7 +1469,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2033,7 +1477,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2053,7 +1496,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2064,7 +1506,6 @@ export interface operations {
                     };
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2073,7 +1514,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2082,7 +1522,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2102,7 +1541,6 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2111,7 +1549,6 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2120,7 +1557,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2129,7 +1565,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2149,14 +1584,12 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request is not valid; `errors` says where */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2165,7 +1598,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The request was refused */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2174,7 +1606,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The service cannot do it now */
             "5XX": {
                 headers: {
                     [name: string]: unknown;

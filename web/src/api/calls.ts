@@ -1,0 +1,93 @@
+// Every call that the page makes, one function each, typed by the service's schema.
+import createClient from "openapi-fetch";
+
+import { authorization } from "./key";
+import { accepted, problemOf } from "./problem";
+import type { paths } from "./schema";
+import type {
+  AnyModel,
+  Direction,
+  EditRequest,
+  EncodeRequest,
+  GenerateRequest,
+  JobKind,
+  JobRecord,
+  JobState,
+  RegressionFit,
+  SefaFit,
+} from "./types";
+
+const client = createClient<paths>({ baseUrl: location.origin });
+client.use({
+  onRequest({ request }) {
+    for (const [name, value] of Object.entries(authorization())) request.headers.set(name, value);
+    return request;
+  },
+});
+
+/** The data of an answer. Throws: Problem. */
+async function told<T>(call: Promise<{ data?: T; response: Response; error?: unknown }>): Promise<T> {
+  const { data, response, error } = await call;
+  if (response.ok) return data as T;
+  throw await problemOf(new Response(JSON.stringify(error ?? {}), { status: response.status }));
+}
+
+const once = () => ({ "Idempotency-Key": crypto.randomUUID() });
+
+export interface JobFilter {
+  state?: JobState;
+  kind?: JobKind;
+  model?: string;
+  limit?: number;
+  cursor?: string;
+}
+
+export const api = {
+  // The client's mapped types lose tuples and fields that are always null, which the schema has.
+  models: async (): Promise<AnyModel[]> => (await told(client.GET("/models"))).items as unknown as AnyModel[],
+
+  directions: async (model: string): Promise<Direction[]> =>
+    (await told(client.GET("/models/{name}/directions", { params: { path: { name: model } } }))).items,
+
+  removeDirection: (model: string, direction: string): Promise<unknown> =>
+    told(client.DELETE("/models/{name}/directions/{direction}", { params: { path: { name: model, direction } } })),
+
+  fitDirection: (model: string, fit: RegressionFit | SefaFit): Promise<JobRecord> =>
+    told(
+      client.POST("/models/{name}/directions", {
+        params: { path: { name: model } },
+        headers: once(),
+        body: fit,
+      }),
+    ),
+
+  generate: (request: GenerateRequest): Promise<JobRecord> =>
+    told(client.POST("/generate", { headers: once(), body: request })),
+
+  edit: (request: EditRequest, signal?: AbortSignal): Promise<JobRecord> =>
+    told(client.POST("/edit", { headers: once(), body: request, signal: signal ?? null })),
+
+  /** A scan as a form, because a fetch of the browser's streams it from the disk. */
+  async encode(request: EncodeRequest, scan: File): Promise<JobRecord> {
+    const form = new FormData();
+    form.append("volume", scan);
+    form.append("request", new Blob([JSON.stringify(request)], { type: "application/json" }));
+    const answer = await fetch("/encode", { method: "POST", headers: { ...authorization(), ...once() }, body: form });
+    return (await accepted(answer)).json() as Promise<JobRecord>;
+  },
+
+  jobs: (filter: JobFilter, signal?: AbortSignal) =>
+    told(client.GET("/jobs", { params: { query: filter }, signal: signal ?? null })),
+
+  job: (id: string, signal?: AbortSignal): Promise<JobRecord> =>
+    told(client.GET("/jobs/{job_id}", { params: { path: { job_id: id } }, signal: signal ?? null })),
+
+  /** Cancels a job that has not ended, removes one that has. */
+  removeJob: (id: string): Promise<JobRecord | undefined> =>
+    told(client.DELETE("/jobs/{job_id}", { params: { path: { job_id: id } } })),
+};
+
+/** A file of the service's, with the key. Throws: Problem. */
+export async function fetchFile(url: string, signal?: AbortSignal): Promise<Response> {
+  return accepted(await fetch(url, { headers: authorization(), signal: signal ?? null }));
+}

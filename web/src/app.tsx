@@ -1,0 +1,67 @@
+// The shell: a bar with the views, and the view that the address names.
+import { formatRoute, route, type View } from "./route";
+import { theme, turnTheme } from "./theme";
+import { Button } from "./ui/controls";
+import { Mark } from "./ui/icons";
+import { KeyButton, KeyDialog } from "./ui/keydialog";
+import { Toast } from "./ui/toast";
+import { EditView } from "./views/edit";
+import { EncodeView } from "./views/encode";
+import { GenerateView } from "./views/generate";
+import { JobView } from "./views/job";
+import { JobsView } from "./views/jobs";
+
+const TABS: readonly (readonly [View, string])[] = [
+  ["generate", "Generate"],
+  ["encode", "Encode"],
+  ["edit", "Edit"],
+  ["jobs", "Jobs"],
+];
+const THEMES = { system: ["auto", "as the system has it"], light: ["sun", "light"], dark: ["moon", "dark"] } as const;
+
+export function App() {
+  const { view, job } = route.value;
+  const [icon, name] = THEMES[theme.value];
+  return (
+    <>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to the content
+      </a>
+      <header class="bar">
+        <a class="brand" href="#/generate" aria-label="Voxelsmith">
+          <Mark />
+          <span>Voxelsmith</span>
+        </a>
+        <nav aria-label="Views">
+          <ul>
+            {TABS.map(([key, text]) => (
+              <li key={key}>
+                <a href={formatRoute(key)} aria-current={key === view ? "page" : undefined}>
+                  {text}
+                </a>
+              </li>
+            ))}
+          </ul>
+        </nav>
+        <div class="bar-tools">
+          <Button kind="quiet" icon={icon} label={`Colours: ${name}`} onClick={turnTheme} />
+          <KeyButton />
+        </div>
+      </header>
+      <main id="main" tabIndex={-1}>
+        {view === "generate" && <GenerateView />}
+        {view === "encode" && <EncodeView />}
+        {view === "edit" && <EditView />}
+        {view === "jobs" && (job === null ? <JobsView /> : <JobView key={job} id={job} />)}
+      </main>
+      <Toast />
+      <KeyDialog />
+    </>
+  );
+}
+
+/** The address after the # is the page's own, so the link moves the focus by itself. */
+function skip(event: MouseEvent): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}

@@ -1,0 +1,48 @@
+// A job's results as volumes that the viewer can show, and the one kept aside to compare others with.
+import { signal } from "@preact/signals";
+
+import type { JobRecord, ModelCard, ResultFile } from "../api/types";
+import { isViewable, nameOf, unitOf } from "../text/words";
+import type { Shown } from "../viewer/stage";
+import { fetchVolume } from "../viewer/volume";
+
+export interface Kept {
+  url: string;
+  title: string;
+  unit: string;
+  scale: string;
+}
+
+const SLOT = "voxelsmith.kept";
+
+function restored(): Kept | null {
+  try {
+    return JSON.parse(sessionStorage.getItem(SLOT) ?? "null") as Kept | null;
+  } catch {
+    return null;
+  }
+}
+
+/** The volume that was kept for comparison, for as long as the tab is open. */
+export const kept = signal<Kept | null>(restored());
+
+export function keep(volume: Kept | null): void {
+  kept.value = volume;
+  sessionStorage.setItem(SLOT, JSON.stringify(volume));
+}
+
+export function describe(record: JobRecord, result: ResultFile, card: ModelCard | null): Kept {
+  const output = (record.request["output"] ?? {}) as { intensity?: string };
+  const isUnit = output.intensity === "unit";
+  const unit = isUnit ? "" : unitOf(card);
+  return { url: result.url, title: nameOf(result), unit, scale: `${record.model} ${isUnit ? "unit" : "stored"}` };
+}
+
+export function shownOf(volume: Kept): Shown {
+  const { url, title, unit, scale } = volume;
+  return { key: url, title, unit, scale, open: (abort, told) => fetchVolume(url, abort, told) };
+}
+
+export function viewable(record: JobRecord): ResultFile[] {
+  return record.results.filter((result) => isViewable(result.name));
+}

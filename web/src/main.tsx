@@ -1,0 +1,19 @@
+// Where the page begins.
+import { render } from "preact";
+
+import { App } from "./app";
+import { keepModels } from "./catalogue";
+import { followAddress } from "./route";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/controls.css";
+import "./styles/layout.css";
+import "./styles/viewer.css";
+import "./styles/views.css";
+import { applyTheme } from "./theme";
+
+applyTheme();
+followAddress();
+keepModels();
+const root = document.getElementById("app");
+if (root) render(<App />, root);

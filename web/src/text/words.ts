@@ -1,0 +1,112 @@
+// Numbers and names as people read them.
+import type { JobKind, JobRecord, JobState, ModelCard, ResultFile } from "../api/types";
+
+export const KINDS: Record<JobKind, string> = {
+  generate: "Generate",
+  encode: "Encode",
+  edit: "Edit",
+  fit_direction: "Fit direction",
+};
+
+export const STATES: Record<JobState, string> = {
+  queued: "Queued",
+  running: "Running",
+  succeeded: "Done",
+  failed: "Failed",
+  canceled: "Canceled",
+  expired: "Expired",
+};
+
+const STAGES: Record<string, string> = {
+  load: "Loading the model",
+  prepare: "Preparing the scan",
+  encode: "Encoding",
+  refine: "Refining the latent",
+  forward: "Synthesising",
+  resample: "Resampling",
+  measure: "Measuring",
+  write: "Writing",
+  fit: "Fitting",
+};
+
+/** What a job is doing now. */
+export function doing(record: JobRecord): string {
+  if (record.state === "queued") return record.queue_position ? `Queued, ${record.queue_position} ahead` : "Queued";
+  if (record.state !== "running") return STATES[record.state];
+  const { done, total } = record.progress;
+  const stage = STAGES[record.stage ?? ""] ?? "Starting";
+  return total > 1 ? `${stage} ${Math.min(done + 1, total)} of ${total}` : stage;
+}
+
+export function bytes(size: number): string {
+  if (size < 1000) return `${size} B`;
+  const units = ["kB", "MB", "GB"];
+  let value = size / 1000;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
+export function seconds(value: number): string {
+  if (value < 60) return `${value < 10 ? value.toFixed(1) : Math.round(value)} s`;
+  const minutes = Math.floor(value / 60);
+  return `${minutes} min ${Math.round(value - 60 * minutes)} s`;
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+];
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+export function ago(when: string, now = Date.now()): string {
+  const past = (now - Date.parse(when)) / 1000;
+  for (const [unit, length] of STEPS) if (past >= length) return relative.format(-Math.floor(past / length), unit);
+  return "just now";
+}
+
+export function grid(shape: readonly number[]): string {
+  return shape.every((side) => side === shape[0]) && shape.length === 3 ? `${shape[0]}³` : shape.join(" × ");
+}
+
+/** Three significant places at most, no exponent where it can be helped. */
+export function figure(value: number): string {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
+  return value.toFixed(size >= 10 ? 1 : 2);
+}
+
+/** What sets a result apart from its neighbours. */
+export function nameOf(result: ResultFile): string {
+  const { label, latent } = result;
+  if (label) {
+    const [name = "", value = ""] = label.split("=", 2);
+    if (name === "reconstruction") return "Reconstruction, model grid";
+    if (name === "reconstruction-scan-grid") return "Reconstruction, scan grid";
+    if (name === "strength") return `${Number(value) > 0 ? "+" : ""}${value.replace("-", "−")} SD`;
+    if (name === "step") return `Step ${value}`;
+    return `${name.charAt(0).toUpperCase()}${name.slice(1)} ${value}`.trim();
+  }
+  if (latent && typeof latent["seed"] === "number") return `Seed ${latent["seed"]}`;
+  return `Sample ${result.index + 1}`;
+}
+
+export function unitOf(card: ModelCard | null): string {
+  return card?.intensity.units ?? "";
+}
+
+/** Whether the page can show a result: NiiVue reads these. */
+export function isViewable(name: string): boolean {
+  return /\.(nii|nii\.gz|nrrd|mha)$/i.test(name);
+}
+
+/** "head-size" -> "Head size" */
+export function titled(name: string): string {
+  const words = name.replace(/[-_]+/g, " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

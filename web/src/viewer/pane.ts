@@ -1,0 +1,232 @@
+// Pane: one canvas of NiiVue's with one volume. The only file that imports NiiVue; it is loaded when a volume is shown.
+import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
+
+import { difference, matched, reach, SAME_UNITS } from "./difference";
+import { niftiOf, type VolumeFile, voxelsOf } from "./volume";
+
+export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
+export interface Intensities {
+  low: number;
+  high: number;
+}
+export interface Range extends Intensities {
+  /** What the file says, or else robust limits of its values. */
+  own: Intensities;
+  min: number;
+  max: number;
+}
+export type Place = readonly [number, number, number];
+
+const SLICES: Record<Layout, SLICE_TYPE> = {
+  multi: SLICE_TYPE.MULTIPLANAR,
+  axial: SLICE_TYPE.AXIAL,
+  coronal: SLICE_TYPE.CORONAL,
+  sagittal: SLICE_TYPE.SAGITTAL,
+  render: SLICE_TYPE.RENDER,
+};
+const CROSSHAIR = [0.98, 0.72, 0.25, 0.85];
+const PAPER = [0.025, 0.031, 0.039, 1];
+
+export interface Heard {
+  moved: (mm: Place) => void;
+  windowed: (range: Intensities) => void;
+}
+
+export class Pane {
+  private constructor(
+    private readonly canvas: HTMLCanvasElement,
+    private readonly nv: Niivue,
+  ) {}
+
+  /** Throws where the browser has no WebGL 2. */
+  static async open(canvas: HTMLCanvasElement, heard: Heard): Promise<Pane> {
+    const nv = new Niivue({
+      backColor: PAPER,
+      crosshairColor: CROSSHAIR,
+      crosshairWidth: 1,
+      crosshairGap: 8,
+      show3Dcrosshair: true,
+      fontColor: [0.8, 0.84, 0.88, 1],
+      isRadiologicalConvention: true,
+      sagittalNoseLeft: true,
+      multiplanarShowRender: 1,
+      multiplanarLayout: 2,
+      multiplanarPadPixels: 6,
+      isAntiAlias: false,
+      trustCalMinMax: true,
+      isNearestInterpolation: false,
+      dragMode: DRAG_MODE.windowing,
+      dragAndDropEnabled: false,
+      scrollRequiresFocus: true,
+      clipPlaneHotKey: "",
+      viewModeHotKey: "",
+      logLevel: "error",
+      loadingText: "",
+    });
+    nv.onLocationChange = (told) => heard.moved(placeOf(told));
+    nv.onIntensityChange = (volume) => heard.windowed({ low: volume.cal_min ?? 0, high: volume.cal_max ?? 1 });
+    await nv.attachToCanvas(canvas, false);
+    return new Pane(canvas, nv);
+  }
+
+  private get volume(): NVImage | undefined {
+    return this.nv.volumes[0];
+  }
+
+  /** Shows a volume in place of the one that is there. One of the same grid keeps window, cursor and everything else. */
+  async show(file: VolumeFile): Promise<void> {
+    if (this.swap(file)) return;
+    const next = await imageOf(file, "gray");
+    this.clear();
+    this.nv.addVolume(next);
+    this.nv.createOnLocationChange();
+  }
+
+  /** Other voxels into the volume that is there: the image is never held twice. */
+  private swap(file: VolumeFile): boolean {
+    const volume = this.volume;
+    const voxels = volume?.img && this.nv.volumes.length === 1 ? voxelsOf(file) : null;
+    if (!volume?.hdr || !voxels || volume.img?.constructor !== voxels.constructor || volume.img.length !== voxels.length) return false;
+    if (!hasHeader(file, volume)) return false;
+    volume.img = voxels;
+    this.nv.updateGLVolume();
+    this.nv.createOnLocationChange();
+    return true;
+  }
+
+  /** Lays second - this over the volume, in warm colours where the second is brighter. Returns where the colours end. */
+  async overlay(second: VolumeFile, isSameUnits: boolean): Promise<number> {
+    const first = this.volume;
+    const other = await imageOf(second, "gray");
+    if (!first?.img || !other.img || !isSameGrid(first, other)) {
+      throw new Error("The two volumes lie on different grids, so that no voxel has a partner. Look at them side by side.");
+    }
+    const a = first.img as unknown as Int16Array;
+    const b = other.img as unknown as Int16Array;
+    const line = isSameUnits ? SAME_UNITS : matched(a, b);
+    const apart = difference(a, b, line);
+    const limit = reach(apart);
+    const bytes = niftiOf(sidesOf(first), affineOf(first), apart);
+    const layer = await imageOf({ name: "difference.nii", bytes }, "warm");
+    layer.colormapNegative = "winter";
+    layer.cal_min = limit * 0.08;
+    layer.cal_max = limit;
+    layer.cal_minNeg = -limit;
+    layer.cal_maxNeg = -limit * 0.08;
+    layer.opacity = 0.75;
+    this.dropOverlay();
+    this.nv.addVolume(layer);
+    return limit;
+  }
+
+  dropOverlay(): void {
+    for (const layer of this.nv.volumes.slice(1)) this.nv.removeVolume(layer);
+  }
+
+  clear(): void {
+    for (const volume of [...this.nv.volumes].reverse()) this.nv.removeVolume(volume);
+  }
+
+  get range(): Range | null {
+    const volume = this.volume;
+    if (!volume) return null;
+    const { cal_min: low = 0, cal_max: high = 1, hdr, robust_min = 0, robust_max = 1, global_min: min = low, global_max: max = high } = volume;
+    const isTold = hdr !== null && hdr.cal_max > hdr.cal_min;
+    const own = isTold ? { low: hdr.cal_min, high: hdr.cal_max } : { low: robust_min, high: robust_max };
+    return { low, high, own, min: Math.min(min, own.low), max: Math.max(max, own.high) };
+  }
+
+  setRange({ low, high }: Intensities): void {
+    const volume = this.volume;
+    if (!volume || (volume.cal_min === low && volume.cal_max === high)) return;
+    volume.cal_min = low;
+    volume.cal_max = high;
+    this.nv.updateGLVolume();
+  }
+
+  setLayout(layout: Layout): void {
+    this.nv.setSliceType(SLICES[layout]);
+  }
+
+  setRadiological(isRadiological: boolean): void {
+    this.nv.setRadiologicalConvention(isRadiological);
+  }
+
+  /** Cursor, zoom and turn of each follow the other's. */
+  static link(first: Pane, second: Pane): void {
+    first.nv.broadcastTo(second.nv, { "2d": true, "3d": true });
+    second.nv.broadcastTo(first.nv, { "2d": true, "3d": true });
+  }
+
+  unlink(): void {
+    this.nv.broadcastTo([], { "2d": false, "3d": false });
+  }
+
+  /** The value at a place, in the file's own units; null outside the volume. */
+  valueAt(mm: Place): number | null {
+    const volume = this.volume;
+    if (!volume?.dimsRAS) return null;
+    const voxel = volume.mm2vox([...mm]);
+    const isInside = [0, 1, 2].every((axis) => (voxel[axis] ?? -1) >= 0 && (voxel[axis] ?? 0) < (volume.dimsRAS?.[axis + 1] ?? 0));
+    return isInside ? volume.getValue(voxel[0] ?? 0, voxel[1] ?? 0, voxel[2] ?? 0) : null;
+  }
+
+  /** Moves the cursor by voxels toward the patient's left, front and top. */
+  step(left: number, front: number, top: number): void {
+    this.nv.moveCrosshairInVox(-left, front, top);
+  }
+
+  turn(azimuth: number, elevation: number): void {
+    this.nv.setRenderAzimuthElevation(this.nv.scene.renderAzimuth + azimuth, this.nv.scene.renderElevation + elevation);
+  }
+
+  picture(): Promise<Blob | null> {
+    this.nv.drawScene();
+    return new Promise((resolve) => this.canvas.toBlob(resolve));
+  }
+
+  /** Gives the volume and the graphics context back. The canvas cannot be used again. */
+  close(): void {
+    this.unlink();
+    this.clear();
+    this.nv.cleanup();
+    this.nv.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+}
+
+function imageOf(file: VolumeFile, colours: string): Promise<NVImage> {
+  return NVImage.loadFromUrl({ url: file.name, name: file.name, buffer: file.bytes, colormap: colours, opacity: 1 });
+}
+
+function placeOf(told: unknown): Place {
+  const mm = (told as { mm?: ArrayLike<number> }).mm ?? [0, 0, 0];
+  return [mm[0] ?? 0, mm[1] ?? 0, mm[2] ?? 0];
+}
+
+function sidesOf(image: NVImage): number[] {
+  return image.hdr?.dims.slice(1, 4) ?? [];
+}
+
+function affineOf(image: NVImage): number[][] {
+  return image.hdr?.affine ?? [];
+}
+
+function isSameGrid(a: NVImage, b: NVImage): boolean {
+  const [sidesA, sidesB] = [sidesOf(a), sidesOf(b)];
+  const [affineA, affineB] = [affineOf(a).flat(), affineOf(b).flat()];
+  return sidesA.every((side, k) => side === sidesB[k]) && affineA.every((value, k) => Math.abs(value - (affineB[k] ?? NaN)) < 0.01);
+}
+
+/** Whether a file lies on the volume's grid, by the sform rows of its header. */
+function hasHeader(file: VolumeFile, volume: NVImage): boolean {
+  const view = new DataView(file.bytes);
+  const affine = affineOf(volume);
+  const sides = sidesOf(volume);
+  for (let row = 0; row < 3; row++) {
+    if (view.getInt16(42 + 2 * row, true) !== sides[row]) return false;
+    for (let column = 0; column < 4; column++) {
+      if (Math.abs(view.getFloat32(280 + 16 * row + 4 * column, true) - (affine[row]?.[column] ?? NaN)) > 0.01) return false;
+    }
+  }
+  return true;
+}

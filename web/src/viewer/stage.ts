@@ -1,0 +1,183 @@
+// Stage: what the viewer shows, apart from how it looks. One slot for each canvas; NiiVue arrives with the first volume.
+import { type Signal, signal } from "@preact/signals";
+
+import { asProblem, isAbort, Problem } from "../api/problem";
+import type { Heard, Intensities, Layout, Pane, Place, Range } from "./pane";
+import type { Told, VolumeFile } from "./volume";
+
+/** A volume that can be shown. Two with one key are the same volume. */
+export interface Shown {
+  key: string;
+  title: string;
+  unit: string;
+  /** Volumes with one scale have comparable values: their windows are one, and their difference needs no matching. */
+  scale: string;
+  open: (signal: AbortSignal, told: Told) => Promise<VolumeFile>;
+}
+
+export type Mode = "single" | "pair" | "difference";
+
+export type Status =
+  | { phase: "empty" }
+  | { phase: "loading"; fraction: number | null }
+  | { phase: "shown"; key: string; since: number }
+  | { phase: "failed"; problem: Problem };
+
+export interface Cursor {
+  mm: Place;
+  values: readonly (number | null)[];
+}
+
+export interface Wish {
+  first: Shown | null;
+  second: Shown | null;
+  mode: Mode;
+}
+
+class Slot {
+  readonly status: Signal<Status> = signal<Status>({ phase: "empty" });
+  readonly range = signal<Range | null>(null);
+  pane: Pane | null = null;
+  private key = "";
+  private loading: AbortController | null = null;
+
+  /** Brings a volume, and perhaps another as its difference, onto the canvas. A newer call stops an older one. */
+  async present(first: Shown | null, other: Shown | null): Promise<void> {
+    const key = first ? `${first.key} ${other?.key ?? ""}` : "";
+    if (!this.pane || key === this.key) return;
+    this.key = key;
+    this.loading?.abort();
+    this.loading = new AbortController();
+    const { signal } = this.loading;
+    if (!first) return this.empty();
+    try {
+      await this.load(this.pane, first, other, signal);
+    } catch (fault) {
+      if (signal.aborted || isAbort(fault)) return;
+      this.key = "";
+      this.status.value = { phase: "failed", problem: asProblem(fault) };
+    }
+  }
+
+  private async load(pane: Pane, first: Shown, other: Shown | null, signal: AbortSignal): Promise<void> {
+    const told: Told = (fraction) => {
+      if (!signal.aborted) this.status.value = { phase: "loading", fraction };
+    };
+    told(null);
+    const file = await first.open(signal, told);
+    signal.throwIfAborted();
+    pane.dropOverlay();
+    await pane.show(file);
+    this.range.value = pane.range;
+    if (other) {
+      const second = await other.open(signal, told);
+      signal.throwIfAborted();
+      await pane.overlay(second, first.scale === other.scale);
+    }
+    if (!signal.aborted) this.status.value = { phase: "shown", key: first.key, since: performance.now() };
+  }
+
+  private empty(): void {
+    this.pane?.clear();
+    this.range.value = null;
+    this.status.value = { phase: "empty" };
+  }
+
+  close(): void {
+    this.loading?.abort();
+    this.pane?.close();
+    this.pane = null;
+    this.key = "";
+    this.range.value = null;
+    this.status.value = { phase: "empty" };
+  }
+}
+
+export class Stage {
+  readonly slots = [new Slot(), new Slot()] as const;
+  readonly layout = signal<Layout>("multi");
+  readonly isRadiological = signal(true);
+  readonly cursor = signal<Cursor | null>(null);
+  private wish: Wish = { first: null, second: null, mode: "single" };
+
+  /** Gives a slot its canvas. */
+  async mount(index: 0 | 1, canvas: HTMLCanvasElement): Promise<void> {
+    const slot = this.slots[index];
+    try {
+      const { Pane } = await import("./pane");
+      if (!canvas.isConnected) return;
+      const pane = await Pane.open(canvas, this.heard(index));
+      if (!canvas.isConnected) return pane.close();
+      slot.pane = pane;
+      pane.setLayout(this.layout.value);
+      pane.setRadiological(this.isRadiological.value);
+      this.link();
+      await this.reconcile();
+    } catch (fault) {
+      slot.status.value = { phase: "failed", problem: noGraphics(fault) };
+    }
+  }
+
+  unmount(index: 0 | 1): void {
+    this.slots[index].close();
+    this.slots[index === 0 ? 1 : 0].pane?.unlink();
+  }
+
+  async present(wish: Wish): Promise<void> {
+    this.wish = wish;
+    await this.reconcile();
+  }
+
+  private async reconcile(): Promise<void> {
+    const { first, second, mode } = this.wish;
+    await Promise.all([
+      this.slots[0].present(first, mode === "difference" ? second : null),
+      this.slots[1].present(mode === "pair" ? second : null, null),
+    ]);
+  }
+
+  private link(): void {
+    const [first, second] = this.slots;
+    // NiiVue's Pane class is at hand wherever a pane is.
+    if (first.pane && second.pane) (first.pane.constructor as typeof Pane).link(first.pane, second.pane);
+  }
+
+  private heard(index: 0 | 1): Heard {
+    return {
+      moved: (mm) => {
+        this.cursor.value = { mm, values: this.slots.map((slot) => slot.pane?.valueAt(mm) ?? null) };
+      },
+      windowed: (range) => this.setRange(index, range),
+    };
+  }
+
+  setLayout(layout: Layout): void {
+    this.layout.value = layout;
+    for (const { pane } of this.slots) pane?.setLayout(layout);
+  }
+
+  setRadiological(isRadiological: boolean): void {
+    this.isRadiological.value = isRadiological;
+    for (const { pane } of this.slots) pane?.setRadiological(isRadiological);
+  }
+
+  /** Sets the window of a volume, and of the other where both have one scale. */
+  setRange(index: 0 | 1, range: Intensities): void {
+    const isShared = this.wish.first?.scale === this.wish.second?.scale;
+    this.slots.forEach((slot, at) => {
+      if (!slot.pane || (at !== index && !isShared)) return;
+      slot.pane.setRange(range);
+      if (slot.range.value) slot.range.value = { ...slot.range.value, ...range };
+    });
+  }
+
+  close(): void {
+    for (const slot of this.slots) slot.close();
+  }
+}
+
+function noGraphics(fault: unknown): Problem {
+  const canDraw = document.createElement("canvas").getContext("webgl2") !== null;
+  if (canDraw) return asProblem(fault);
+  return new Problem("No 3D graphics", "This browser has no WebGL 2, which the viewer needs. The files can still be downloaded.");
+}

@@ -1,0 +1,146 @@
+// The viewer: one or two volumes on linked canvases, with what a reading room expects around them.
+import { useEffect, useMemo, useRef } from "preact/hooks";
+
+import { saveBlob } from "../api/save";
+import { Button, Meter, Segments } from "../ui/controls";
+import { ProblemNotice } from "../ui/notices";
+import type { Layout } from "./pane";
+import { Readout } from "./readout";
+import { type Mode, type Shown, Stage } from "./stage";
+import { Windowing } from "./windowing";
+
+const LAYOUTS: readonly (readonly [Layout, string])[] = [
+  ["multi", "Planes + 3D"],
+  ["axial", "Axial"],
+  ["coronal", "Coronal"],
+  ["sagittal", "Sagittal"],
+  ["render", "3D"],
+];
+const MODES: readonly (readonly [Mode, string])[] = [
+  ["single", "One"],
+  ["pair", "Side by side"],
+  ["difference", "Difference"],
+];
+
+interface ViewerProps {
+  first: Shown | null;
+  second?: Shown | null;
+  mode?: Mode;
+  onMode?: (mode: Mode) => void;
+}
+
+export function Viewer({ first, second = null, mode = "single", onMode }: ViewerProps) {
+  const stage = useMemo(() => new Stage(), []);
+  const frame = useRef<HTMLElement>(null);
+  const shownMode = second ? mode : "single";
+  useEffect(() => () => stage.close(), [stage]);
+  useEffect(() => void stage.present({ first, second, mode: shownMode }), [stage, first?.key, second?.key, shownMode]);
+
+  return (
+    <section class="viewer" aria-label="Viewer" ref={frame}>
+      <div class="viewer-bar">
+        <Segments label="Layout" value={stage.layout.value} options={LAYOUTS} onChange={(layout) => stage.setLayout(layout)} />
+        {second && onMode && <Segments label="Compare" value={shownMode} options={MODES} onChange={onMode} />}
+        <div class="viewer-tools">
+          <Button
+            kind="quiet"
+            isPressed={stage.isRadiological.value}
+            onClick={() => stage.setRadiological(!stage.isRadiological.value)}
+            label="Radiological convention: the patient's right on the left"
+          >
+            R | L
+          </Button>
+          <Button kind="quiet" icon="camera" label="Save a picture" isDisabled={!first} onClick={() => void savePicture(stage)} />
+          <Button kind="quiet" icon="full" label="Full screen" onClick={() => void turnFull(frame.current)} />
+        </div>
+      </div>
+      <div class={`panes ${shownMode}`}>
+        <PaneView stage={stage} index={0} shown={first} note={shownMode === "difference" ? second : null} />
+        {shownMode === "pair" && <PaneView stage={stage} index={1} shown={second} note={null} />}
+      </div>
+      <Windowing stage={stage} first={first} second={shownMode === "pair" ? second : null} />
+      <Readout stage={stage} first={first} second={shownMode === "pair" ? second : null} />
+    </section>
+  );
+}
+
+interface PaneViewProps {
+  stage: Stage;
+  index: 0 | 1;
+  shown: Shown | null;
+  /** The volume whose difference lies over this one. */
+  note: Shown | null;
+}
+
+function PaneView({ stage, index, shown, note }: PaneViewProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const isWanted = useRef(false);
+  const status = stage.slots[index].status.value;
+  const hasImage = stage.slots[index].range.value !== null;
+  isWanted.current ||= shown !== null;
+  useEffect(() => {
+    if (isWanted.current && canvas.current) void stage.mount(index, canvas.current);
+  }, [stage, index, isWanted.current]);
+  useEffect(() => () => stage.unmount(index), [stage, index]);
+
+  const title = shown ? (note ? `${note.title} − ${shown.title}` : shown.title) : "";
+  return (
+    <div class="pane" data-testid={`pane-${index}`} data-phase={status.phase} aria-busy={status.phase === "loading"}>
+      <div class="pane-canvas" onKeyDownCapture={(event) => onKey(event, stage, index)}>
+        <canvas
+          ref={canvas}
+          tabIndex={0}
+          role="application"
+          aria-roledescription="volume"
+          aria-label={
+            title
+              ? `${title}. Arrow keys, Page Up and Page Down move the cursor; with Shift the arrow keys turn the 3D view.`
+              : "No volume"
+          }
+        />
+      </div>
+      {title && <p class="pane-title">{title}</p>}
+      {!shown && <p class="pane-empty">Nothing to show yet</p>}
+      {status.phase === "loading" && (
+        <div class={hasImage ? "pane-wait" : "pane-wait first"}>
+          <Meter fraction={status.fraction} label={`Loading ${title}`} />
+        </div>
+      )}
+      {status.phase === "failed" && (
+        <div class="pane-failed">
+          <ProblemNotice problem={status.problem} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+const STEPS: Record<string, readonly [number, number, number]> = {
+  ArrowLeft: [-1, 0, 0],
+  ArrowRight: [1, 0, 0],
+  ArrowUp: [0, 1, 0],
+  ArrowDown: [0, -1, 0],
+  PageUp: [0, 0, 1],
+  PageDown: [0, 0, -1],
+};
+
+function onKey(event: KeyboardEvent, stage: Stage, index: 0 | 1): void {
+  const step = STEPS[event.key];
+  if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation(); // NiiVue's own letters stay out of the way
+  const { pane } = stage.slots[index];
+  if (!step || !pane) return;
+  event.preventDefault();
+  const [x, y, z] = step;
+  if (event.shiftKey) pane.turn(6 * x, 6 * y);
+  else pane.step(stage.isRadiological.value ? x : -x, y, z);
+}
+
+async function savePicture(stage: Stage): Promise<void> {
+  const picture = await stage.slots[0].pane?.picture();
+  if (picture) saveBlob(picture, "voxelsmith.png");
+}
+
+async function turnFull(frame: HTMLElement | null): Promise<void> {
+  if (document.fullscreenElement) await document.exitFullscreen();
+  else await frame?.requestFullscreen();
+}

@@ -1,0 +1,1 @@
+export function EditView() { return <p>Later</p>; }

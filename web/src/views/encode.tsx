@@ -1,0 +1,1 @@
+export function EncodeView() { return <p>Later</p>; }

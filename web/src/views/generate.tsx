@@ -1,0 +1,139 @@
+// Generate: volumes from seeds.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+import { api } from "../api/calls";
+import { asProblem, type Problem } from "../api/problem";
+import type { GenerateRequest, ModelCard } from "../api/types";
+import { cardOf, readyModels } from "../catalogue";
+import { draft } from "../jobs/draft";
+import { remember, throwDice } from "../jobs/seeds";
+import { useJob } from "../jobs/watch";
+import { note, route } from "../route";
+import { unitOf } from "../text/words";
+import { Button, Select, Slider } from "../ui/controls";
+import { ModelPicker } from "../ui/modelcard";
+import { Empty, ProblemNotice } from "../ui/notices";
+import { Viewer } from "../viewer/viewer";
+import { JobPanel } from "./jobpanel";
+import { type Output, OutputFields, USUAL } from "./outputfields";
+import { SeedField } from "./seedfield";
+import { Truncation } from "./truncation";
+
+interface Form {
+  model: string | null;
+  seed: number;
+  count: number;
+  truncation: number | null;
+  label: string;
+  output: Output;
+}
+
+const form = draft<Form>("generate", { model: null, seed: throwDice(), count: 1, truncation: null, label: "", output: USUAL });
+const MAX_SAMPLES = 64;
+
+function change(part: Partial<Form>): void {
+  form.value = { ...form.value, ...part };
+}
+
+function requestOf({ seed, count, truncation, label, output }: Form, card: ModelCard): GenerateRequest {
+  const request: GenerateRequest = { model: card.name, seed, num_samples: count, output: { ...output, preview: true } };
+  if (truncation !== null) request.truncation = truncation;
+  if (card.classes.length > 0) request.class_label = label || card.classes[0]!;
+  return request;
+}
+
+export function GenerateView() {
+  const { job, from } = route.value.query;
+  const { record, problem } = useJob(job ?? null);
+  useEffect(() => void (from && fill(from)), [from]);
+  return (
+    <div class="work">
+      <GenerateForm />
+      <section class="stage" aria-label="Volumes">
+        {job ? (
+          <JobPanel record={record} problem={problem} />
+        ) : (
+          <>
+            <Empty icon="dice" title="No volume yet">
+              <p>Choose a model and a seed. The same seed always makes the same volume.</p>
+            </Empty>
+            <Viewer first={null} />
+          </>
+        )}
+      </section>
+    </div>
+  );
+}
+
+/** Takes over an earlier job's request, to be changed. */
+async function fill(from: string): Promise<void> {
+  try {
+    const { request } = await api.job(from);
+    const old = request as Partial<GenerateRequest>;
+    const output = { ...USUAL, ...old.output };
+    change({
+      model: old.model ?? null,
+      seed: old.seed ?? old.seeds?.[0] ?? form.value.seed,
+      count: old.num_samples ?? 1,
+      truncation: old.truncation ?? null,
+      label: String(old.class_label ?? ""),
+      output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
+    });
+  } finally {
+    note({ from: null });
+  }
+}
+
+function GenerateForm() {
+  const { model, seed, count, truncation, label, output } = form.value;
+  const card = cardOf(model) ?? readyModels()[0] ?? null;
+  const isPosting = useSignal(false);
+  const refusal = useSignal<Problem | null>(null);
+
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    if (!card || isPosting.value) return;
+    isPosting.value = true;
+    refusal.value = null;
+    try {
+      const record = await api.generate(requestOf(form.value, card));
+      remember(seed);
+      note({ job: record.id, show: null, with: null });
+    } catch (fault) {
+      refusal.value = asProblem(fault);
+    }
+    isPosting.value = false;
+  };
+
+  return (
+    <form class="panel" aria-label="Generate" onSubmit={(event) => void submit(event)}>
+      <h1>Generate</h1>
+      <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, truncation: null, label: "" })} />
+      {card && (
+        <div class="fields">
+          <SeedField
+            value={seed}
+            hint={count > 1 ? `Samples have the seeds ${seed} to ${seed + count - 1}.` : undefined}
+            onChange={(next) => change({ seed: next })}
+          />
+          {card.classes.length > 0 && (
+            <Select
+              label="Class"
+              value={label || (card.classes[0] ?? "")}
+              options={card.classes.map((name) => [name, name] as const)}
+              onChange={(name) => change({ label: name })}
+            />
+          )}
+          <Truncation card={card} value={truncation} onChange={(next) => change({ truncation: next })} />
+          <Slider label="Samples" min={1} max={MAX_SAMPLES} step={1} value={count} text={String(count)} onInput={(next) => change({ count: next })} />
+          <OutputFields value={output} unit={unitOf(card)} onChange={(next) => change({ output: next })} />
+          <Button kind="primary" type="submit" isDisabled={isPosting.value}>
+            {count === 1 ? "Generate" : `Generate ${count} volumes`}
+          </Button>
+        </div>
+      )}
+      {refusal.value && <ProblemNotice problem={refusal.value} />}
+    </form>
+  );
+}

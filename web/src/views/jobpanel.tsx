@@ -1,0 +1,166 @@
+// JobPanel: one job, live: how far it is, what it made, and the viewer on one or two of its results.
+import { useMemo } from "preact/hooks";
+
+import { api } from "../api/calls";
+import type { Problem } from "../api/problem";
+import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
+import { cardOf } from "../catalogue";
+import { describe, keep, kept, shownOf, viewable } from "../jobs/shown";
+import { note, route } from "../route";
+import { doing, isViewable, nameOf } from "../text/words";
+import { Button, Meter } from "../ui/controls";
+import { Empty, ProblemNotice, Skeleton } from "../ui/notices";
+import { attempt, say } from "../ui/toast";
+import type { Mode, Shown } from "../viewer/stage";
+import { Viewer } from "../viewer/viewer";
+import { Saving } from "./saving";
+import { StateBadge } from "./state";
+import { Strip } from "./strip";
+
+interface JobPanelProps {
+  record: JobRecord | null;
+  problem: Problem | null;
+  /** A volume of the page's own, such as the scan that was encoded, shown before the results. */
+  scan?: Shown | null;
+}
+
+export function JobPanel({ record, problem, scan = null }: JobPanelProps) {
+  if (!record) return problem ? <ProblemNotice problem={problem} /> : <Skeleton lines={4} label="Loading the job" />;
+  return (
+    <div class="jobpanel">
+      <Status record={record} />
+      {problem && <ProblemNotice problem={problem} />}
+      {record.error && <JobFault record={record} />}
+      <Look record={record} scan={scan} />
+    </div>
+  );
+}
+
+function Status({ record }: { record: JobRecord }) {
+  const { done, total } = record.progress;
+  const isLive = !isTerminal(record.state);
+  const fraction = record.state === "running" && total > 0 && done > 0 ? done / total : null;
+  return (
+    <div class="status" data-testid="job-status" data-state={record.state}>
+      <StateBadge state={record.state} />
+      <p class="status-text" role="status">
+        {doing(record)}
+      </p>
+      <div class="status-meter">{isLive && <Meter fraction={fraction} label="Progress of the job" />}</div>
+      {isLive ? (
+        <Button icon="stop" onClick={() => void cancel(record)}>
+          Cancel
+        </Button>
+      ) : (
+        <Saving record={record} />
+      )}
+    </div>
+  );
+}
+
+async function cancel(record: JobRecord): Promise<void> {
+  if (await attempt(() => api.removeJob(record.id))) say("The job stops after the step that it is in.");
+}
+
+function JobFault({ record }: { record: JobRecord }) {
+  return (
+    <div class="notice problem" role="alert">
+      <div>
+        <p class="notice-title">The job failed</p>
+        <p>{record.error?.detail}</p>
+        <p class="hint">
+          Code <code>{record.error?.code}</code>
+          {record.results.length > 0 && "; what it finished before is kept"}
+        </p>
+      </div>
+    </div>
+  );
+}
+
+/** The result that the address names, else the first that can be shown; of an encoded scan, the one on the scan's grid. */
+function chosen(record: JobRecord, name: string | undefined): ResultFile | null {
+  const shown = viewable(record);
+  return shown.find((result) => result.name === name) ?? shown.find((result) => result.label === "reconstruction-scan-grid") ?? shown[0] ?? null;
+}
+
+function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
+  const { show, with: other, mode } = route.value.query;
+  const card = cardOf(record.model);
+  const result = chosen(record, show);
+  const partner = other === "kept" ? null : (viewable(record).find((entry) => entry.name === other) ?? null);
+  const own = useMemo(() => (result ? shownOf(describe(record, result, card)) : null), [record.id, result?.name, card]);
+  const second = useMemo(() => {
+    if (scan || !other) return null;
+    if (other === "kept") return kept.value && shownOf(kept.value);
+    return partner && shownOf(describe(record, partner, card));
+  }, [record.id, scan, other, partner?.name, kept.value, card]);
+
+  if (!result && !scan) return <NothingToSee record={record} />;
+  const pair = scan ? { first: scan, second: own } : { first: own, second };
+  const shownMode = (mode as Mode | undefined) ?? "pair";
+  return (
+    <>
+      <Strip record={record} selected={result?.name ?? null} compared={partner?.name ?? null} onSelect={(picked) => select(picked)} />
+      {result && !scan && <CompareBar record={record} result={result} other={other ?? ""} />}
+      <Viewer {...pair} mode={shownMode} onMode={(next) => note({ mode: next })} />
+    </>
+  );
+}
+
+function select(picked: ResultFile): void {
+  if (isViewable(picked.name)) note({ show: picked.name });
+  else say("This file format cannot be shown here; download it instead.");
+}
+
+function NothingToSee({ record }: { record: JobRecord }) {
+  if (!isTerminal(record.state)) {
+    return (
+      <>
+        <Strip record={record} selected={null} compared={null} onSelect={() => undefined} />
+        <Viewer first={null} />
+      </>
+    );
+  }
+  if (record.kind === "fit_direction" || record.state === "failed") return null;
+  const title = record.results.length > 0 ? "These files cannot be shown here" : "No volumes";
+  return (
+    <Empty icon="compare" title={title}>
+      <p>{record.state === "expired" ? "The results were removed after their time; run the job again." : "Download them to look at them elsewhere."}</p>
+    </Empty>
+  );
+}
+
+function CompareBar({ record, result, other }: { record: JobRecord; result: ResultFile; other: string }) {
+  const rest = viewable(record).filter((entry) => entry.name !== result.name);
+  const held = kept.value;
+  return (
+    <div class="compare">
+      <label>
+        <span>Compare with</span>
+        <select value={other} onChange={(event) => note({ with: event.currentTarget.value || null })}>
+          <option value="">nothing</option>
+          {rest.map((entry) => (
+            <option key={entry.name} value={entry.name} selected={entry.name === other}>
+              {nameOf(entry)}
+            </option>
+          ))}
+          {held && (
+            <option value="kept" selected={other === "kept"}>
+              Kept: {held.title}
+            </option>
+          )}
+        </select>
+      </label>
+      <Button
+        icon="pin"
+        kind="quiet"
+        onClick={() => {
+          keep(describe(record, result, cardOf(record.model)));
+          say(`${nameOf(result)} is kept: any other volume can be compared with it.`);
+        }}
+      >
+        Keep to compare
+      </Button>
+    </div>
+  );
+}

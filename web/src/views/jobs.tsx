@@ -1,0 +1,1 @@
+export function JobsView() { return <p>Later</p>; }
