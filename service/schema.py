@@ -1,4 +1,4 @@
-"""python -m service.schema FILE: what GET /openapi.json answers, as a file, for the page's typed client."""
+"""python -m service.schema FILE: the shapes that /openapi.json describes, as a file, for the page's typed client."""
 
 import json
 import sys
@@ -24,8 +24,17 @@ def schema() -> dict[str, Any]:
 
 
 def text_of(document: dict[str, Any]) -> str:
-    """Indented, so that a changed contract shows as changed lines."""
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    """Indented, so that a changed contract shows as changed lines; without its prose, which changes nothing."""
+    return json.dumps(_without_prose(document), indent=1, ensure_ascii=False) + "\n"
+
+
+def _without_prose(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_prose(entry) for entry in part]
+    if isinstance(part, dict):
+        prose = {key for key in ("title", "summary", "description") if isinstance(part.get(key), str)}
+        return {key: _without_prose(value) for key, value in part.items() if key not in prose}
+    return part
 
 
 if __name__ == "__main__":
