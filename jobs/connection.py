@@ -1,8 +1,13 @@
 """The connection to Redis, and what its server must be like before jobs are trusted to it."""
 
+import logging
+from contextlib import suppress
+from typing import Any
+
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as BrokenConnection
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from jobs.errors import QueueUnavailable
@@ -10,6 +15,7 @@ from jobs.record import answering
 from jobs.settings import Settings
 
 SOCKET_TIMEOUT_S = 5.0
+log = logging.getLogger("voxelsmith.queue")
 
 
 def connect(settings: Settings, *, retries: int = 3, timeout_s: float = SOCKET_TIMEOUT_S) -> Redis:
@@ -34,8 +40,19 @@ def is_durable(redis: Redis) -> bool:
     return bool(info["aof_enabled"] == 1 and info["aof_last_write_status"] == "ok")
 
 
+def is_synced_at_every_write(redis: Redis) -> bool:
+    """Whether a power cut takes no accepted job with it. A server that does not let itself be asked is believed."""
+    found: Any = {}
+    with answering(), suppress(ResponseError):
+        found = redis.config_get("appendfsync")
+    return bool(found.get("appendfsync", "always") == "always")
+
+
 def check_server(redis: Redis, settings: Settings) -> None:
-    """Refuses a server that may lose or drop jobs. Raises: QueueUnavailable with the setting to change."""
+    """Refuses a server that may lose or drop jobs, warns of one that a power cut may cost its last second.
+
+    Raises: QueueUnavailable with the setting to change.
+    """
     with answering():
         policy = redis.info("memory")["maxmemory_policy"]
     if policy != "noeviction":
@@ -44,4 +61,9 @@ def check_server(redis: Redis, settings: Settings) -> None:
         raise QueueUnavailable(
             "The queue's server keeps no append-only file: set its appendonly to yes, or accept lost jobs "
             "with VOXELSMITH_EPHEMERAL=true."
+        )
+    if not settings.ephemeral and not is_synced_at_every_write(redis):
+        log.warning(
+            "the queue's server does not sync its log at every write: a power cut may lose jobs accepted in the second "
+            "before it; set its appendfsync to always"
         )

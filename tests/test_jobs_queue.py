@@ -258,3 +258,21 @@ def test_a_server_that_may_lose_jobs_is_refused(own_valkey: ValkeyProcess, setti
     check_server(client, ephemeral)
     JobQueue(client, ephemeral).submit("generate", "tiny", "a" * 64, {}, {}, None, "d" * 64)
     client.close()
+
+
+def test_a_server_that_syncs_its_log_once_per_second_is_warned_of(
+    own_valkey: ValkeyProcess, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = settings.model_copy(update={"redis_url": Settings(redis_url=own_valkey.url).redis_url})
+    with connect(own) as client:
+        check_server(client, own)
+        assert "appendfsync to always" in caplog.text
+        caplog.clear()
+        client.config_set("appendfsync", "always")
+        check_server(client, own)
+        client.acl_setuser("plain", enabled=True, nopass=True, keys="*", commands=["+@all", "-config"])
+        client.config_set("appendfsync", "everysec")
+        url = f"{own_valkey.url}?username=plain&password=any"
+        with connect(own.model_copy(update={"redis_url": Settings(redis_url=url).redis_url})) as plain:
+            check_server(plain, own)
+        assert not caplog.text

@@ -8,6 +8,7 @@ import torch
 from tiny_models import write_tiny_hagan
 
 from jobs.errors import LeaseLost, StoreFull
+from jobs.logs import JOB
 from jobs.state import ResultFile
 from model_store.catalogue import Catalogue
 from workers.behind import WriteBehind
@@ -109,6 +110,17 @@ def test_the_thread_is_gone_after_an_error_and_the_product_in_flight_is_kept() -
         fail()
     assert kept == ["product"]
     assert threading.active_count() == before
+
+
+def test_lines_logged_while_writing_tell_the_job() -> None:
+    told: list[str] = []
+    token = JOB.set("a-job")
+    try:
+        with WriteBehind(lambda _: told.append(JOB.get())) as behind:
+            behind.put("product")  # type: ignore[arg-type]
+    finally:
+        JOB.reset(token)
+    assert told == ["a-job"]
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -31,7 +32,8 @@ class WriteBehind:
     def put(self, product: Product) -> None:
         """Starts writing, after the product before it. Raises: what writing that one raised."""
         self.settle()
-        self._pending = self._thread.submit(self._keep, product)
+        # In this thread's context, so that its lines in the log tell the job too.
+        self._pending = self._thread.submit(copy_context().run, self._keep, product)
 
     def check(self) -> None:
         """Raises: what writing raised, if it has ended."""
