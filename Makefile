@@ -12,7 +12,7 @@ PAGE := service/static/index.html
 NODE_MODULES := web/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/e2e -prune -o -type f -print)
 
-.PHONY: install demo serve web e2e test lint bench bench-gpu demo-model style-model docker-check clean
+.PHONY: install demo serve web e2e test faults lint bench bench-gpu demo-model style-model docker-check clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voxelsmith needs Python >= 3.11 (set PYTHON=...)" >&2; exit 1; }
@@ -48,10 +48,14 @@ e2e: install web
 serve: install
 	$(BIN)/voxelsmith serve
 
-# In two processes; TEST_PROCESSES=0 runs them in one.
+# In two processes; TEST_PROCESSES=0 runs them in one. What takes long for what it adds is left to `make faults`.
 TEST_PROCESSES ?= 2
 test: install
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m 'not slow'
+
+# Every fault of docs/reliability.md, with the sweeps over all points at which a process can be killed
+faults: install
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m 'fault or slow'
 
 lint: install
 	$(BIN)/ruff check .

@@ -101,6 +101,7 @@ def test_a_result_is_not_ready_before_it_is_stored_and_unknown_after_the_end(sha
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_result")
 
 
+@pytest.mark.fault
 def test_a_damaged_or_lost_file_is_never_sent_as_sound(shared_api: Api, result: str) -> None:
     job_id, name = result.split("/")[2], result.split("/")[4]
     stored = Path(shared_api.settings.store_url.removeprefix("file://")) / "results" / job_id / name

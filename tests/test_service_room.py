@@ -31,6 +31,7 @@ def full(settings: Settings, models: Path) -> Iterator[Api]:
         yield running
 
 
+@pytest.mark.fault
 def test_a_full_store_refuses_work_before_it_comes(full: Api, scan: bytes) -> None:
     edit = {"op": "move", "direction": "shipped-one", "strengths": [1]}
     encode(full, scan)
@@ -51,6 +52,7 @@ def test_a_full_store_refuses_work_before_it_comes(full: Api, scan: bytes) -> No
     assert full.http.get("/models").status_code == 200
 
 
+@pytest.mark.fault
 def test_an_upload_stops_where_its_disk_would_be_full(tmp_path: Path) -> None:
     free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
     with (tmp_path / "spool").open("w+b", buffering=0) as file:

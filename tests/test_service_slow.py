@@ -53,6 +53,7 @@ def drip(line: socket.socket, data: bytes, pause_s: float, limit_s: float) -> fl
     return time.monotonic() - began
 
 
+@pytest.mark.fault
 def test_a_head_that_does_not_end_is_given_up(hasty: Api) -> None:
     for first in (b"", b"GET /", HEAD, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /x"):
         with socket.create_connection(("127.0.0.1", hasty.port), timeout=10) as line:
@@ -65,6 +66,7 @@ def test_a_head_that_does_not_end_is_given_up(hasty: Api) -> None:
                 assert b'"code": "request_timeout"' in answer
 
 
+@pytest.mark.fault
 def test_a_head_that_drips_is_given_up(hasty: Api) -> None:
     with socket.create_connection(("127.0.0.1", hasty.port), timeout=10) as line:
         assert drip(line, b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 2000, 0.05, 9) < 8
@@ -77,6 +79,7 @@ def test_a_refused_body_is_not_listened_to_for_ever(hasty: Api) -> None:
         assert drip(line, b"x" * 2000, 0.05, 9) < 8
 
 
+@pytest.mark.fault
 def test_many_slow_heads_keep_nobody_out(hasty: Api) -> None:
     hasty.http.get("/healthz")
     before = open_files()
@@ -89,6 +92,7 @@ def test_many_slow_heads_keep_nobody_out(hasty: Api) -> None:
     until(lambda: open_files() <= before + 2)
 
 
+@pytest.mark.fault
 def test_a_client_that_takes_nothing_is_given_up(hasty: Api) -> None:
     job_id = hasty.submit()
     hasty.finish(job_id, {"000.nii.gz": b"\0" * 30_000_000})
@@ -113,6 +117,7 @@ def test_a_steady_reader_gets_it_all(hasty: Api) -> None:
     assert size == 4_000_000
 
 
+@pytest.mark.fault
 def test_an_upload_that_drips_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "PATIENCE_S", 0.5)
     head = b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"

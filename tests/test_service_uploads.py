@@ -102,6 +102,7 @@ def test_a_key_with_another_scan_is_refused_and_leaves_nothing(api: Api, scan: b
     assert api.stored("uploads") == [f"uploads/{first}/scan"]
 
 
+@pytest.mark.fault
 def test_a_client_that_leaves_in_mid_upload_leaves_nothing(api: Api, scan: bytes) -> None:
     api.http.get("/healthz")
     before = open_files()

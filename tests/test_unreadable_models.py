@@ -30,6 +30,7 @@ def _unreadable(path: Path) -> Iterator[None]:
         path.chmod(mode)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", ["weights.safetensors", "card.json"])
 def test_a_failure_to_read_does_not_outlast_its_cause(name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="vs-", dir="/tmp") as folder:
@@ -47,6 +48,7 @@ def test_a_failure_to_read_does_not_outlast_its_cause(name: str) -> None:
         assert bench.faults == {}
 
 
+@pytest.mark.fault
 def test_weights_that_fail_between_catalogue_and_loading_are_no_fault_of_the_model() -> None:
     with tempfile.TemporaryDirectory(prefix="vs-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
