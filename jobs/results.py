@@ -1,4 +1,4 @@
-"""ResultStore: files by key over obstore, on disk before anyone is told of them."""
+"""ResultStore: files by key in a folder or a bucket, durable before anyone is told of them."""
 
 import errno
 import hashlib
@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, from_url
+from obstore.store import LocalStore
 
 from jobs import durable
+from jobs.bucket import Bucket, digest_of
 from jobs.errors import StoreFull, StoreUnavailable, UnknownResult
+from jobs.state import ResultFile
 
 _KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._=+-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._=+-]{0,127}){0,4}")
 _TEMP = ".tmp"
@@ -41,21 +43,52 @@ def _write_failure(err: Exception) -> StoreFull | StoreUnavailable:
 
 
 class ResultStore:
-    """A file:// folder or an object store.
+    """A file:// folder or a prefix of an s3:// bucket.
 
-    Keys: results/<job>/<name>, uploads/<job>/<name>, directions/<model>/<name>.json.
+    Keys: as of `result_key`, results/<job>/manifest.json, uploads/<job>/<name>, directions/<model>/<name>.json.
     """
 
-    def __init__(self, url: str) -> None:
-        """Makes the folder of a file:// URL. Raises: StoreUnavailable."""
-        self._root: Path | None = None
+    def __init__(self, url: str, public_endpoint: str = "") -> None:
+        """Makes the folder of a file:// URL; connects to no bucket. `public_endpoint`: as of `Bucket`.
+
+        Raises: StoreUnavailable.
+        """
+        self._root = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
         with _failing_clearly():
-            if url.startswith("file://"):
-                self._root = Path(unquote(urlsplit(url).path))
-                self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._store: Any = LocalStore(self._root, automatic_cleanup=True)
+            if self._root is None:
+                self._bucket = Bucket(url, public_endpoint)
             else:
-                self._store = from_url(url)
+                self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._folder: Any = LocalStore(self._root, automatic_cleanup=True)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a network lies between this process and the files."""
+        return self._root is None
+
+    def result_key(self, job_id: str, name: str, sha256: str) -> str:
+        """Where a file of a job lies.
+
+        In a bucket under its own digest: nothing can be done between the last look at a lease and the end of an upload,
+        so that a worker frozen there may finish it much later, and must not replace what another one has published.
+        """
+        return f"results/{job_id}/{name}" if self._root is not None else f"results/{job_id}/{sha256}/{name}"
+
+    def write_result(
+        self,
+        job_id: str,
+        entry: ResultFile,
+        path: Path,
+        check: Callable[[], object] | None = None,
+    ) -> tuple[int, str]:
+        """As `write`, under the key of a job's file; an entry with a digest tells size and digest."""
+        known = (entry.size_bytes, entry.sha256) if entry.sha256 else None
+        if self._root is None and known is None:
+            with _failing_clearly():
+                known = digest_of(path)
+        key = self.result_key(job_id, entry.name, known[1] if known else "")
+        attributes = {"Content-Type": entry.media_type, "Content-Disposition": entry.disposition}
+        return self.write(key, path, check=check, known=known, attributes=attributes)
 
     def write(
         self,
@@ -65,18 +98,23 @@ class ResultStore:
         exclusive: bool = False,
         check: Callable[[], object] | None = None,
         known: tuple[int, str] | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> tuple[int, str]:
         """Copies a local file under a key; returns its size in bytes and its SHA-256 once it is on disk.
 
         Who has written the file and knows both says so: they are not computed again, and the file may be moved.
 
-        `check` runs when all bytes are safe but the key does not show them yet: what it raises leaves nothing behind.
-        `exclusive` refuses to replace. Raises: FileExistsError (exclusive), StoreFull, StoreUnavailable.
+        `check` runs as late as can be before the key shows the file: what it raises leaves nothing behind.
+        `exclusive` refuses to replace. `attributes`: header fields that a bucket sends along with the file.
+        Raises: FileExistsError (exclusive), StoreFull, StoreUnavailable.
         """
         _require(key)
-        put = self._put_object if self._root is None else self._put_file
         try:
-            return put(key, path, exclusive, check, known)
+            if self._root is not None:
+                return self._put_file(key, path, exclusive, check, known)
+            if check is not None:
+                check()
+            return self._bucket.put(key, path, known=known, exclusive=exclusive, attributes=attributes)
         except AlreadyExistsError as err:
             raise FileExistsError(errno.EEXIST, "the key is taken") from err
         except FileExistsError:
@@ -98,14 +136,29 @@ class ResultStore:
                 pieces = _pieces_of_file(self._root / key, start, end)
                 next(pieces)
                 return pieces
-            answer = obstore.get(self._store, key, options={"range": (start, end)})
-            return _pieces(answer.stream(min_chunk_size=durable.CHUNK_BYTES))
+            return _pieces(self._bucket.read(key, start, end, durable.CHUNK_BYTES))
 
     def size(self, key: str) -> int:
         """In bytes. Raises: UnknownResult, StoreUnavailable."""
         _require(key)
         with _failing_clearly():
-            return int(obstore.head(self._store, key)["size"])
+            if self._root is None:
+                return self._bucket.look(key).size_bytes
+            return int(obstore.head(self._folder, key)["size"])
+
+    def signed_url(self, key: str, size_bytes: int, sha256: str, life_s: int) -> str:
+        """An address where a bucket gives that file to anyone for `life_s`; "" for a folder.
+
+        Raises: UnknownResult where the bucket has no such file or another one, StoreUnavailable.
+        """
+        _require(key)
+        if self._root is not None:
+            return ""
+        with _failing_clearly():
+            found = self._bucket.look(key)
+            if (found.size_bytes, found.sha256) != (size_bytes, sha256):
+                raise UnknownResult("The file is not the one that was stored.")
+            return self._bucket.signed_url(key, life_s)
 
     def verify(self, key: str, sha256: str) -> bool:
         """Whether the stored bytes have that digest; reads them all. Raises: UnknownResult, StoreUnavailable."""
@@ -136,7 +189,11 @@ class ResultStore:
         """Raises: UnknownResult, StoreUnavailable."""
         _require(key)
         with _failing_clearly():
-            obstore.delete(self._store, key)
+            if self._root is None:
+                self._bucket.look(key)  # S3 does not tell whether it had what it deleted
+                self._bucket.delete([key])
+            else:
+                obstore.delete(self._folder, key)
 
     def remove_prefix(self, prefix: str) -> None:
         """Removes every file under a folder, and the folder; nothing there is fine. Raises: StoreUnavailable."""
@@ -145,27 +202,24 @@ class ResultStore:
             with _failing_clearly():
                 shutil.rmtree(self._root / prefix, onerror=_unless_missing)
             return
-        for key in self.list(prefix):
-            try:
-                self.remove(key)
-            except UnknownResult:
-                continue
+        keys = self.list(prefix)
+        with _failing_clearly():
+            self._bucket.delete(keys)
 
     def writable(self) -> bool:
         """Whether a small file can be written and synced now."""
+        if self._root is None:
+            return self._bucket.works()
         try:
             with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
                 probe = Path(folder) / "probe"
                 probe.write_bytes(b"probe")
-                if self._root is None:
-                    self._put_object("probe", probe, False, None, None)
-                else:
-                    temp = durable.temp_path(self._root / _TEMP)
-                    try:
-                        durable.copy(probe, temp)
-                    finally:
-                        temp.unlink(missing_ok=True)
-        except (OSError, BaseError):
+                temp = durable.temp_path(self._root / _TEMP)
+                try:
+                    durable.copy(probe, temp)
+                finally:
+                    temp.unlink(missing_ok=True)
+        except OSError:
             return False
         return True
 
@@ -202,10 +256,20 @@ class ResultStore:
     def _entries(self, prefix: str) -> Iterator[tuple[str, float]]:
         """(key, time of last change) of every file under a folder."""
         _require(prefix)
+        if self._root is None:
+            yield from self._objects(prefix)
+            return
         with _failing_clearly():
-            for page in obstore.list(self._store, prefix):
+            for page in obstore.list(self._folder, prefix):
                 for entry in page:
                     yield entry["path"], entry["last_modified"].timestamp()
+
+    def _objects(self, prefix: str) -> Iterator[tuple[str, float]]:
+        try:
+            for found in self._bucket.list(prefix):
+                yield found.key, found.modified
+        except (OSError, BaseError) as err:  # a missing bucket too
+            raise _write_failure(err) from err
 
     def _put_file(
         self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None, known: tuple[int, str] | None
@@ -222,18 +286,6 @@ class ResultStore:
             durable.publish(temp, self._root / key, self._root, exclusive=exclusive)
         finally:
             temp.unlink(missing_ok=True)
-        return known
-
-    def _put_object(
-        self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None, known: tuple[int, str] | None
-    ) -> tuple[int, str]:
-        """An object store shows an object only when it is complete and durable, so that a plain put will do."""
-        if known is None:
-            with path.open("rb") as file:
-                known = path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-        if check is not None:
-            check()
-        obstore.put(self._store, key, path, mode="create" if exclusive else "overwrite")
         return known
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +15,19 @@ _LISTED = {
     "allowed_hosts": (re.compile(_NAME), "host names without ports"),
     "cors_origins": (re.compile(rf"https?://{_NAME.lower()}(?::\d{{1,5}})?"), "origins such as https://viewer.example"),
 }
+
+
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=+-]+)*/?")
+_ENDPOINT = re.compile(rf"https?://{_NAME}(?::\d{{1,5}})?(?:/[A-Za-z0-9._-]+)?")
+
+
+def is_bucket(url: str) -> bool:
+    return url.startswith("s3://")
+
+
+def local_path(url: str) -> Path:
+    """Of a file:// URL, whose percent signs stand for bytes, or of a path, whose percent signs are its own."""
+    return Path(unquote(urlsplit(url).path)) if url.startswith("file://") else Path(url)
 
 
 def _entries(text: str) -> list[str]:
@@ -36,9 +50,17 @@ class Settings(BaseSettings):
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Where the queue lives: redis://, rediss:// or unix://."""
     store_url: str = "file:///var/lib/voxelsmith/store"
-    """Where results live: file:// (s3:// later)."""
+    """Where results live: file:// or s3://bucket/prefix."""
+    store_redirect_s: int = Field(default=120, ge=0, le=7 * 24 * 3600)
+    """A bucket's results are downloaded from it directly, at an address that is valid for this long; 0: never."""
+    store_public_endpoint: str = ""
+    """Address of the bucket's server in those addresses, where clients know it by another one."""
     models_url: str = ""
-    """A model folder (path or file:// URL) beside the shipped demo models."""
+    """A model folder (path or file:// URL) or s3://bucket/prefix, beside the shipped demo models."""
+    model_cache: Path = Path("/var/cache/voxelsmith/models")
+    """Folder where workers keep the files of models that live in a bucket."""
+    model_cache_bytes: int = Field(default=50 * 2**30, ge=0)
+    """Files there are removed, least recently used first, above this."""
     api_key: SecretStr = SecretStr("")
     """The key that commands with --server send; the service itself never reads it."""
     queue_prefix: str = "voxelsmith"
@@ -91,6 +113,22 @@ class Settings(BaseSettings):
     shutdown_grace_s: float = Field(default=20.0, ge=0)
     """On SIGTERM a worker may finish the sample in hand for this long before it hands its job back."""
 
+    @field_validator("store_url", "models_url")
+    @classmethod
+    def _readable(cls, url: str, info: ValidationInfo) -> str:
+        """A scheme that nobody here can read is told at the start, and so is a bucket that cannot have that name."""
+        is_path = info.field_name == "models_url" and "://" not in url
+        if not (is_path or url.startswith("file:///") or _BUCKET.fullmatch(url)):
+            raise ValueError("must be file:///folder or s3://bucket/prefix")
+        return url
+
+    @field_validator("store_public_endpoint")
+    @classmethod
+    def _plain(cls, url: str) -> str:
+        if url and not _ENDPOINT.fullmatch(url):
+            raise ValueError("must be an address such as https://s3.example:9000")
+        return url
+
     @field_validator("allowed_hosts", "cors_origins")
     @classmethod
     def _sound(cls, text: str, info: ValidationInfo) -> str:
@@ -110,5 +148,7 @@ class Settings(BaseSettings):
 
     @property
     def models_path(self) -> Path | None:
-        """The extra model folder, or None."""
-        return Path(self.models_url.removeprefix("file://")) if self.models_url else None
+        """The extra model folder; None where there is none or a bucket."""
+        if not self.models_url or is_bucket(self.models_url):
+            return None
+        return local_path(self.models_url)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 JobKind = Literal["generate", "encode", "edit", "fit_direction"]
+SHOWN = frozenset({"image/png", "application/json"})
+"""Media types that a browser may show; everything else is for saving."""
 
 
 class JobState(StrEnum):
@@ -64,6 +66,11 @@ class ResultFile(Envelope):
     label: str | None = None
     """What the file is where the index does not say it: "reconstruction", "reconstruction-scan-grid", "strength=-3"."""
     url: str = ""
+
+    @property
+    def disposition(self) -> str:
+        """Content-Disposition of its download."""
+        return f'{"inline" if self.media_type in SHOWN else "attachment"}; filename="{self.name}"'
 
 
 class Manifest(Envelope):

@@ -88,7 +88,7 @@ def _guard(app: FastAPI, services: Services) -> None:
 
 def make_services(settings: Settings) -> Services:
     """Raises: StoreUnavailable."""
-    store, redis = ResultStore(settings.store_url), connect(settings)
+    store, redis = ResultStore(settings.store_url, settings.store_public_endpoint), connect(settings)
     keys = ApiKeys(redis, settings)
     folders = [path for path in (settings.models_path, SHIPPED) if path is not None]
     return Services(

@@ -71,6 +71,7 @@ FILE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", **_BYTES},
     206: {"description": "The range of the file", **_BYTES},
     304: {"description": "The client has this file"},
+    307: {"description": "The file lies in a bucket, at the address in Location for a short time"},
     409: {"description": "The job has not made it yet", **_PROBLEM},
     416: {"description": "The range lies outside the file", **_PROBLEM},
 }

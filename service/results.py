@@ -1,6 +1,7 @@
-"""GET /jobs/{id}/results/{name}: whole or by range, under the file's SHA-256 as its ETag."""
+"""GET /jobs/{id}/results/{name}: whole or by range, under the file's SHA-256 as its ETag; or where a bucket has it."""
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -9,14 +10,11 @@ from starlette.responses import Response
 from jobs.errors import ResultNotReady, UnknownResult
 from jobs.results import ResultStore
 from jobs.state import JobRecord, ResultFile
-from service.dependencies import JobId, Jobs, Results
+from service.dependencies import House, JobId, Jobs
 from service.errors import RangeNotSatisfiable, ResultDamaged
 from service.fields import Span, UnsatisfiableError, names_tag, span_of
 from service.openapi import FILE, PROBLEMS
 from service.replies import NO_CACHE, Streamed
-
-SHOWN = frozenset({"image/png", "application/json"})
-"""Media types that a browser may show; everything else is for saving."""
 
 router = APIRouter(tags=["results"], responses=PROBLEMS)
 
@@ -28,11 +26,12 @@ def get_result(
     job_id: JobId,
     name: str,
     jobs: Jobs,
-    results: Results,
+    services: House,
     if_none_match: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """A file of a job, as soon as it is stored."""
+    """A file of a job, as soon as it is stored. Where results lie in a bucket, 307 and an address there that is valid
+    for a short time; scripts of a page get the file itself."""
     file = file_of(jobs.get(job_id), name)
     tag = f'"{file.sha256}"'
     if names_tag(if_none_match, tag):
@@ -41,7 +40,9 @@ def get_result(
     headers = _headers(file, tag, span)
     if request.method == "HEAD":
         return Response(status_code=200, headers=headers)
-    return _content(results, f"results/{job_id}/{name}", file, span, headers)
+    key = services.results.result_key(job_id, name, file.sha256)
+    life_s = services.settings.store_redirect_s if _may_redirect(request, if_range, tag) else 0
+    return _elsewhere(services.results, key, file, life_s) or _content(services.results, key, file, span, headers)
 
 
 def file_of(record: JobRecord, name: str) -> ResultFile:
@@ -65,12 +66,11 @@ def _span(field: str | None, if_range: str | None, tag: str, size_bytes: int) ->
 
 
 def _headers(file: ResultFile, tag: str, span: Span | None) -> dict[str, str]:
-    how = "inline" if file.media_type in SHOWN else "attachment"
     length = file.size_bytes if span is None else span.end - span.start
     headers = {
         "Content-Type": file.media_type,
         "Content-Length": str(length),
-        "Content-Disposition": f'{how}; filename="{file.name}"',
+        "Content-Disposition": file.disposition,
         "Accept-Ranges": "bytes",
         "ETag": tag,
         **NO_CACHE,
@@ -80,16 +80,38 @@ def _headers(file: ResultFile, tag: str, span: Span | None) -> dict[str, str]:
     return headers
 
 
+def _may_redirect(request: Request, if_range: str | None, tag: str) -> bool:
+    """Whether the client would get the same from a bucket. What a page loads would have to be let through by its policy
+    and by the bucket's; a bucket does not know the tag that a range may be conditional on."""
+    is_of_a_page = request.headers.get("sec-fetch-mode", "navigate") != "navigate"
+    return not is_of_a_page and (if_range is None or if_range.strip() == tag)
+
+
+def _elsewhere(results: ResultStore, key: str, file: ResultFile, life_s: int) -> Response | None:
+    """307 to a signed address; None where the file is to be had here alone."""
+    if not (life_s and results.is_remote):
+        return None
+    with _missing_is_damaged():
+        url = results.signed_url(key, file.size_bytes, file.sha256, life_s)
+    return Response(status_code=307, headers={"Location": url, "Cache-Control": "no-store"})
+
+
 def _content(results: ResultStore, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]) -> Response:
     """The bytes, hashed before the first one leaves: a damaged file is never sent as if it were sound."""
-    try:
+    with _missing_is_damaged():
         if not results.verify(key, file.sha256):
             raise ResultDamaged("The stored file does not have its SHA-256 any more; run the job again.")
         start, end = span or (0, file.size_bytes)
         pieces = results.open(key, start, end)
+    return Streamed(_each(pieces), 200 if span is None else 206, headers)
+
+
+@contextmanager
+def _missing_is_damaged() -> Iterator[None]:
+    try:
+        yield
     except UnknownResult as err:
         raise ResultDamaged("The stored file is gone; run the job again.") from err
-    return Streamed(_each(pieces), 200 if span is None else 206, headers)
 
 
 def _each(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:

@@ -55,12 +55,12 @@ class Sources:
     def volume(self, source: JobSource) -> str:
         """The store's key of the volume that an encode's source names. Raises: as `resolve`."""
         record = self._jobs.get(source.job)
-        name = _result(record, source).name
-        if not name.endswith(READABLE):
+        file = _result(record, source)
+        if not file.name.endswith(READABLE):
             raise InvalidRequest(
                 "The source cannot be encoded.", [("/source", "that result is not in a format that can be read again")]
             )
-        return f"results/{record.id}/{name}"
+        return self._jobs.results.result_key(record.id, file.name, file.sha256)
 
     def _start(self, request: EditRequest, source: Source, pointer: str) -> Source:
         """An end of an edit: a job's sample exactly as it was made, or not at all."""

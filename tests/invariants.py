@@ -93,7 +93,7 @@ def _assert_published_once(queue: JobQueue, record: JobRecord) -> None:
     names = {file.name for file in files}
     assert len(names) == len(files)
     for file in files:
-        key = f"results/{record.id}/{file.name}"
+        key = queue.results.result_key(record.id, file.name, file.sha256)
         assert queue.results.size(key) == file.size_bytes
         assert queue.results.verify(key, file.sha256), f"{key} is not what was published"
     if record.state is JobState.SUCCEEDED:
@@ -112,7 +112,7 @@ def all_records(queue: JobQueue) -> dict[str, JobRecord]:
             return found
 
 
-def recover(queue: JobQueue, accepted: Iterable[str], timeout_s: float = 15.0) -> None:
+def recover(queue: JobQueue, accepted: Iterable[str], timeout_s: float = 40.0) -> None:
     """Does what reapers do, without their patience for messages that may still come, until every job has ended."""
     waiting = list(accepted)
 
@@ -166,7 +166,7 @@ def is_fixture(pid: int) -> bool:
     return "valkey" in stat.partition(")")[0] and int(stat.rpartition(")")[2].split()[1]) == os.getpid()
 
 
-def wait_until_gone(pid: int, timeout_s: float = 8.0) -> None:
+def wait_until_gone(pid: int, timeout_s: float = 30.0) -> None:
     """Fails the test where a process stays."""
     deadline = time.monotonic() + timeout_s
     while is_alive(pid):

@@ -1,6 +1,7 @@
 """The front end on a real port in a thread, over a real Valkey and tiny real models. No worker: tests play its part."""
 
 import hashlib
+import tempfile
 import threading
 import time
 import uuid
@@ -54,22 +55,22 @@ class Api:
         self.queue.records.claim(job_id, 1, "test")
         entries = []
         for index, (name, data) in enumerate((files or {}).items()):
-            path = Path(self.settings.store_url.removeprefix("file://")).parent / "made"
-            path.write_bytes(data)
-            self.queue.results.write(f"results/{job_id}/{name}", path)
-            entries.append(
-                ResultFile(
-                    name=name,
-                    index=index,
-                    media_type="image/png" if name.endswith("png") else "application/gzip",
-                    size_bytes=len(data),
-                    sha256=hashlib.sha256(data).hexdigest(),
-                    shape=[2, 2, 2],
-                    spacing_mm=[1.0, 1.0, 1.0],
-                    latent=latents[index] if index < len(latents) else {"seed": index},
-                    url=f"/jobs/{job_id}/results/{name}",
-                )
+            entry = ResultFile(
+                name=name,
+                index=index,
+                media_type="image/png" if name.endswith("png") else "application/gzip",
+                size_bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
+                shape=[2, 2, 2],
+                spacing_mm=[1.0, 1.0, 1.0],
+                latent=latents[index] if index < len(latents) else {"seed": index},
+                url=f"/jobs/{job_id}/results/{name}",
             )
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "made"
+                path.write_bytes(data)
+                self.queue.results.write_result(job_id, entry, path)
+            entries.append(entry)
         self.queue.records.finish(job_id, 1, state, Manifest(results=entries, latents=encoded))
         return entries
 

@@ -4,9 +4,10 @@ import json
 import logging
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -32,7 +33,10 @@ EXIT_DEVICE_LOST = 71
 _PROGRESS_S = 0.2
 """Progress within a stage is told at most this often."""
 _PUBLISH_PATIENCE_S = 60.0
+_STORE_PATIENCE_S = 60.0
+_STORE_RETRY_S = 1.0
 log = logging.getLogger("voxelsmith.worker")
+T = TypeVar("T")
 
 
 class DeviceLost(Exception):  # noqa: N818 -- an outcome: raised by the work, ends the process
@@ -74,10 +78,10 @@ class QueueSink:
         Raises: LeaseLost, QuotaExceeded, StoreFull, StoreUnavailable.
         """
         self._reserve(path.stat().st_size)
-        known = (entry.size_bytes, entry.sha256) if entry.sha256 else None
-        key = f"results/{self._id}/{entry.name}"
         began = time.monotonic()
-        size, sha256 = self._queue.results.write(key, path, check=self._renew, known=known)
+        size, sha256 = self.waiting_out(
+            lambda: self._queue.results.write_result(self._id, entry, path, check=self._renew)
+        )
         self.store_s += time.monotonic() - began
         stored = entry.model_copy(
             update={"size_bytes": size, "sha256": sha256, "url": f"/jobs/{self._id}/results/{entry.name}"}
@@ -89,6 +93,21 @@ class QueueSink:
         except QueueUnavailable:
             log.warning("the queue does not answer; the work goes on")
         return stored
+
+    def waiting_out(self, step: Callable[[], T]) -> T:
+        """The step's result, tried again while a store across a network is away: the job's work is not thrown away for
+        a minute without it. Raises: StoreUnavailable after that; JobCanceled, LeaseLost.
+        """
+        patience = time.monotonic() + (_STORE_PATIENCE_S if self._queue.results.is_remote else 0.0)
+        while True:
+            try:
+                return step()
+            except StoreUnavailable:
+                if time.monotonic() > patience:
+                    raise
+                log.warning("the store does not answer; trying again")
+            self._lease.is_canceled.wait(_STORE_RETRY_S)
+            self._check()
 
     def manifest(self) -> Manifest:
         """What has been kept so far: volumes are results, everything else goes with them."""
@@ -184,13 +203,14 @@ class Tasks:
         payload = dict(claim.payload)
         upload = payload.pop("upload", None)
         with ExitStack() as stack:
-            scan = stack.enter_context(self._queue.results.read_path(upload)) if upload else None
+            read = self._queue.results.read_path
+            scan = sink.waiting_out(lambda: stack.enter_context(read(upload))) if upload else None
             manifest = self._work(claim.kind, payload, scan, sink)
         waited_s = (claim.started_at - claim.created_at).total_seconds()
         spent = {"queued": waited_s, "store": sink.store_s, "total": time.monotonic() - began}
         timings = manifest.timings_s | {name: round(seconds, 3) for name, seconds in spent.items()}
         manifest = manifest.model_copy(update={"timings_s": timings})
-        self._store_manifest(claim, manifest)
+        sink.waiting_out(lambda: self._store_manifest(claim, manifest))
         return manifest
 
     def _store_manifest(self, claim: Claim, manifest: Manifest) -> None:
@@ -209,7 +229,8 @@ class Tasks:
                 return None
             manifest = Manifest.model_validate(body["manifest"])
             for entry in (*manifest.results, *manifest.files):
-                if not self._queue.results.verify(f"results/{claim.id}/{entry.name}", entry.sha256):
+                key = self._queue.results.result_key(claim.id, entry.name, entry.sha256)
+                if not self._queue.results.verify(key, entry.sha256):
                     return None
         except (UnknownResult, StoreUnavailable, ValueError, KeyError, TypeError, ValidationError):
             return None

@@ -46,7 +46,8 @@ def _records(queue: JobQueue) -> Iterator[JobRecord]:
 def _check(queue: JobQueue, record: JobRecord) -> Iterator[dict[str, str]]:
     for entry in (*record.results, *record.files):
         try:
-            state = "sound" if queue.results.verify(f"results/{record.id}/{entry.name}", entry.sha256) else "damaged"
+            key = queue.results.result_key(record.id, entry.name, entry.sha256)
+            state = "sound" if queue.results.verify(key, entry.sha256) else "damaged"
         except UnknownResult:
             state = "missing"
         yield {"job": record.id, "file": entry.name, "state": state}
