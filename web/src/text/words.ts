@@ -31,7 +31,7 @@ const STAGES: Record<string, string> = {
 
 /** What a job is doing now. */
 export function doing(record: JobRecord): string {
-  if (record.state === "queued") return record.queue_position ? `Queued, ${record.queue_position} ahead` : "Queued";
+  if (record.state === "queued") return (record.queue_position ?? 1) > 1 ? `Queued, ${record.queue_position! - 1} ahead` : "Queued";
   if (record.state !== "running") return STATES[record.state];
   const { done, total } = record.progress;
   const stage = STAGES[record.stage ?? ""] ?? "Starting";
