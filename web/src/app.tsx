@@ -1,11 +1,12 @@
 // The shell: a bar with the views, and the view that the address names.
 import { formatRoute, route, type View } from "./route";
 import { theme, turnTheme } from "./theme";
+import { Confirm } from "./ui/confirm";
 import { Button } from "./ui/controls";
 import { Mark } from "./ui/icons";
 import { KeyButton, KeyDialog } from "./ui/keydialog";
 import { Toast } from "./ui/toast";
-import { EditView } from "./views/edit";
+import { EditView } from "./views/edit/edit";
 import { EncodeView } from "./views/encode";
 import { GenerateView } from "./views/generate";
 import { JobView } from "./views/job";
@@ -56,6 +57,7 @@ export function App() {
       </main>
       <Toast />
       <KeyDialog />
+      <Confirm />
     </>
   );
 }

@@ -49,6 +49,9 @@ export const api = {
   directions: async (model: string): Promise<Direction[]> =>
     (await told(client.GET("/models/{name}/directions", { params: { path: { name: model } } }))).items,
 
+  direction: (model: string, direction: string) =>
+    told(client.GET("/models/{name}/directions/{direction}", { params: { path: { name: model, direction } } })),
+
   removeDirection: (model: string, direction: string): Promise<unknown> =>
     told(client.DELETE("/models/{name}/directions/{direction}", { params: { path: { name: model, direction } } })),
 

@@ -29,10 +29,20 @@ const STAGES: Record<string, string> = {
   fit: "Fitting",
 };
 
+/** What came of a job that has ended. */
+function outcome(record: JobRecord): string {
+  const { results, timings_s } = record;
+  if (record.state === "expired") return "The results were removed after their time";
+  const made = results.length === 1 ? "1 volume" : `${results.length} volumes`;
+  const total = timings_s["total"];
+  if (record.kind === "fit_direction") return total ? `Took ${seconds(total)}` : "";
+  return record.state === "succeeded" && total ? `${made} in ${seconds(total)}` : `${made} kept`;
+}
+
 /** What a job is doing now. */
 export function doing(record: JobRecord): string {
   if (record.state === "queued") return (record.queue_position ?? 1) > 1 ? `Queued, ${record.queue_position! - 1} ahead` : "Queued";
-  if (record.state !== "running") return STATES[record.state];
+  if (record.state !== "running") return outcome(record);
   const { done, total } = record.progress;
   const stage = STAGES[record.stage ?? ""] ?? "Starting";
   return total > 1 ? `${stage} ${Math.min(done + 1, total)} of ${total}` : stage;

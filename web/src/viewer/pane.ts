@@ -43,8 +43,11 @@ export class Pane {
     const nv = new Niivue({
       backColor: PAPER,
       crosshairColor: CROSSHAIR,
-      crosshairWidth: 1,
-      crosshairGap: 8,
+      crosshairWidth: 0.5,
+      crosshairWidthUnit: "mm",
+      crosshairGap: 16,
+      showAllOrientationMarkers: true,
+      fontSizeScaling: 0.5,
       show3Dcrosshair: true,
       fontColor: [0.8, 0.84, 0.88, 1],
       isRadiologicalConvention: true,

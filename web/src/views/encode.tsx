@@ -1,1 +1,140 @@
-export function EncodeView() { return <p>Later</p>; }
+// Encode: a scan to its latent, and back.
+import { signal, useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+
+import { api } from "../api/calls";
+import { asProblem, type Problem } from "../api/problem";
+import type { EncodeRequest, ModelCard } from "../api/types";
+import { cardOf, readyModels } from "../catalogue";
+import { draft } from "../jobs/draft";
+import { rememberScan, scanOf, shownScan } from "../jobs/scans";
+import { useJob } from "../jobs/watch";
+import { note, route } from "../route";
+import { Button, Meter, Select, Slider } from "../ui/controls";
+import { DropZone } from "../ui/dropzone";
+import { ModelPicker } from "../ui/modelcard";
+import { Empty, ProblemNotice } from "../ui/notices";
+import { Viewer } from "../viewer/viewer";
+import { JobPanel } from "./jobpanel";
+
+interface Form {
+  model: string | null;
+  refine: number;
+  label: string;
+}
+
+const form = draft<Form>("encode", { model: null, refine: 0, label: "" });
+const chosen = signal<File | null>(null);
+
+function change(part: Partial<Form>): void {
+  form.value = { ...form.value, ...part };
+}
+
+function requestOf({ refine, label }: Form, card: ModelCard): EncodeRequest {
+  const request: EncodeRequest = { model: card.name, reconstruct: true, refine_steps: refine };
+  if (card.classes.length > 0) request.class_label = label || card.classes[0]!;
+  return request;
+}
+
+export function EncodeView() {
+  const { job, from } = route.value.query;
+  const { record, problem } = useJob(job ?? null);
+  const file = job ? scanOf(job) : chosen.value;
+  const scan = useMemo(() => file && shownScan(file), [file]);
+  useEffect(() => void (from && fill(from)), [from]);
+  return (
+    <div class="work">
+      <EncodeForm />
+      <section class="stage" aria-label="Scan and reconstruction">
+        {job ? (
+          <JobPanel record={record} problem={problem} scan={scan} />
+        ) : (
+          <>
+            {!file && (
+              <Empty icon="upload" title="No scan yet">
+                <p>Choose a head scan. It is sent to this service alone, turned into the model's latent, and back.</p>
+              </Empty>
+            )}
+            <Viewer first={scan} />
+          </>
+        )}
+      </section>
+    </div>
+  );
+}
+
+async function fill(from: string): Promise<void> {
+  try {
+    const old = (await api.job(from)).request as Partial<EncodeRequest>;
+    change({ model: old.model ?? null, refine: old.refine_steps ?? 0, label: String(old.class_label ?? "") });
+  } finally {
+    note({ from: null });
+  }
+}
+
+function EncodeForm() {
+  const { model, refine, label } = form.value;
+  const card = cardOf(model) ?? readyModels().find((entry) => entry.has_encoder) ?? readyModels()[0] ?? null;
+  const isSending = useSignal(false);
+  const refusal = useSignal<Problem | null>(null);
+
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    const file = chosen.value;
+    if (!card || !file || isSending.value) return;
+    isSending.value = true;
+    refusal.value = null;
+    try {
+      const record = await api.encode(requestOf(form.value, card), file);
+      rememberScan(record.id, file);
+      note({ job: record.id, show: null, mode: null });
+    } catch (fault) {
+      refusal.value = asProblem(fault);
+    }
+    isSending.value = false;
+  };
+  const take = (file: File): void => {
+    chosen.value = file;
+    refusal.value = null;
+    note({ job: null, show: null });
+  };
+
+  return (
+    <form class="panel" aria-label="Encode" onSubmit={(event) => void submit(event)}>
+      <h1>Encode</h1>
+      <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, label: "" })} />
+      {card && (
+        <div class="fields">
+          <DropZone label="Choose a scan" file={chosen.value} onFile={take} />
+          {card.classes.length > 0 && (
+            <Select
+              label="Class"
+              value={label || (card.classes[0] ?? "")}
+              options={card.classes.map((name) => [name, name] as const)}
+              onChange={(name) => change({ label: name })}
+            />
+          )}
+          <Slider
+            label="Refinement"
+            min={0}
+            max={200}
+            step={10}
+            value={refine}
+            text={refine === 0 ? "none" : `${refine} steps`}
+            hint={
+              card.has_encoder
+                ? "Steps of descent from the encoder's guess: nearer to the scan, and slower."
+                : "This model has no encoder: without a number it takes 100 steps from its mean latent."
+            }
+            onInput={(next) => change({ refine: next })}
+          />
+          <Button kind="primary" type="submit" isDisabled={isSending.value || !chosen.value}>
+            {isSending.value ? "Sending the scan" : "Encode and reconstruct"}
+          </Button>
+          <div class="slim">{isSending.value && <Meter fraction={null} label="Sending the scan" />}</div>
+        </div>
+      )}
+      {refusal.value && <ProblemNotice problem={refusal.value} />}
+    </form>
+  );
+}

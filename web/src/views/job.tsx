@@ -1,13 +1,94 @@
-// One job by its address.
+// One job by its address: what was asked, what came of it, and how to ask again.
+import type { ComponentChildren } from "preact";
+
+import { apiKey } from "../api/key";
+import { isTerminal, type JobRecord } from "../api/types";
+import { cardOf } from "../catalogue";
+import { asCurl, asPython, essentials } from "../jobs/copy";
+import { rememberScan, scanOf, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
+import { formatRoute, go } from "../route";
+import { KINDS, seconds } from "../text/words";
+import { DropZone } from "../ui/dropzone";
+import { Actions } from "./actions";
 import { JobPanel } from "./jobpanel";
 
 export function JobView({ id }: { id: string }) {
   const { record, problem } = useJob(id);
+  const file = scanOf(id);
+  const wantsScan = record?.kind === "encode" && !record.request["source"] && !file && record.results.length > 0;
   return (
     <div class="solo">
-      <h1>Job</h1>
-      <JobPanel record={record} problem={problem} />
+      <div class="gallery-head">
+        <h1>
+          {record ? KINDS[record.kind] : "Job"} <span class="hint">{id.slice(0, 8)}</span>
+        </h1>
+        {record && <Actions record={record} onGone={() => isTerminal(record.state) && go(formatRoute("jobs"))} />}
+      </div>
+      <JobPanel record={record} problem={problem} scan={file && shownScan(file)} />
+      {wantsScan && (
+        <DropZone label="Show the scan beside it: the service does not keep scans" file={null} onFile={(given) => rememberScan(id, given)} />
+      )}
+      {record && <About record={record} />}
     </div>
+  );
+}
+
+function About({ record }: { record: JobRecord }) {
+  const { created_at, expires_at, timings_s, attempts } = record;
+  const when = (told: string): string => new Date(told).toLocaleString("en-GB");
+  const times = Object.entries(timings_s).filter(([, value]) => value >= 0.05);
+  return (
+    <div class="about">
+      <Block title="Request">
+        <dl class="facts">
+          <Fact name="Model">
+            {cardOf(record.model)?.title ?? record.model} <code>{record.model_sha256.slice(0, 12)}</code>
+          </Fact>
+          <Fact name="Made">{when(created_at)}</Fact>
+          {expires_at && <Fact name="Kept until">{when(expires_at)}</Fact>}
+          {attempts > 1 && <Fact name="Attempts">{attempts}</Fact>}
+          {times.length > 0 && <Fact name="Time">{times.map(([name, value]) => `${name} ${seconds(value)}`).join(", ")}</Fact>}
+        </dl>
+        <Code label="The request" text={JSON.stringify(essentials(record.request), shortened, 1)} />
+      </Block>
+      <Block title="As curl">
+        <Code label="The call for a shell" text={asCurl(record, location.origin, apiKey.value !== "")} />
+      </Block>
+      <Block title="As Python">
+        <Code label="The call in Python" text={asPython(record, location.origin, apiKey.value !== "")} />
+      </Block>
+    </div>
+  );
+}
+
+/** Latents are long, and nobody reads them. */
+function shortened(_name: string, value: unknown): unknown {
+  return Array.isArray(value) && value.length > 12 ? [...value.slice(0, 4), `and ${value.length - 4} more`] : value;
+}
+
+function Block({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <section class="panel">
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Code({ label, text }: { label: string; text: string }) {
+  return (
+    <pre tabIndex={0} role="region" aria-label={label}>
+      <code>{text}</code>
+    </pre>
   );
 }

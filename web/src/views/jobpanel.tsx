@@ -3,6 +3,7 @@ import { useMemo } from "preact/hooks";
 
 import { api } from "../api/calls";
 import type { Problem } from "../api/problem";
+import { saveFile } from "../api/save";
 import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
 import { cardOf } from "../catalogue";
 import { describe, keep, kept, shownOf, viewable } from "../jobs/shown";
@@ -13,6 +14,8 @@ import { Empty, ProblemNotice, Skeleton } from "../ui/notices";
 import { attempt, say } from "../ui/toast";
 import type { Mode, Shown } from "../viewer/stage";
 import { Viewer } from "../viewer/viewer";
+import { editLink } from "./actions";
+import { Metrics } from "./metrics";
 import { Saving } from "./saving";
 import { StateBadge } from "./state";
 import { Strip } from "./strip";
@@ -31,6 +34,7 @@ export function JobPanel({ record, problem, scan = null }: JobPanelProps) {
       <Status record={record} />
       {problem && <ProblemNotice problem={problem} />}
       {record.error && <JobFault record={record} />}
+      <Metrics record={record} />
       <Look record={record} scan={scan} />
     </div>
   );
@@ -52,9 +56,28 @@ function Status({ record }: { record: JobRecord }) {
           Cancel
         </Button>
       ) : (
-        <Saving record={record} />
+        <>
+          <LatentDownload record={record} />
+          <Saving record={record} />
+        </>
       )}
     </div>
+  );
+}
+
+/** What an encoding is for stands by itself, not among the other files. */
+function LatentDownload({ record }: { record: JobRecord }) {
+  const file = record.kind === "encode" ? record.files.find((entry) => entry.name === "latents.npy") : undefined;
+  if (!file) return null;
+  return (
+    <>
+      <Button icon="download" onClick={() => void attempt(() => saveFile(file.url, `${record.model}-${record.id.slice(0, 8)}-latents.npy`))}>
+        Latent
+      </Button>
+      <a class="button plain" href={editLink(record, 0)}>
+        Edit it
+      </a>
+    </>
   );
 }
 
@@ -100,8 +123,10 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
   const shownMode = (mode as Mode | undefined) ?? "pair";
   return (
     <>
-      <Strip record={record} selected={result?.name ?? null} compared={partner?.name ?? null} onSelect={(picked) => select(picked)} />
-      {result && !scan && <CompareBar record={record} result={result} other={other ?? ""} />}
+      <div class="strip-row">
+        <Strip record={record} selected={result?.name ?? null} compared={partner?.name ?? null} onSelect={(picked) => select(picked)} />
+        {result && !scan && <CompareBar record={record} result={result} other={other ?? ""} />}
+      </div>
       <Viewer {...pair} mode={shownMode} onMode={(next) => note({ mode: next })} />
     </>
   );
@@ -161,6 +186,11 @@ function CompareBar({ record, result, other }: { record: JobRecord; result: Resu
       >
         Keep to compare
       </Button>
+      {result.latent && (
+        <a class="button quiet" href={editLink(record, result.index)}>
+          Edit it
+        </a>
+      )}
     </div>
   );
 }

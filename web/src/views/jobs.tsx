@@ -1,1 +1,171 @@
-export function JobsView() { return <p>Later</p>; }
+// The gallery: every job of this key, the newest first.
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+import { api, type JobFilter } from "../api/calls";
+import { apiKey } from "../api/key";
+import { asProblem, isAbort, type Problem } from "../api/problem";
+import { isTerminal, type JobKind, type JobRecord, type JobState } from "../api/types";
+import { models } from "../catalogue";
+import { formatRoute, note, route } from "../route";
+import { ago, doing, KINDS, STATES } from "../text/words";
+import { Button, Select } from "../ui/controls";
+import { Empty, ProblemNotice, Skeleton } from "../ui/notices";
+import { Preview } from "../ui/preview";
+import { Actions } from "./actions";
+import { Saving } from "./saving";
+import { StateBadge } from "./state";
+import { previewOf } from "./strip";
+
+const PAGE = 24;
+const MAX_PAGE = 200;
+const LIVE_MS = 1500;
+const CALM_MS = 10_000;
+
+interface Listed {
+  items: readonly JobRecord[] | null;
+  hasMore: boolean;
+  problem: Problem | null;
+}
+
+const listed = signal<Listed>({ items: null, hasMore: false, problem: null });
+const wanted = signal(PAGE);
+
+function filterOf(query: Readonly<Record<string, string>>): JobFilter {
+  const filter: JobFilter = { limit: wanted.value };
+  if (query["state"]) filter.state = query["state"] as JobState;
+  if (query["kind"]) filter.kind = query["kind"] as JobKind;
+  if (query["model"]) filter.model = query["model"];
+  return filter;
+}
+
+async function load(filter: JobFilter, signal: AbortSignal): Promise<void> {
+  try {
+    const page = await api.jobs(filter, signal);
+    listed.value = { items: page.items, hasMore: page.next_cursor !== null, problem: null };
+  } catch (fault) {
+    if (!isAbort(fault)) listed.value = { ...listed.value, problem: asProblem(fault) };
+  }
+}
+
+/** Lists now, and again: soon while a job is on its way, seldom otherwise, never while nobody looks. */
+function useList(filter: JobFilter): () => void {
+  const key = JSON.stringify(filter) + apiKey.value;
+  let again = (): void => undefined;
+  useEffect(() => {
+    const stop = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    again = () => {
+      clearTimeout(timer);
+      void (document.hidden ? Promise.resolve() : load(filter, stop.signal)).then(() => {
+        if (stop.signal.aborted) return;
+        const isLive = listed.value.items?.some((record) => !isTerminal(record.state));
+        timer = setTimeout(again, isLive ? LIVE_MS : CALM_MS);
+      });
+    };
+    again();
+    document.addEventListener("visibilitychange", again, { signal: stop.signal });
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [key]);
+  return () => again();
+}
+
+export function JobsView() {
+  const { query } = route.value;
+  const filter = filterOf(query);
+  const refresh = useList(filter);
+  const { items, hasMore, problem } = listed.value;
+  const isFiltered = Boolean(filter.state ?? filter.kind ?? filter.model);
+  return (
+    <div class="solo">
+      <div class="gallery-head">
+        <h1>Jobs</h1>
+        <Filters query={query} />
+      </div>
+      {problem && <ProblemNotice problem={problem} onRetry={refresh} />}
+      {!items && !problem && <Skeleton lines={6} label="Loading the jobs" />}
+      {items?.length === 0 && (
+        <Empty icon="filter" title={isFiltered ? "No job fits the filters" : "No jobs yet"}>
+          {isFiltered ? (
+            <a href={formatRoute("jobs")}>Show all</a>
+          ) : (
+            <p>
+              <a href={formatRoute("generate")}>Generate</a> a volume, or <a href={formatRoute("encode")}>encode</a> a scan.
+            </p>
+          )}
+        </Empty>
+      )}
+      {items && items.length > 0 && (
+        <ul class="gallery" aria-label="Jobs">
+          {items.map((record) => (
+            <li key={record.id}>
+              <JobCard record={record} onGone={refresh} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {hasMore && wanted.value < MAX_PAGE && (
+        <div class="gallery-more">
+          <Button onClick={() => (wanted.value = Math.min(MAX_PAGE, wanted.value + PAGE))}>Show more</Button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Filters({ query }: { query: Readonly<Record<string, string>> }) {
+  const any = ["", "any"] as const;
+  const states = Object.entries(STATES) as [string, string][];
+  const kinds = Object.entries(KINDS) as [string, string][];
+  const names = (models.value.value ?? []).map((model) => [model.name, model.name] as const);
+  return (
+    <div class="filters" role="group" aria-label="Filters">
+      <Select label="State" value={query["state"] ?? ""} options={[any, ...states]} onChange={(state) => note({ state })} />
+      <Select label="Kind" value={query["kind"] ?? ""} options={[any, ...kinds]} onChange={(kind) => note({ kind })} />
+      <Select label="Model" value={query["model"] ?? ""} options={[any, ...names]} onChange={(model) => note({ model })} />
+    </div>
+  );
+}
+
+function summary(record: JobRecord): string {
+  const { request, results } = record;
+  const count = results.length === 1 ? "1 volume" : `${results.length} volumes`;
+  const edit = request["edit"] as { op?: string; direction?: string } | undefined;
+  if (record.kind === "generate") return `${count}, seed ${String(request["seed"] ?? "listed")}`;
+  if (record.kind === "edit") return `${edit?.direction ?? edit?.op ?? "edit"}, ${count}`;
+  if (record.kind === "encode") return "a scan to its latent";
+  return String((request["fit"] as { name?: string; name_prefix?: string } | undefined)?.name ?? "directions");
+}
+
+function JobCard({ record, onGone }: { record: JobRecord; onGone: () => void }) {
+  const first = record.results.find((result) => result.preview);
+  const link = formatRoute("jobs", record.id);
+  return (
+    <article class="job" aria-label={`${KINDS[record.kind]} ${record.id.slice(0, 8)}`}>
+      <a class="job-picture" href={link} tabIndex={-1} aria-hidden="true">
+        <Preview url={first ? previewOf(record, first) : null} alt="" planes="three" />
+      </a>
+      <div class="job-head">
+        <a href={link}>
+          {KINDS[record.kind]} <span class="hint">{record.id.slice(0, 8)}</span>
+        </a>
+        <StateBadge state={record.state} />
+      </div>
+      <p class="job-text">
+        {record.model}
+        <br />
+        <span class="hint">
+          {isTerminal(record.state) ? summary(record) : doing(record)}, {ago(record.created_at)}
+        </span>
+        {record.error && <span class="job-fault">{record.error.detail}</span>}
+      </p>
+      <div class="job-foot">
+        <Actions record={record} onGone={onGone} />
+        {isTerminal(record.state) && <Saving record={record} />}
+      </div>
+    </article>
+  );
+}

@@ -1,0 +1,25 @@
+// The scans that were encoded in this tab, by job. The service does not keep them; a File is a handle, not a copy.
+import { signal } from "@preact/signals";
+
+import type { Shown } from "../viewer/stage";
+import { openFile } from "../viewer/volume";
+
+export const ENDINGS = ".nii,.nii.gz,.nrrd,.mha";
+const scans = signal<ReadonlyMap<string, File>>(new Map());
+
+export function isScan(file: File): boolean {
+  return /\.(nii|nii\.gz|nrrd|mha)$/i.test(file.name);
+}
+
+export function rememberScan(job: string, file: File): void {
+  scans.value = new Map(scans.value).set(job, file);
+}
+
+export function scanOf(job: string): File | null {
+  return scans.value.get(job) ?? null;
+}
+
+export function shownScan(file: File): Shown {
+  const key = `file:${file.name}:${file.size}:${file.lastModified}`;
+  return { key, title: `Scan: ${file.name}`, unit: "", scale: key, open: (_signal, told) => openFile(file, told) };
+}

@@ -1,0 +1,49 @@
+// A place for a file: dropped, or chosen with the keyboard.
+import { useSignal } from "@preact/signals";
+import { useId } from "preact/hooks";
+
+import { ENDINGS, isScan } from "../jobs/scans";
+import { bytes } from "../text/words";
+import { Icon } from "./icons";
+import { say } from "./toast";
+
+interface DropZoneProps {
+  label: string;
+  file: File | null;
+  onFile: (file: File) => void;
+}
+
+export function DropZone({ label, file, onFile }: DropZoneProps) {
+  const id = useId();
+  const isOver = useSignal(false);
+  const take = (files: FileList | null | undefined): void => {
+    const given = files?.[0];
+    if (!given) return;
+    if (isScan(given)) onFile(given);
+    else say("This is no .nii, .nii.gz, .nrrd or .mha file.", true);
+  };
+  return (
+    <div
+      class={`drop${isOver.value ? " is-over" : ""}`}
+      onDragOver={(event) => {
+        event.preventDefault();
+        isOver.value = true;
+      }}
+      onDragLeave={() => (isOver.value = false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        isOver.value = false;
+        take(event.dataTransfer?.files);
+      }}
+    >
+      <input id={id} class="unseen" type="file" accept={ENDINGS} onChange={(event) => take(event.currentTarget.files)} />
+      <label for={id}>
+        <Icon name="upload" />
+        <span>
+          <strong>{file ? file.name : label}</strong>
+          <span class="hint">{file ? `${bytes(file.size)}; choose another` : "Drop it here or choose it: .nii, .nii.gz, .nrrd, .mha"}</span>
+        </span>
+      </label>
+    </div>
+  );
+}

@@ -1,0 +1,63 @@
+// What can be done with a job: stop, remove, repeat, take the call along.
+import { api } from "../api/calls";
+import { apiKey } from "../api/key";
+import { isTerminal, type JobRecord } from "../api/types";
+import { asCurl, asPython } from "../jobs/copy";
+import { formatRoute } from "../route";
+import { Button } from "../ui/controls";
+import { confirmed } from "../ui/confirm";
+import { attempt, say } from "../ui/toast";
+
+/** Cancels or removes. Returns whether anything changed. */
+export async function removeJob(record: JobRecord): Promise<boolean> {
+  if (!isTerminal(record.state)) return attempt(() => api.removeJob(record.id));
+  const count = record.results.length;
+  const detail = count > 0 ? `Its ${count === 1 ? "volume goes" : `${count} volumes go`} with it.` : "Its record goes.";
+  if (!(await confirmed("Delete this job?", detail, "Delete"))) return false;
+  return attempt(() => api.removeJob(record.id));
+}
+
+async function copy(text: string, what: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    say(`Copied as ${what}.`);
+  } catch {
+    say("The browser did not allow copying. The text stands on the job's page.", true);
+  }
+}
+
+/** Where the job's request can be changed; null where the page has no form for it. */
+export function repeatLink(record: JobRecord): string | null {
+  if (record.kind === "fit_direction") return formatRoute("edit", null, { tab: "new", model: record.model });
+  return formatRoute(record.kind, null, { from: record.id });
+}
+
+export function editLink(record: JobRecord, index: number): string {
+  return formatRoute("edit", null, { model: record.model, source: `${record.id}/${index}` });
+}
+
+export function Actions({ record, onGone }: { record: JobRecord; onGone: () => void }) {
+  const repeat = repeatLink(record);
+  const isLive = !isTerminal(record.state);
+  return (
+    <div class="actions">
+      {repeat && (
+        <a class="button plain" href={repeat}>
+          Repeat with changes
+        </a>
+      )}
+      <Button kind="quiet" icon="copy" onClick={() => void copy(asCurl(record, location.origin, apiKey.value !== ""), "curl")}>
+        curl
+      </Button>
+      <Button kind="quiet" icon="copy" onClick={() => void copy(asPython(record, location.origin, apiKey.value !== ""), "Python")}>
+        Python
+      </Button>
+      <Button
+        kind="quiet"
+        icon={isLive ? "stop" : "trash"}
+        label={isLive ? "Cancel the job" : "Delete the job"}
+        onClick={() => void removeJob(record).then((isChanged) => isChanged && onGone())}
+      />
+    </div>
+  );
+}

@@ -1,1 +1,0 @@
-export function EditView() { return <p>Later</p>; }

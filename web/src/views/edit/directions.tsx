@@ -1,0 +1,179 @@
+// Sliders along the model's named directions, any number of them at once.
+import { useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+
+import { api } from "../../api/calls";
+import { asProblem, type Problem } from "../../api/problem";
+import type { Direction, EditRequest, ModelCard } from "../../api/types";
+import { loadDirections, useDirections } from "../../catalogue";
+import { drive } from "../../jobs/follow";
+import { type Latent, type LatentSource, moved, type Step } from "../../jobs/latents";
+import { figure, titled } from "../../text/words";
+import { Button, Slider } from "../../ui/controls";
+import { Empty, ProblemNotice, Skeleton } from "../../ui/notices";
+import { attempt } from "../../ui/toast";
+import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
+import { EDIT_OUTPUT, type Made, useDriver } from "./driver";
+import { Look, volumeOf } from "./look";
+
+const REACH = 4;
+type Strengths = Readonly<Record<string, number>>;
+
+/** The start as a volume and as a latent; and the directions' vectors, each fetched once. */
+class Origin {
+  private readonly stop = new AbortController();
+  private readonly vectors = new Map<string, Promise<number[]>>();
+  private readonly made: Promise<Made>;
+
+  constructor(
+    private readonly model: string,
+    private readonly request: EditRequest,
+    onMade: (made: Made) => void,
+  ) {
+    this.made = this.make(onMade);
+    this.made.catch(() => undefined); // whoever awaits the origin hears of it
+  }
+
+  private async make(onMade: (made: Made) => void): Promise<Made> {
+    let made: Made | null = null;
+    await drive(() => api.edit(this.request), this.stop.signal, {
+      changed: () => undefined,
+      made: (result, record) => onMade((made = { result, record })),
+    });
+    if (!made) throw new DOMException("the start was changed", "AbortError");
+    return made;
+  }
+
+  /** The request for these strengths: the last direction by the service's own move, the others added to the latent. */
+  async request_for(strengths: Strengths, last: string, directions: readonly Direction[]): Promise<EditRequest> {
+    const { result } = await this.made;
+    const start = result.latent as unknown as LatentSource;
+    const others = directions.filter(({ name }) => name !== last && (strengths[name] ?? 0) !== 0);
+    const steps = await Promise.all(others.map((direction) => this.step(direction, strengths[direction.name] ?? 0)));
+    const source: LatentSource = { ...start, latent: moved(start.latent as Latent, steps) as LatentSource["latent"] };
+    const edit = { op: "move", direction: last, strengths: [strengths[last] ?? 0] } as const;
+    return { model: this.model, source, edit: { ...edit, strengths: [...edit.strengths] }, output: EDIT_OUTPUT };
+  }
+
+  private async step({ name, std }: Direction, strength: number): Promise<Step> {
+    let vector = this.vectors.get(name);
+    if (!vector) this.vectors.set(name, (vector = api.direction(this.model, name).then((found) => found.vector)));
+    return { vector: await vector, std, strength };
+  }
+
+  get settled(): Promise<unknown> {
+    return this.made;
+  }
+
+  close(): void {
+    this.stop.abort();
+  }
+}
+
+export function Directions({ card, start, onStart }: { card: ModelCard; start: Start; onStart: (start: Start) => void }) {
+  const { value: all, problem } = useDirections(card.name);
+  const directions = useMemo(() => (all ?? []).filter((direction) => !direction.stale), [all]);
+  const strengths = useSignal<Strengths>({});
+  const first = useSignal<Made | null>(null);
+  const fault = useSignal<Problem | null>(null);
+  const driver = useDriver();
+  const names = directions.map(({ name }) => name).join(" ");
+
+  const origin = useMemo(() => {
+    const [lead] = directions;
+    if (!lead || (start.kind === "result" && !start.job)) return null;
+    const edit = { op: "move" as const, direction: lead.name, strengths: [0] };
+    return new Origin(card.name, { model: card.name, source: sourceOf(start), edit, output: EDIT_OUTPUT }, (made) => (first.value = made));
+  }, [card.name, names, keyOf(start)]);
+  useEffect(() => {
+    strengths.value = {};
+    first.value = null;
+    fault.value = null;
+    driver.reset();
+    let isCurrent = true;
+    origin?.settled.catch((thrown: unknown) => {
+      if (isCurrent) fault.value = asProblem(thrown);
+    });
+    return () => {
+      isCurrent = false;
+      origin?.close();
+    };
+  }, [origin]);
+
+  const turn = (name: string, strength: number): void => {
+    strengths.value = { ...strengths.value, [name]: strength };
+    const wanted = strengths.value;
+    driver.ask(async () => (origin ? origin.request_for(wanted, name, directions) : null));
+  };
+  const made = driver.results.value[0] ?? first.value;
+  const isMoved = Object.values(strengths.value).some((strength) => strength !== 0);
+  return (
+    <>
+      <div class="fields">
+        <SourcePicker label="Start" model={card.name} value={start} onChange={onStart} />
+        {problem && <ProblemNotice problem={problem} onRetry={() => void loadDirections(card.name)} />}
+        {!all && !problem && <Skeleton lines={4} label="Loading the directions" />}
+        {all && directions.length === 0 && (
+          <Empty icon="edit" title="No directions yet">
+            <p>Make one under New direction: the service measures samples and finds the direction that changes them.</p>
+          </Empty>
+        )}
+        {directions.map((direction) => (
+          <DirectionSlider key={direction.name} direction={direction} model={card.name} value={strengths.value[direction.name] ?? 0} onTurn={turn} />
+        ))}
+        {isMoved && (
+          <Button
+            icon="reset"
+            onClick={() => {
+              strengths.value = {};
+              driver.reset();
+            }}
+          >
+            Back to the start
+          </Button>
+        )}
+      </div>
+      <section class="stage" aria-label="Edited volume">
+        <Look
+          start={volumeOf(first.value, "Start")}
+          now={volumeOf(made, made === first.value ? "Start" : "Edited")}
+          record={driver.record.value ?? first.value?.record ?? null}
+          isBusy={driver.isBusy.value || (origin !== null && !first.value && !fault.value)}
+          problem={driver.problem.value ?? fault.value}
+        />
+      </section>
+    </>
+  );
+}
+
+interface DirectionSliderProps {
+  direction: Direction;
+  model: string;
+  value: number;
+  onTurn: (name: string, strength: number) => void;
+}
+
+function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderProps) {
+  const { name, attribute, slope, std, units, r2, shipped } = direction;
+  const change = slope === null ? "" : `${figure(Math.abs(slope * std))} ${units} of ${attribute || "the attribute"} per SD`;
+  const trust = r2 === null ? "" : `R² ${r2.toFixed(2)}`;
+  const remove = async (): Promise<void> => {
+    if (await attempt(() => api.removeDirection(model, name))) await loadDirections(model);
+  };
+  return (
+    <div class="direction">
+      <Slider
+        label={titled(name)}
+        min={-REACH}
+        max={REACH}
+        step={0.25}
+        value={value}
+        text={`${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(2)} SD`}
+        hint={[change, trust].filter(Boolean).join("; ")}
+        onInput={(strength) => onTurn(name, strength)}
+        onReset={() => onTurn(name, 0)}
+      />
+      {!shipped && <Button kind="quiet" icon="trash" label={`Remove the direction ${name}`} onClick={() => void remove()} />}
+    </div>
+  );
+}

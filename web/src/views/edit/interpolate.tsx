@@ -1,0 +1,75 @@
+// From one volume to another, with a scrubber over the way.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+
+import type { ModelCard } from "../../api/types";
+import { Button, Slider } from "../../ui/controls";
+import { Strip } from "../strip";
+import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
+import { EDIT_OUTPUT, useDriver } from "./driver";
+import { Look, volumeOf } from "./look";
+
+interface TwoEnds {
+  card: ModelCard;
+  start: Start;
+  end: Start;
+  onStart: (start: Start) => void;
+  onEnd: (end: Start) => void;
+}
+
+export function Interpolate({ card, start, end, onStart, onEnd }: TwoEnds) {
+  const steps = useSignal(5);
+  const at = useSignal(0);
+  const driver = useDriver(0);
+  useEffect(() => driver.reset(), [card.name, keyOf(start), keyOf(end)]);
+
+  const run = (): void => {
+    at.value = 0;
+    driver.reset();
+    const edit = { op: "interpolate" as const, target: sourceOf(end), steps: steps.value };
+    driver.ask(async () => ({ model: card.name, source: sourceOf(start), edit, output: EDIT_OUTPUT }));
+  };
+  const made = driver.results.value;
+  const record = driver.record.value;
+  const last = Math.max(0, made.length - 1);
+  const shown = Math.min(at.value, last);
+  return (
+    <>
+      <div class="fields">
+        <SourcePicker label="From" model={card.name} value={start} onChange={onStart} />
+        <SourcePicker label="To" model={card.name} value={end} onChange={onEnd} />
+        <Slider label="Steps" min={2} max={16} step={1} value={steps.value} text={`${steps.value}, ends included`} onInput={(next) => (steps.value = next)} />
+        <Button kind="primary" isDisabled={driver.isBusy.value} onClick={run}>
+          Interpolate
+        </Button>
+        <Slider
+          label="Scrubber"
+          min={0}
+          max={Math.max(1, last)}
+          step={1}
+          value={shown}
+          text={made.length > 0 ? `${shown + 1} of ${made.length}` : "–"}
+          isDisabled={made.length < 2}
+          onInput={(next) => (at.value = next)}
+        />
+      </div>
+      <section class="stage" aria-label="Interpolation">
+        {record && (
+          <Strip
+            record={record}
+            selected={made[shown]?.result.name ?? null}
+            compared={null}
+            onSelect={(result) => (at.value = made.findIndex((entry) => entry.result.name === result.name))}
+          />
+        )}
+        <Look
+          start={volumeOf(made[0], "Step 1")}
+          now={volumeOf(made[shown], `Step ${shown + 1} of ${steps.value}`)}
+          record={record}
+          isBusy={driver.isBusy.value}
+          problem={driver.problem.value}
+        />
+      </section>
+    </>
+  );
+}

@@ -1,0 +1,70 @@
+// What an edit shows: the volume as it is now, and where it started, on linked canvases.
+import { useSignal } from "@preact/signals";
+
+import type { JobRecord } from "../../api/types";
+import type { Problem } from "../../api/problem";
+import { cardOf } from "../../catalogue";
+import { describe, type Kept, keep, shownOf } from "../../jobs/shown";
+import { formatRoute } from "../../route";
+import { doing } from "../../text/words";
+import { Button, Meter } from "../../ui/controls";
+import { ProblemNotice } from "../../ui/notices";
+import { say } from "../../ui/toast";
+import type { Mode } from "../../viewer/stage";
+import { Viewer } from "../../viewer/viewer";
+import { StateBadge } from "../state";
+import type { Made } from "./driver";
+
+export function volumeOf(made: Made | null | undefined, title: string): Kept | null {
+  return made ? { ...describe(made.record, made.result, cardOf(made.record.model)), title } : null;
+}
+
+interface LookProps {
+  start: Kept | null;
+  now: Kept | null;
+  record: JobRecord | null;
+  isBusy: boolean;
+  problem: Problem | null;
+}
+
+export function Look({ start, now, record, isBusy, problem }: LookProps) {
+  const mode = useSignal<Mode>("single");
+  const shownNow = now && shownOf(now);
+  const shownStart = start && now && start.url !== now.url ? shownOf(start) : null;
+  const isCompared = mode.value !== "single" && shownStart !== null;
+  return (
+    <>
+      <div class="status" data-testid="edit-status" data-busy={isBusy}>
+        {record ? <StateBadge state={record.state} /> : <span class="badge">Ready</span>}
+        <p class="status-text" role="status">
+          {record ? doing(record) : "Waiting for a change"}
+        </p>
+        <div class="status-meter">{isBusy && <Meter fraction={null} label="Progress of the edit" />}</div>
+        {now && (
+          <Button
+            kind="quiet"
+            icon="pin"
+            onClick={() => {
+              keep(now);
+              say(`${now.title} is kept: any other volume can be compared with it.`);
+            }}
+          >
+            Keep to compare
+          </Button>
+        )}
+        {record && (
+          <a class="button plain" href={formatRoute("jobs", record.id)}>
+            Open the job
+          </a>
+        )}
+      </div>
+      {problem && <ProblemNotice problem={problem} />}
+      <Viewer
+        first={isCompared ? shownStart : shownNow}
+        second={isCompared ? shownNow : shownStart}
+        mode={mode.value}
+        onMode={(next) => (mode.value = next)}
+      />
+    </>
+  );
+}
