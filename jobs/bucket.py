@@ -3,8 +3,10 @@
 Address, credentials and region come from AWS_* variables, which obstore itself reads (docs/settings.md).
 """
 
+import errno
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 PART_BYTES = 5 * 2**20
@@ -44,7 +46,7 @@ class Object:
 
 
 class Bucket:
-    """Every method raises obstore's errors and OSError; a missing object is FileNotFoundError.
+    """Every method raises OSError: FileNotFoundError for a missing object, FileExistsError for one in the way.
 
     A put is atomic and durable once it returns: readers see the whole object or the one before.
     """
@@ -69,59 +71,84 @@ class Bucket:
     ) -> tuple[int, str]:
         """Uploads a local file; its size and SHA-256, which the object carries. `known`: both, from who wrote the file.
 
-        `exclusive` goes up in one piece, for small files. Raises: AlreadyExistsError (exclusive).
+        `exclusive` goes up in one piece, for small files.
         """
         size, sha256 = known or digest_of(path)
         data: Any = path.read_bytes() if exclusive or size <= PART_BYTES else path
-        obstore.put(
-            self._bytes,
-            key,
-            data,
-            attributes={**(attributes or {}), _SHA256: sha256},
-            mode="create" if exclusive else "overwrite",
-            use_multipart=not isinstance(data, bytes),
-            chunk_size=PART_BYTES,
-            max_concurrency=_PARTS_AT_ONCE,
-        )
+        with _as_os_errors():
+            obstore.put(
+                self._bytes,
+                key,
+                data,
+                attributes={**(attributes or {}), _SHA256: sha256},
+                mode="create" if exclusive else "overwrite",
+                use_multipart=not isinstance(data, bytes),
+                chunk_size=PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
         return size, sha256
 
     def look(self, key: str) -> Object:
         """An object without its bytes."""
-        found = obstore.get(self._calls, key, options={"head": True})
+        with _as_os_errors():
+            found = obstore.get(self._calls, key, options={"head": True})
         return _object(found.meta, str(found.attributes.get(_SHA256, "")))
 
-    def read(self, key: str, start: int, end: int, piece_bytes: int) -> Iterator[Any]:
+    def read(self, key: str, start: int, end: int, piece_bytes: int) -> Iterator[bytes]:
         """The bytes [start, end) in pieces; raises for a missing object at once, not on the first step."""
-        answer = obstore.get(self._bytes, key, options={"range": (start, end)})
-        return iter(answer.stream(min_chunk_size=piece_bytes))
+        with _as_os_errors():
+            answer = obstore.get(self._bytes, key, options={"range": (start, end)})
+        return _pieces(answer.stream(min_chunk_size=piece_bytes))
 
     def read_small(self, key: str, limit_bytes: int) -> bytes:
         """A whole object. Raises: ValueError where it has more bytes than that."""
-        answer = obstore.get(self._calls, key)
-        if answer.meta["size"] > limit_bytes:
-            raise ValueError("the object is too large")
-        return bytes(answer.bytes())
+        with _as_os_errors():
+            answer = obstore.get(self._calls, key)
+            if answer.meta["size"] <= limit_bytes:
+                return bytes(answer.bytes())
+        raise ValueError("the object is too large")
 
     def list(self, prefix: str = "") -> Iterator[Object]:
         """Every object under a folder."""
-        for page in obstore.list(self._calls, prefix or None):
-            yield from map(_object, page)
+        with _as_os_errors():
+            for page in obstore.list(self._calls, prefix or None):
+                yield from map(_object, page)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Those that are there."""
-        obstore.delete(self._calls, list(keys))
+        with _as_os_errors():
+            obstore.delete(self._calls, list(keys))
 
     def signed_url(self, key: str, life_s: int) -> str:
         """An address that lets whoever has it GET that one object for a while."""
-        return str(obstore.sign(self._signer, "GET", key, timedelta(seconds=life_s)))
+        with _as_os_errors():
+            return str(obstore.sign(self._signer, "GET", key, timedelta(seconds=life_s)))
 
     def works(self) -> bool:
         """Whether an object can be written, read and listed now."""
         try:
-            obstore.put(self._calls, "probe", b"probe", use_multipart=False)
-            return bytes(obstore.get(self._calls, "probe").bytes()) == b"probe" and any(self.list())
-        except (OSError, BaseError):
+            with _as_os_errors():
+                obstore.put(self._calls, "probe", b"probe", use_multipart=False)
+                return bytes(obstore.get(self._calls, "probe").bytes()) == b"probe" and any(self.list())
+        except OSError:
             return False
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """What obstore says names hosts and keys; it stays in the cause."""
+    try:
+        yield
+    except AlreadyExistsError as err:
+        raise FileExistsError(errno.EEXIST, "the key is taken") from err
+    except BaseError as err:
+        raise OSError(errno.EIO, "the bucket does not answer as it should") from err
+
+
+def _pieces(stream: Any) -> Iterator[bytes]:
+    with _as_os_errors():
+        for piece in stream:
+            yield bytes(piece)
 
 
 def digest_of(path: Path) -> tuple[int, str]:

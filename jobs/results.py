@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from jobs import durable
@@ -115,8 +115,6 @@ class ResultStore:
             if check is not None:
                 check()
             return self._bucket.put(key, path, known=known, exclusive=exclusive, attributes=attributes)
-        except AlreadyExistsError as err:
-            raise FileExistsError(errno.EEXIST, "the key is taken") from err
         except FileExistsError:
             raise
         except (OSError, BaseError) as err:
@@ -268,7 +266,7 @@ class ResultStore:
         try:
             for found in self._bucket.list(prefix):
                 yield found.key, found.modified
-        except (OSError, BaseError) as err:  # a missing bucket too
+        except OSError as err:  # a missing bucket too
             raise _write_failure(err) from err
 
     def _put_file(

@@ -1,25 +1,20 @@
-"""A folder of models to their cards. A broken model folder is listed with its reason and stops no other. No torch."""
+"""Folders and buckets of models to their cards. A broken model is listed with its reason. No torch."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from model_store.bucket import BucketShelf, Shelved
 from model_store.card import DirectionCard, ModelCard
 from model_store.integrity import BrokenModel, UnreadableModel, check_files
+from model_store.reading import CARD, CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, Stamp, parse_card, parse_direction
 
 SHIPPED = Path(__file__).parent / "demo"
 """The demo models that come with the package."""
-FAMILIES = frozenset({"hagan", "progan", "split-shuffle", "stylegan", "stylegan3d"})
-"""What load.py can build; named here because the front end lists models without torch."""
-CARD = "card.json"
-_CARD_LIMIT_BYTES = 2**20
-_DIRECTION_LIMIT_BYTES = 4 * 2**20
-
-Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class UnknownModelName(KeyError):  # noqa: N818 -- the name that the house gives it
@@ -28,9 +23,10 @@ class UnknownModelName(KeyError):  # noqa: N818 -- the name that the house gives
 
 @dataclass(frozen=True)
 class Entry:
-    """One model folder as last read: a card, or the reason why there is none."""
+    """One model as last read: a card, or the reason why there is none."""
 
-    folder: Path
+    place: Path | BucketShelf
+    """Its folder, or the bucket that it is in."""
     stamp: Stamp
     card: ModelCard | None = None
     reason: str = ""
@@ -40,14 +36,14 @@ class Entry:
 
 
 class Catalogue:
-    """The models under some folders, each model a folder named like it. Of two with one name the first wins.
+    """The models under some folders and in buckets, each a folder named like it. Of two with one name the first wins.
 
     Every call looks at the folders' file times and reads again what changed, so an imported or removed model shows
     without a restart. Reading includes hashing the weights, once per change.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = tuple(folders)
+    def __init__(self, shelves: Sequence[Path | BucketShelf]) -> None:
+        self._shelves = tuple(shelves)
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
 
@@ -67,8 +63,19 @@ class Catalogue:
         return entry.card
 
     def folder(self, name: str) -> Path:
-        """Where the model's files are, broken or not. Raises: UnknownModelName."""
-        return self._entry(name).folder
+        """Where the model's files are, broken or not. Raises: UnknownModelName, BrokenModel for one in a bucket."""
+        place = self._entry(name).place
+        if isinstance(place, BucketShelf):
+            raise BrokenModel("the model lies in a bucket")
+        return place
+
+    def files(self, name: str) -> AbstractContextManager[Path]:
+        """A folder with the model's files for the time of the block; those of a bucket are fetched.
+
+        Raises: UnknownModelName, BrokenModel.
+        """
+        card, place = self.card(name), self._entry(name).place
+        return place.files(name, card) if isinstance(place, BucketShelf) else nullcontext(place)
 
     def directions(self, name: str) -> list[dict[str, Any]]:
         """The directions that ship with the model, by name. Raises: UnknownModelName, BrokenModel."""
@@ -84,7 +91,7 @@ class Catalogue:
             old = self._entries.get(name)
             if old is None or (fingerprint is not None and (old.card is None or old.card.fingerprint != fingerprint)):
                 return
-            self._entries[name] = Entry(old.folder, old.stamp, reason=reason)
+            self._entries[name] = Entry(old.place, old.stamp, reason=reason)
 
     def _entry(self, name: str) -> Entry:
         try:
@@ -95,23 +102,33 @@ class Catalogue:
     def _scan(self) -> dict[str, Entry]:
         with self._lock:
             found: dict[str, Entry] = {}
-            for folder in self._model_folders():
-                if folder.name not in found:
-                    stamp = _stamp(folder)
-                    known = self._entries.get(folder.name)
-                    fresh = known is not None and known.folder == folder and known.stamp == stamp and known.is_settled
-                    found[folder.name] = known if known is not None and fresh else _read(folder, stamp)
+            for name, place, stamp, read in self._places():
+                if name not in found:
+                    known = self._entries.get(name)
+                    fresh = known is not None and known.place == place and known.stamp == stamp and known.is_settled
+                    found[name] = known if known is not None and fresh else read()
             self._entries = dict(sorted(found.items()))
             return self._entries
 
-    def _model_folders(self) -> Iterator[Path]:
-        for root in self._folders:
-            try:
-                children = sorted(root.iterdir())
-            except OSError:  # a models folder that is not there holds no models
-                continue
-            # An importer writes into a dotted folder and renames it when it is whole.
-            yield from (child for child in children if child.name[0] not in "._" and child.is_dir())
+    def _places(self) -> Iterator[tuple[str, Path | BucketShelf, Stamp, Callable[[], Entry]]]:
+        """Of each model: its name, where it is, its stamp, and how to read it."""
+        for shelf in self._shelves:
+            if isinstance(shelf, BucketShelf):
+                for name, model in shelf.models().items():
+                    yield name, shelf, model.stamp, partial(_entry_of, shelf, model)
+            else:
+                for folder in _model_folders(shelf):
+                    stamp = _stamp(folder)
+                    yield folder.name, folder, stamp, partial(_read, folder, stamp)
+
+
+def _model_folders(root: Path) -> Iterator[Path]:
+    try:
+        children = sorted(root.iterdir())
+    except OSError:  # a models folder that is not there holds no models
+        return
+    # An importer writes into a dotted folder and renames it when it is whole.
+    yield from (child for child in children if child.name[0] not in "._" and child.is_dir())
 
 
 def _stamp(folder: Path) -> Stamp:
@@ -127,6 +144,10 @@ def _stamp(folder: Path) -> Stamp:
     return tuple(stamps)
 
 
+def _entry_of(shelf: BucketShelf, model: Shelved) -> Entry:
+    return Entry(shelf, model.stamp, model.card, model.reason, model.is_settled, model.directions)
+
+
 def _read(folder: Path, stamp: Stamp) -> Entry:
     try:
         card = read_card(folder)
@@ -137,39 +158,31 @@ def _read(folder: Path, stamp: Stamp) -> Entry:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """card.json of a model folder, checked against the folder's name.
+    """card.json of a model folder.
 
     Raises:
-        BrokenModel: missing, not JSON, not a card, another model's card, or a family this version cannot build.
+        BrokenModel: missing or too large; as `parse_card`.
     """
     path = folder / CARD
     if not path.is_file():
         raise BrokenModel("card.json is missing")
     try:
-        if path.stat().st_size > _CARD_LIMIT_BYTES:
+        if path.stat().st_size > CARD_LIMIT_BYTES:
             raise BrokenModel("card.json is too large")
-        card = ModelCard.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
     except OSError as err:
         raise UnreadableModel("card.json cannot be read") from err
-    except ValidationError as err:
-        first = err.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BrokenModel(f"card.json is not valid{f' at {place}' if place else ''}: {first['msg']}") from err
-    if card.name != folder.name:
-        raise BrokenModel("card.json carries another name than its folder")
-    if card.family not in FAMILIES:
-        raise BrokenModel("card.json is of a family that this version does not know")
-    return card
+    return parse_card(folder.name, data)
 
 
 def _read_directions(folder: Path, card: ModelCard) -> Iterator[DirectionCard]:
-    """The sound ones made for exactly these weights; a stale or malformed one must not take the model down."""
+    """The sound ones: one that is not must not take the model down."""
     for path in sorted(folder.glob("directions/*.json")):
         try:
-            if path.stat().st_size > _DIRECTION_LIMIT_BYTES:
+            if path.stat().st_size > DIRECTION_LIMIT_BYTES:
                 continue
-            direction = DirectionCard.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
+            direction = parse_direction(path.stem, path.read_bytes(), card)
+        except OSError:
             continue
-        if direction.fits(card) and direction.name == path.stem:
+        if direction is not None:
             yield direction

@@ -30,6 +30,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def has_plain_names(card: ModelCard) -> bool:
+    """Whether a card's files lie beside it and nowhere else."""
+    return all(_PLAIN_NAME.fullmatch(name) for name in card.files)
+
+
 def check_files(folder: Path, card: ModelCard) -> None:
     """Every file of the card is there, whole, and has its sha256.
 

@@ -9,13 +9,15 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from jobs.bucket import Bucket
 from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 from jobs.keys import ApiKeys, Scope
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.results import ResultStore
-from jobs.settings import Settings
+from jobs.settings import Settings, is_bucket
+from model_store.bucket import BucketShelf
 from model_store.catalogue import SHIPPED, Catalogue
 from service import errors, health, jobs, models, openapi, page, reference, results, submit
 from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, Services, needs
@@ -90,14 +92,20 @@ def make_services(settings: Settings) -> Services:
     """Raises: StoreUnavailable."""
     store, redis = ResultStore(settings.store_url, settings.store_public_endpoint), connect(settings)
     keys = ApiKeys(redis, settings)
-    folders = [path for path in (settings.models_path, SHIPPED) if path is not None]
     return Services(
         settings=settings,
         queue=JobQueue(redis, settings, store),
         keys=keys,
         key_rule=KeyRule(keys, settings.host),
         results=store,
-        registry=Registry(Catalogue(folders), store),
+        registry=Registry(Catalogue(_shelves(settings)), store),
         metrics=Metrics(),
         listeners=threading.BoundedSemaphore(MAX_LISTENERS),
     )
+
+
+def _shelves(settings: Settings) -> list[Path | BucketShelf]:
+    """Where models are. Of those in a bucket the front end reads cards and directions alone."""
+    if is_bucket(settings.models_url):
+        return [BucketShelf(Bucket(settings.models_url)), SHIPPED]
+    return [path for path in (settings.models_path, SHIPPED) if path is not None]

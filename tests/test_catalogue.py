@@ -12,10 +12,11 @@ from tiny_models import write_tiny_hagan
 
 from jobs.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
 from model_store.card import DirectionCard, ModelCard, TruncationSpec
-from model_store.catalogue import FAMILIES, SHIPPED, Catalogue, UnknownModelName
+from model_store.catalogue import SHIPPED, Catalogue, UnknownModelName
 from model_store.check import CardMismatch, check_direction, check_request, class_index
 from model_store.integrity import BrokenModel
 from model_store.load import FAMILIES as BUILDERS
+from model_store.reading import FAMILIES
 
 
 def _no_card(folder: Path) -> None:

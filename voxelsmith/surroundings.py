@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.bucket import Bucket
 from jobs.results import ResultStore
-from jobs.settings import Settings
+from jobs.settings import Settings, is_bucket
+from model_store.bucket import BucketShelf
+from model_store.cache import FileCache
 from model_store.catalogue import SHIPPED, Catalogue
 
 
@@ -24,6 +27,10 @@ class Surroundings:
 
     @property
     def catalogue(self) -> Catalogue:
+        settings = self.settings
+        if is_bucket(settings.models_url):
+            cache = FileCache(settings.model_cache, settings.model_cache_bytes)
+            return Catalogue([BucketShelf(Bucket(settings.models_url), cache), SHIPPED])
         return Catalogue([self.models, SHIPPED])
 
     def store(self, data: Path | None) -> ResultStore:
@@ -38,7 +45,17 @@ def store_url(data: Path) -> str:
 
 def survey(environment: Mapping[str, str], models: str | None) -> Surroundings:
     """Raises: pydantic.ValidationError for a setting that does not fit."""
-    given = environment.get("XDG_DATA_HOME", "")
-    data = (Path(given) if given.startswith("/") else Path.home() / ".local" / "share") / "voxelsmith"
-    models_url = str(Path(models.removeprefix("file://")).resolve()) if models else str(data / "models")
-    return Surroundings(Settings(models_url=models_url), data)
+    data = _home(environment, "XDG_DATA_HOME", ".local/share")
+    settings = Settings(models_url=models or str(data / "models"))
+    changes: dict[str, object] = {}
+    if settings.models_path is not None:
+        changes["models_url"] = str(settings.models_path.resolve())
+    if "model_cache" not in settings.model_fields_set:
+        changes["model_cache"] = _home(environment, "XDG_CACHE_HOME", ".cache") / "models"
+    return Surroundings(settings.model_copy(update=changes), data)
+
+
+def _home(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    """This user's folder of one kind, as the XDG rules have it."""
+    given = environment.get(variable, "")
+    return (Path(given) if given.startswith("/") else Path.home() / default) / "voxelsmith"

@@ -78,8 +78,8 @@ class Bench:
             return kept
         self._resident.pop(name, None)  # its folder changed
         try:
-            folder = self.catalogue.folder(name)
-            loaded = self.attempt(lambda: load(folder, card, self.device, self.precision, self.low_memory))
+            with self.catalogue.files(name) as folder:
+                loaded = self.attempt(lambda: load(folder, card, self.device, self.precision, self.low_memory))
         except UnreadableModel as err:
             raise ModelBroken(_sentence(err.detail)) from err
         except BrokenModel as err:
@@ -141,6 +141,9 @@ class Bench:
     def attempt(self, step: Callable[[], T], keep: str | None = None) -> T:
         """The step's result; where the device's memory runs out, once more after putting out all models but `keep`.
 
+        A step makes one volume, so that nothing smaller could be tried: `low_memory` would round differently, and a
+        seed's bytes would depend on who else was using the device.
+
         Raises:
             GpuOutOfMemory, OutOfMemory: not even then.
         """
@@ -156,8 +159,9 @@ class Bench:
         except RuntimeError as err:
             if not _is_out_of_memory(err):
                 raise
+            is_the_devices = isinstance(err, torch.OutOfMemoryError)
         self.release()
-        if self.device.type == "cuda":
+        if is_the_devices:
             raise GpuOutOfMemory("The device has too little memory for one volume of this model.")
         raise OutOfMemory("The worker has too little memory for one volume of this model.")
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 
+from jobs.bucket import Bucket
 from jobs.directions import FittedDirections
 from jobs.errors import GpuOutOfMemory, ModelBroken
 from jobs.results import ResultStore
-from jobs.settings import Settings
+from jobs.settings import Settings, is_bucket
 from jobs.state import JobKind, Manifest
+from model_store.bucket import BucketShelf
+from model_store.cache import FileCache
 from model_store.catalogue import SHIPPED, Catalogue
 from volumes.grid import use_threads
 from volumes.header import Limits
@@ -34,9 +37,8 @@ class DeviceWork:
     def __init__(self, settings: Settings) -> None:
         """Opens the device and warms up. Raises: UnfitWorker."""
         self._lock = _take_device(settings.device)
-        folders = [folder for folder in (settings.models_path, SHIPPED) if folder is not None]
         try:
-            self._bench = bench_of(settings, Catalogue(folders))
+            self._bench = bench_of(settings, catalogue_of(settings))
             self._warm_up()
         except (ValueError, RuntimeError) as err:
             raise UnfitWorker(f"{settings.device}: {err}") from err
@@ -85,6 +87,14 @@ class DeviceWork:
                 return
 
 
+def catalogue_of(settings: Settings) -> Catalogue:
+    """The models that a worker serves."""
+    if is_bucket(settings.models_url):
+        cache = FileCache(settings.model_cache, settings.model_cache_bytes)
+        return Catalogue([BucketShelf(Bucket(settings.models_url), cache), SHIPPED])
+    return Catalogue([folder for folder in (settings.models_path, SHIPPED) if folder is not None])
+
+
 def bench_of(settings: Settings, catalogue: Catalogue) -> Bench:
     """The bench of a worker process, with what holds for the whole process. Raises: ValueError, as `Bench`."""
     for warning in warnings_of(settings.device, settings.precision):
@@ -104,16 +114,21 @@ def bench_of(settings: Settings, catalogue: Catalogue) -> Bench:
 
 
 def _take_device(device: str) -> socket.socket | None:
-    """Makes sure that no other worker has this GPU; the lock lasts as long as the process. Raises: UnfitWorker.
-
-    A name in Linux's abstract socket space leaves no file behind, however the process ends.
-    """
+    """Makes sure that no other worker has this GPU; the lock lasts as long as the process. Raises: UnfitWorker."""
     if not device.startswith("cuda") or sys.platform != "linux":
         return None
     try:
         card = torch.cuda.get_device_properties(torch.device(device)).uuid
     except (RuntimeError, AssertionError) as err:
         raise UnfitWorker(f"{device} cannot be used") from err
+    return lock_card(str(card), device)
+
+
+def lock_card(card: str, device: str) -> socket.socket:
+    """A lock on a GPU by its UUID. Raises: UnfitWorker where another process has it.
+
+    A name in Linux's abstract socket space leaves no file behind, however the process ends.
+    """
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         lock.bind(f"\0voxelsmith-gpu-{card}")

@@ -10,6 +10,7 @@ from model_store.card import ModelCard
 from model_store.catalogue import SHIPPED
 from model_store.importers.hagan import import_hagan
 from model_store.importers.stylegan3d import import_stylegan3d
+from model_store.integrity import BrokenModel
 from voxelsmith.commands.report import print_json, print_table
 from voxelsmith.surroundings import Surroundings
 
@@ -57,10 +58,16 @@ def verify(context: typer.Context, name: Annotated[str | None, typer.Argument()]
     """Hash the files of one model, or of all, against its card. Exit code 1 when one does not match."""
     place: Surroundings = context.obj
     catalogue = place.catalogue  # a new one knows nothing yet, so it reads and hashes every file
-    if name is not None:
-        catalogue.folder(name)
     broken = {key: reason for key, reason in catalogue.broken().items() if name in (None, key)}
-    sound = [card for card in catalogue.cards() if name in (None, card.name)]
+    if name is not None and name not in broken:
+        catalogue.card(name)
+    sound = []
+    for card in (card for card in catalogue.cards() if name in (None, card.name)):
+        try:
+            with catalogue.files(card.name):  # those of a bucket are hashed as they come
+                sound.append(card)
+        except BrokenModel as err:
+            broken[card.name] = err.detail
     if as_json:
         print_json(
             [*({"name": card.name, "sha256": card.sha256, "broken": None} for card in sound), *_broken_rows(broken)]
