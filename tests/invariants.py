@@ -116,11 +116,11 @@ def recover(queue: JobQueue, accepted: Iterable[str], timeout_s: float = 40.0) -
     """Does what reapers do, without their patience for messages that may still come, until every job has ended."""
     waiting = list(accepted)
 
-    def are_final() -> bool:
-        queue.reap(patience_s=0.2)
-        return all(queue.get(job_id).state.is_terminal for job_id in waiting)
-
-    eventually(are_final, timeout_s)
+    deadline = time.monotonic() + timeout_s
+    while not all(record and record.state.is_terminal for record in queue.records.get_many(waiting)):
+        assert time.monotonic() < deadline, "not every job has ended in time"
+        queue.reap(patience_s=0.5)
+        time.sleep(0.1)
 
 
 def descriptors() -> Counter[str]:

@@ -14,7 +14,7 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobState
 
-pytestmark = [pytest.mark.fault, needs_strace]
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(300), needs_strace]
 AT_ONCE = 4
 BLOCK = 12
 """Points of one test."""

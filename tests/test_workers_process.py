@@ -83,30 +83,6 @@ def test_cancel_takes_effect_between_steps_and_keeps_what_is_finished(
     assert queue.results.verify(f"results/{job.id}/000.nii.gz", record.results[0].sha256)
 
 
-def test_many_jobs_leave_nothing_behind_but_their_records(
-    own_valkey: ValkeyProcess, submit: Submit, settings: Settings
-) -> None:
-    own = settings.model_copy(update={"redis_url": Settings(redis_url=own_valkey.url).redis_url, "lease_s": 5.0})
-    queue = JobQueue(connect(own), own)
-    with supervised(own) as supervisor:
-
-        def run(count: int) -> tuple[int, list[bytes]]:
-            """Descriptors of the worker and keys of the server after so many jobs."""
-            jobs = [submit({"acts": ["keep:000.nii.gz"]}, to=queue) for _ in range(count)]
-            assert {queue.wait(job.id, 60).state for job in jobs} == {JobState.SUCCEEDED}
-            for job in jobs:
-                queue.remove(job.id)
-            eventually(lambda: not queue.redis.keys("rq:job:*"))  # RQ tidies up after our record is final
-            process, scratch = supervisor.seats[0].process, supervisor.seats[0].scratch
-            assert not any(scratch.iterdir())
-            return len(list(Path(f"/proc/{process.pid}/fd").iterdir())), sorted(queue.redis.keys("*"))
-
-        before = run(5)
-        assert run(60) == before
-    assert queue.results.list("results") == []
-    queue.redis.close()
-
-
 def test_a_worker_refuses_a_server_that_may_lose_jobs(own_valkey: ValkeyProcess, settings: Settings) -> None:
     own = settings.model_copy(update={"redis_url": Settings(redis_url=own_valkey.url).redis_url})
     with supervised(own) as supervisor:

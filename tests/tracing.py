@@ -1,4 +1,4 @@
-"""strace on the main thread of a running worker: kills, stops or fails it at the Nth call of a kind."""
+"""strace on a thread of a running process: kills, stops or fails it at the Nth call of a kind."""
 
 import shutil
 import subprocess
@@ -14,14 +14,15 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 
 @contextmanager
-def injected(pid: int, call: str, what: str, when: int | str = 1) -> Iterator[subprocess.Popen[str]]:
-    """For the time of the block the process's `when`th `call` from now on meets `what`: signal=SIGKILL, error=EIO, ...
+def injected(thread: int, call: str, what: str, when: int | str = 1) -> Iterator[subprocess.Popen[str]]:
+    """For the time of the block a thread's `when`th `call` from now on meets `what`: signal=SIGKILL, error=EIO, ...
 
-    Yields strace itself, which ends with the process. A kill comes at the entry of the call, which then never happens.
-    Reading and waiting change nothing outside a process, so that the calls that do are all the points to be killed at.
+    The main thread of a process has its pid. Yields strace, which ends with the thread. A kill takes the whole process,
+    at the entry of the call, which then never happens. Reading and waiting change nothing outside a process, so that
+    the calls that do are all the points to be killed at.
     """
     options = ["-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}", "-o", "/dev/null"]
-    tracer = subprocess.Popen(["strace", *options, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+    tracer = subprocess.Popen(["strace", *options, "-p", str(thread)], stderr=subprocess.PIPE, text=True)
     try:
         assert tracer.stderr is not None
         line = tracer.stderr.readline()
@@ -31,7 +32,11 @@ def injected(pid: int, call: str, what: str, when: int | str = 1) -> Iterator[su
         yield tracer
     finally:
         tracer.terminate()
-        tracer.communicate()
+        try:
+            tracer.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            tracer.kill()
+            tracer.communicate()
 
 
 def await_idle(queue: JobQueue) -> str:
