@@ -106,6 +106,12 @@ export function nameOf(result: ResultFile): string {
   return `Sample ${result.index + 1}`;
 }
 
+/** A name for small places: what all neighbours have in common left out. */
+export function shortNameOf(result: ResultFile): string {
+  const name = nameOf(result).replace("Reconstruction, ", "");
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
 export function unitOf(card: ModelCard | null): string {
   return card?.intensity.units ?? "";
 }

@@ -43,7 +43,7 @@ export class Pane {
     const nv = new Niivue({
       backColor: PAPER,
       crosshairColor: CROSSHAIR,
-      crosshairWidth: 0.5,
+      crosshairWidth: 1.2,
       crosshairWidthUnit: "mm",
       crosshairGap: 16,
       showAllOrientationMarkers: true,
@@ -172,6 +172,14 @@ export class Pane {
     const voxel = volume.mm2vox([...mm]);
     const isInside = [0, 1, 2].every((axis) => (voxel[axis] ?? -1) >= 0 && (voxel[axis] ?? 0) < (volume.dimsRAS?.[axis + 1] ?? 0));
     return isInside ? volume.getValue(voxel[0] ?? 0, voxel[1] ?? 0, voxel[2] ?? 0) : null;
+  }
+
+  /** What the difference laid over the volume is at a place; null where there is none. */
+  differenceAt(mm: Place): number | null {
+    const layer = this.nv.volumes[1];
+    if (!layer || this.valueAt(mm) === null) return null;
+    const voxel = layer.mm2vox([...mm]);
+    return layer.getValue(voxel[0] ?? 0, voxel[1] ?? 0, voxel[2] ?? 0);
   }
 
   /** Moves the cursor by voxels toward the patient's left, front and top. */

@@ -26,7 +26,8 @@ export function Readout({ stage, first, second }: { stage: Stage; first: Shown |
   const [a, b] = cursor?.values ?? [];
   const isComparable = first && second && first.scale === second.scale && typeof a === "number" && typeof b === "number";
   return (
-    <dl class="readout" aria-live="off" data-testid="readout">
+    <div class="readout">
+    <dl data-testid="readout">
       <div>
         <dt>Position</dt>
         <dd>{cursor && first ? `${spoken(cursor.mm)} mm` : "–"}</dd>
@@ -47,7 +48,14 @@ export function Readout({ stage, first, second }: { stage: Stage; first: Shown |
           <dd>{told(b - a, first.unit)}</dd>
         </div>
       )}
-      <div class="readout-note">Synthetic. Not for diagnosis.</div>
+      {cursor && cursor.difference !== null && (
+        <div>
+          <dt>Difference</dt>
+          <dd>{told(cursor.difference, first?.unit ?? "")}</dd>
+        </div>
+      )}
     </dl>
+      <p class="readout-note">Synthetic. Not for diagnosis.</p>
+    </div>
   );
 }

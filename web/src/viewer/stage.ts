@@ -26,6 +26,7 @@ export type Status =
 export interface Cursor {
   mm: Place;
   values: readonly (number | null)[];
+  difference: number | null;
 }
 
 export interface Wish {
@@ -37,6 +38,8 @@ export interface Wish {
 class Slot {
   readonly status: Signal<Status> = signal<Status>({ phase: "empty" });
   readonly range = signal<Range | null>(null);
+  /** Where the colours of a difference end; null where none is shown. */
+  readonly reach = signal<number | null>(null);
   pane: Pane | null = null;
   private key = "";
   private loading: AbortController | null = null;
@@ -67,12 +70,13 @@ class Slot {
     const file = await first.open(signal, told);
     signal.throwIfAborted();
     pane.dropOverlay();
+    this.reach.value = null;
     await pane.show(file);
     this.range.value = pane.range;
     if (other) {
       const second = await other.open(signal, told);
       signal.throwIfAborted();
-      await pane.overlay(second, first.scale === other.scale);
+      this.reach.value = await pane.overlay(second, first.scale === other.scale);
     }
     if (!signal.aborted) this.status.value = { phase: "shown", key: first.key, since: performance.now() };
   }
@@ -80,6 +84,7 @@ class Slot {
   private empty(): void {
     this.pane?.clear();
     this.range.value = null;
+    this.reach.value = null;
     this.status.value = { phase: "empty" };
   }
 
@@ -89,6 +94,7 @@ class Slot {
     this.pane = null;
     this.key = "";
     this.range.value = null;
+    this.reach.value = null;
     this.status.value = { phase: "empty" };
   }
 }
@@ -145,7 +151,8 @@ export class Stage {
   private heard(index: 0 | 1): Heard {
     return {
       moved: (mm) => {
-        this.cursor.value = { mm, values: this.slots.map((slot) => slot.pane?.valueAt(mm) ?? null) };
+        const values = this.slots.map((slot) => slot.pane?.valueAt(mm) ?? null);
+        this.cursor.value = { mm, values, difference: this.slots[0].pane?.differenceAt(mm) ?? null };
       },
       windowed: (range) => this.setRange(index, range),
     };

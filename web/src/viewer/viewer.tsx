@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { saveBlob } from "../api/save";
 import { Button, Meter, Segments } from "../ui/controls";
 import { ProblemNotice } from "../ui/notices";
+import { figure } from "../text/words";
 import type { Layout } from "./pane";
 import { Readout } from "./readout";
 import { type Mode, type Shown, Stage } from "./stage";
@@ -100,6 +101,7 @@ function PaneView({ stage, index, shown, note }: PaneViewProps) {
         />
       </div>
       {title && <p class="pane-title">{title}</p>}
+      {note && <Legend stage={stage} unit={note.unit} isMatched={shown?.scale !== note.scale} />}
       {!shown && <p class="pane-empty">Nothing to show yet</p>}
       {status.phase === "loading" && (
         <div class={hasImage ? "pane-wait" : "pane-wait first"}>
@@ -112,6 +114,22 @@ function PaneView({ stage, index, shown, note }: PaneViewProps) {
         </div>
       )}
     </div>
+  );
+}
+
+/** What the colours of a difference mean. */
+function Legend({ stage, unit, isMatched }: { stage: Stage; unit: string; isMatched: boolean }) {
+  const reach = stage.slots[0].reach.value;
+  if (reach === null) return null;
+  return (
+    <p class="legend">
+      <span class="figure">−{figure(reach)}</span>
+      <span class="legend-bar" />
+      <span class="figure">
+        +{figure(reach)} {unit}
+      </span>
+      {isMatched && <span class="legend-note">after matching the scan's values by a straight line</span>}
+    </p>
   );
 }
 

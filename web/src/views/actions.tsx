@@ -6,7 +6,10 @@ import { asCurl, asPython } from "../jobs/copy";
 import { formatRoute } from "../route";
 import { Button } from "../ui/controls";
 import { confirmed } from "../ui/confirm";
+import { Icon } from "../ui/icons";
 import { attempt, say } from "../ui/toast";
+
+const REPEAT = "Repeat with changes";
 
 /** Cancels or removes. Returns whether anything changed. */
 export async function removeJob(record: JobRecord): Promise<boolean> {
@@ -36,14 +39,23 @@ export function editLink(record: JobRecord, index: number): string {
   return formatRoute("edit", null, { model: record.model, source: `${record.id}/${index}` });
 }
 
-export function Actions({ record, onGone }: { record: JobRecord; onGone: () => void }) {
+interface ActionsProps {
+  record: JobRecord;
+  /** Signs instead of words, for small places. */
+  isCompact?: boolean;
+  onGone: () => void;
+}
+
+export function Actions({ record, isCompact = false, onGone }: ActionsProps) {
   const repeat = repeatLink(record);
   const isLive = !isTerminal(record.state);
+  const remove = isLive ? "Cancel the job" : "Delete the job";
   return (
     <div class="actions">
       {repeat && (
-        <a class="button plain" href={repeat}>
-          Repeat with changes
+        <a class={isCompact ? "button quiet square" : "button plain"} href={repeat} {...(isCompact && { title: REPEAT, "aria-label": REPEAT })}>
+          <Icon name="repeat" />
+          {!isCompact && REPEAT}
         </a>
       )}
       <Button kind="quiet" icon="copy" onClick={() => void copy(asCurl(record, location.origin, apiKey.value !== ""), "curl")}>
@@ -55,7 +67,7 @@ export function Actions({ record, onGone }: { record: JobRecord; onGone: () => v
       <Button
         kind="quiet"
         icon={isLive ? "stop" : "trash"}
-        label={isLive ? "Cancel the job" : "Delete the job"}
+        label={remove}
         onClick={() => void removeJob(record).then((isChanged) => isChanged && onGone())}
       />
     </div>

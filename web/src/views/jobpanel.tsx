@@ -34,7 +34,6 @@ export function JobPanel({ record, problem, scan = null }: JobPanelProps) {
       <Status record={record} />
       {problem && <ProblemNotice problem={problem} />}
       {record.error && <JobFault record={record} />}
-      <Metrics record={record} />
       <Look record={record} scan={scan} />
     </div>
   );
@@ -125,7 +124,7 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
     <>
       <div class="strip-row">
         <Strip record={record} selected={result?.name ?? null} compared={partner?.name ?? null} onSelect={(picked) => select(picked)} />
-        {result && !scan && <CompareBar record={record} result={result} other={other ?? ""} />}
+        {record.kind === "encode" ? <Metrics record={record} /> : result && <CompareBar record={record} result={result} other={other ?? ""} />}
       </div>
       <Viewer {...pair} mode={shownMode} onMode={(next) => note({ mode: next })} />
     </>

@@ -163,8 +163,8 @@ function JobCard({ record, onGone }: { record: JobRecord; onGone: () => void }) 
         {record.error && <span class="job-fault">{record.error.detail}</span>}
       </p>
       <div class="job-foot">
-        <Actions record={record} onGone={onGone} />
-        {isTerminal(record.state) && <Saving record={record} />}
+        <Actions record={record} isCompact onGone={onGone} />
+        {isTerminal(record.state) && <Saving record={record} isCompact />}
       </div>
     </article>
   );

@@ -5,11 +5,12 @@ import { saveArchive, saveFile } from "../api/save";
 import type { JobRecord } from "../api/types";
 import { bytes } from "../text/words";
 import { Button } from "../ui/controls";
+import { Icon } from "../ui/icons";
 import { attempt } from "../ui/toast";
 
 const MAX_ARCHIVE_BYTES = 1.5e9; // held in the browser until it is saved
 
-export function Saving({ record }: { record: JobRecord }) {
+export function Saving({ record, isCompact = false }: { record: JobRecord; isCompact?: boolean }) {
   const files = [...record.results, ...record.files];
   const size = files.reduce((sum, file) => sum + file.size_bytes, 0);
   const done = useSignal<number | null>(null);
@@ -22,7 +23,16 @@ export function Saving({ record }: { record: JobRecord }) {
   };
   return (
     <details class="menu">
-      <summary class="button plain">Download</summary>
+      {isCompact ? (
+        <summary class="button quiet square" aria-label="Download" title="Download">
+          <Icon name="download" />
+        </summary>
+      ) : (
+        <summary class="button plain">
+          <Icon name="download" />
+          Download
+        </summary>
+      )}
       <ul>
         <li>
           <Button kind="quiet" icon="download" isDisabled={done.value !== null || size > MAX_ARCHIVE_BYTES} onClick={() => void saveAll()}>

@@ -1,7 +1,7 @@
 // Strip: a job's results as thumbnails, each in its place from the start, so that nothing moves when it arrives.
 import type { JobRecord, ResultFile } from "../api/types";
 import { isTerminal } from "../api/types";
-import { nameOf } from "../text/words";
+import { shortNameOf } from "../text/words";
 import { Preview } from "../ui/preview";
 
 interface StripProps {
@@ -39,7 +39,7 @@ export function Strip({ record, selected, compared, onSelect }: StripProps) {
               onClick={() => onSelect(result)}
             >
               <Preview url={previewOf(record, result)} alt="" />
-              <span class="thumb-name">{nameOf(result)}</span>
+              <span class="thumb-name">{shortNameOf(result)}</span>
             </button>
           ) : (
             <span class="thumb to-come">
