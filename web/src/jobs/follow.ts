@@ -3,7 +3,7 @@ import { api } from "../api/calls";
 import { follow } from "../api/events";
 import { Problem } from "../api/problem";
 import type { JobRecord, ResultFile } from "../api/types";
-import { changedBy } from "./watch";
+import { changedBy } from "./changes";
 
 export interface Told {
   changed: (record: JobRecord) => void;

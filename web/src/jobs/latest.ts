@@ -2,7 +2,7 @@
 
 /**
  * Runs `work` for one wish at a time. A newer wish aborts the running one and replaces those that wait; wishes closer
- * together than `calm_ms` count as one.
+ * together than `calm_ms` count as one. Failures are for the work itself to tell.
  */
 export class LatestWins<T> {
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -35,15 +35,17 @@ export class LatestWins<T> {
   }
 
   private next(): void {
+    if (!this.waiting) return;
     this.running?.abort();
-    if (this.running || !this.waiting) return; // the one that runs calls again when it has ended
+    if (this.running) return; // it calls again when it has ended
     const { wish } = this.waiting;
     this.waiting = null;
     const running = new AbortController();
     this.running = running;
-    void this.work(wish, running.signal).finally(() => {
+    const settled = (): void => {
       this.running = null;
       if (this.waiting) this.next();
-    });
+    };
+    this.work(wish, running.signal).then(settled, settled);
   }
 }

@@ -4,9 +4,10 @@ import { type Signal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../api/calls";
-import { follow, type JobEvent } from "../api/events";
+import { follow } from "../api/events";
 import { asProblem, isAbort, type Problem } from "../api/problem";
 import { isTerminal, type JobRecord } from "../api/types";
+import { changedBy } from "./changes";
 
 export interface Watched {
   record: JobRecord | null;
@@ -60,31 +61,6 @@ async function keepCurrent(id: string, state: Signal<Watched>, signal: AbortSign
     }
   } catch (fault) {
     if (!isAbort(fault)) state.value = { ...state.value, problem: asProblem(fault) };
-  }
-}
-
-/** The record after an event. An event may come twice, after a connection was taken up again. */
-export function changedBy(event: JobEvent, record: JobRecord): JobRecord {
-  switch (event.type) {
-    case "state":
-      return { ...record, state: event.data.state };
-    case "progress":
-      return {
-        ...record,
-        state: "running",
-        stage: event.data.stage,
-        progress: { done: Math.max(event.data.done, record.results.length), total: event.data.total },
-      };
-    case "result": {
-      const others = record.results.filter((known) => known.name !== event.data.name);
-      const results = [...others, event.data].sort((a, b) => a.index - b.index);
-      const total = Math.max(record.progress.total, results.length);
-      return { ...record, results, progress: { done: Math.min(results.length, total), total } };
-    }
-    case "end":
-      return event.data;
-    default:
-      return record; // an event of a newer service
   }
 }
 

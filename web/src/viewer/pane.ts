@@ -2,7 +2,7 @@
 import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 
 import { difference, matched, reach, SAME_UNITS } from "./difference";
-import { niftiOf, type VolumeFile, voxelsOf } from "./volume";
+import { niftiOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
 export interface Intensities {

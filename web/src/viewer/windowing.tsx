@@ -25,8 +25,8 @@ function Knobs({ stage, index, unit, of }: { stage: Stage; index: 0 | 1; unit: s
   return (
     <fieldset class="knobs" disabled={!range}>
       <legend class="unseen">{`Window ${of}`.trim()}</legend>
-      <Knob label="Window" value={width} min={span / 200} max={span * 1.25} unit={unit} onInput={(value) => set(fromWindow(value, level))} />
-      <Knob label="Level" value={level} min={limits.min} max={limits.max} unit={unit} onInput={(value) => set(fromWindow(width, value))} />
+      <Knob label="Window" value={width} min={span / 200} max={span * 1.25} unit={unit} isKnown={range !== null} onInput={(value) => set(fromWindow(value, level))} />
+      <Knob label="Level" value={level} min={limits.min} max={limits.max} unit={unit} isKnown={range !== null} onInput={(value) => set(fromWindow(width, value))} />
       <Button kind="quiet" icon="reset" label={`Window of the file ${of}`.trim()} isDisabled={!range} onClick={() => set(limits.own)} />
     </fieldset>
   );
@@ -38,12 +38,13 @@ interface KnobProps {
   min: number;
   max: number;
   unit: string;
+  isKnown: boolean;
   onInput: (value: number) => void;
 }
 
-function Knob({ label, value, min, max, unit, onInput }: KnobProps) {
+function Knob({ label, value, min, max, unit, isKnown, onInput }: KnobProps) {
   const id = useId();
-  const text = `${figure(value)} ${unit}`.trim();
+  const text = isKnown ? `${figure(value)} ${unit}`.trim() : "–";
   return (
     <div class="knob">
       <label for={id}>{label}</label>

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+
+import type { JobRecord, ResultFile } from "../api/types";
+import { moved } from "../jobs/latents";
+import { ago, bytes, doing, figure, grid, nameOf, seconds } from "./words";
+
+test("numbers are as people read them", () => {
+  expect([999, 1000, 9_680_915, 999_999, 2.5e9].map(bytes)).toEqual(["999 B", "1.0 kB", "9.7 MB", "1.0 MB", "2.5 GB"]);
+  expect([0.42, 59, 125].map(seconds)).toEqual(["0.4 s", "59 s", "2 min 5 s"]);
+  expect([1234.5, 42, 0.123, 12.34, NaN].map(figure)).toEqual(["1,235", "42", "0.12", "12.3", "–"]);
+  expect([grid([64, 64, 64]), grid([64, 32, 64])]).toEqual(["64³", "64 × 32 × 64"]);
+  expect(ago("2026-01-01T00:00:00Z", Date.parse("2026-01-01T02:30:00Z"))).toBe("2 hours ago");
+});
+
+test("a result is named by what sets it apart", () => {
+  const result = (part: Partial<ResultFile>): ResultFile => ({ index: 1, label: null, latent: null, ...part }) as ResultFile;
+  expect(nameOf(result({ latent: { seed: 42 } }))).toBe("Seed 42");
+  expect(nameOf(result({ label: "strength=-3" }))).toBe("−3 SD");
+  expect(nameOf(result({ label: "step=2/5" }))).toBe("Step 2/5");
+  expect(nameOf(result({}))).toBe("Sample 2");
+});
+
+test("a job says what it is doing", () => {
+  const record = { state: "running", stage: "forward", progress: { done: 1, total: 3 }, results: [], timings_s: {} } as unknown as JobRecord;
+  expect(doing(record)).toBe("Synthesising 2 of 3");
+  expect(doing({ ...record, state: "queued", queue_position: 4 })).toBe("Queued, 3 ahead");
+  expect(doing({ ...record, state: "succeeded", timings_s: { total: 2.34 } })).toBe("0 volumes in 2.3 s");
+});
+
+test("a latent moves along every direction by its strength, in each row of w alike", () => {
+  const steps = [
+    { vector: [1, 0], std: 2, strength: 1.5 },
+    { vector: [0, 1], std: 1, strength: -1 },
+  ];
+  expect(moved([1, 1], steps)).toEqual([4, 0]);
+  expect(moved([[0, 0], [1, 2]], steps)).toEqual([[3, -1], [4, 1]]); // prettier-ignore
+});
