@@ -48,6 +48,32 @@ def is_synced_at_every_write(redis: Redis) -> bool:
     return bool(found.get("appendfsync", "always") == "always")
 
 
+def is_in_log(answer: Any, redis: Redis, settings: Settings) -> bool:
+    """Whether the answer to a WAITAOF says that the writes before it on its connection are in the log on disk.
+
+    Redis before 7.2 does not know the question; where it syncs its log at every write, it has before it answers any.
+    """
+    if not isinstance(answer, Exception):
+        return bool(answer[0])
+    if "WAITAOF" not in str(answer):
+        return False
+    return settings.ephemeral or ("unknown command" in str(answer) and _is_seen_to_sync(redis))
+
+
+def _is_seen_to_sync(redis: Redis) -> bool:
+    try:
+        with answering():
+            return bool(redis.config_get("appendfsync").get("appendfsync") == "always" and is_durable(redis))
+    except QueueUnavailable:
+        return False
+
+
+def _knows_waitaof(redis: Redis) -> bool:
+    with answering():
+        major, minor = str(redis.info("server")["redis_version"]).split(".")[:2]
+    return (int(major), int(minor)) >= (7, 2)
+
+
 def check_server(redis: Redis, settings: Settings) -> None:
     """Refuses a server that may lose or drop jobs, warns of one that a power cut may cost its last second.
 
@@ -61,6 +87,11 @@ def check_server(redis: Redis, settings: Settings) -> None:
         raise QueueUnavailable(
             "The queue's server keeps no append-only file: set its appendonly to yes, or accept lost jobs "
             "with VOXELSMITH_EPHEMERAL=true."
+        )
+    if not settings.ephemeral and not _knows_waitaof(redis) and not _is_seen_to_sync(redis):
+        raise QueueUnavailable(
+            "The queue's server is older than Redis 7.2 and cannot tell when a job is on disk: set its appendfsync to "
+            "always, which the service must be allowed to see (CONFIG GET)."
         )
     if not settings.ephemeral and not is_synced_at_every_write(redis):
         log.warning(

@@ -16,9 +16,9 @@ from enum import StrEnum
 from typing import Any, Literal, cast
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from jobs.charge import NOBODY
+from jobs.connection import is_in_log
 from jobs.errors import InvalidKey, QueueUnavailable, UnknownKey
 from jobs.record import answering
 from jobs.settings import Settings
@@ -132,9 +132,7 @@ class ApiKeys:
         pipe.execute_command("WAITAOF", 1, 0, _LOG_TIMEOUT_MS)
         with answering():
             *_, logged = pipe.execute(raise_on_error=False)
-        if isinstance(logged, ResponseError) and self._settings.ephemeral and "WAITAOF" in str(logged):
-            return  # the one server without a log that check_server lets pass
-        if isinstance(logged, Exception) or not logged[0]:
+        if not is_in_log(logged, self._redis, self._settings):
             raise QueueUnavailable("The queue could not store the key; try again shortly.")
 
     def _now_us(self) -> int:

@@ -8,7 +8,7 @@ from jobs.charge import NOBODY, Charge
 from jobs.events import Event
 from jobs.queue import JobQueue
 from jobs.results import ResultStore
-from jobs.state import JobPage, JobRecord, JobState
+from jobs.state import JobPage, JobRecord, JobState, Priority
 
 
 class OwnJobs:
@@ -21,9 +21,12 @@ class OwnJobs:
     def results(self) -> ResultStore:
         return self._queue.results
 
-    def submit(self, *about: Any, job_id: str, samples: int, uploaded_bytes: int) -> JobRecord:
+    def submit(
+        self, *about: Any, job_id: str, samples: int, uploaded_bytes: int, priority: Priority = "normal"
+    ) -> JobRecord:
         """Queues a job of this owner's; arguments and errors as of JobQueue.submit."""
-        return self._queue.submit(*about, job_id=job_id, charge=Charge(self.owner, samples, uploaded_bytes))
+        charge = Charge(self.owner, samples, uploaded_bytes)
+        return self._queue.submit(*about, job_id=job_id, charge=charge, priority=priority)
 
     def made_before(self, idempotency_key: str, digest: str) -> JobRecord | None:
         """As JobQueue.made_before, among this owner's keys. Raises: IdempotencyConflict."""

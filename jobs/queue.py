@@ -10,22 +10,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ResponseError
 
 from jobs.charge import NOBODY, Charge
-from jobs.connection import is_durable
+from jobs.connection import is_durable, is_in_log
 from jobs.counts import Counts
 from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
 from jobs.events import EventLog
 from jobs.record import JobRecords, answering
 from jobs.results import ResultStore
 from jobs.settings import Settings
-from jobs.state import JobPage, JobRecord, JobState
+from jobs.state import JobPage, JobRecord, JobState, Priority
 from jobs.transport import Transport
+from jobs.turns import Turns, head_start_us
 
 MAX_PAGE = 200
 MISSING_PATIENCE_S = 30.0
 """A queued job that RQ does not list for this long is delivered anew."""
+SWEEP_EVERY_S = 3600
 _LOG_TIMEOUT_MS = 4000
 """For the append-only file to take a submit; below the client's socket timeout."""
 _SCAN_LIMIT = 5000
@@ -50,6 +51,7 @@ class JobQueue:
         self.settings = settings
         self.records = JobRecords(redis, settings)
         self.transport = Transport(redis, settings)
+        self.turns = Turns(self.records, self.transport)
         self.events = EventLog(self.records)
         self.results = results or ResultStore(settings.store_url)
 
@@ -70,6 +72,7 @@ class JobQueue:
         *,
         job_id: str | None = None,
         charge: Charge = Charge(),  # noqa: B008 -- frozen
+        priority: Priority = "normal",
     ) -> JobRecord:
         """Queues a job and returns once it is in the server's log on disk.
 
@@ -83,7 +86,7 @@ class JobQueue:
         fields = (kind, model, model_sha256, *bodies, digest, idempotency_key or "")
         mine = job_id or self.new_id()
         try:
-            made = self.records.submit(mine, *fields, charge)
+            made = self.records.submit(mine, *fields, charge, priority, head_start_us(priority))
             if made == mine:
                 self.transport.push(mine, 1)
             self._await_log(made)
@@ -184,9 +187,16 @@ class JobQueue:
         """Removes files of jobs that have no record, and temp files of dead processes; how many jobs' files.
 
         Only files older than any job's time to live: another queue may share the store, or this one's data be gone.
+        To list a whole bucket costs time and money: of all processes one does it per hour.
         """
+        if self.results.is_remote and not self._is_first_to_sweep():
+            return 0
         min_age_s = max(3600.0, self.settings.result_ttl_s)
         return self.results.sweep(lambda job_id: self.records.get_many([job_id])[0] is not None, min_age_s)
+
+    def _is_first_to_sweep(self) -> bool:
+        with answering():
+            return bool(self.redis.set(self.records.key("swept"), 1, nx=True, ex=SWEEP_EVERY_S - 60))
 
     def ping(self) -> bool:
         """Whether the server answers."""
@@ -254,14 +264,8 @@ class JobQueue:
         self.records.call("confirm", job_id, client=pipe)
         pipe.execute_command("WAITAOF", 1, 0, _LOG_TIMEOUT_MS)
         with answering():
-            try:
-                exists, (logged, _) = pipe.execute()
-            except ResponseError as err:
-                # The one server without a log that check_server lets pass.
-                if self.settings.ephemeral and "WAITAOF" in str(err):
-                    return
-                raise
-        if not exists or not logged:
+            exists, logged = pipe.execute(raise_on_error=False)
+        if isinstance(exists, Exception) or not exists or not is_in_log(logged, self.redis, self.settings):
             raise QueueUnavailable("The queue could not store the job; try again shortly.")
 
     def _rows(self, before: int | None, count: int, owner: str | None) -> Any:

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 
 from jobs.errors import VoxelsmithError
-from jobs.queue import JobQueue
+from jobs.queue import SWEEP_EVERY_S, JobQueue
 
-_SWEEP_S = 3600.0
 log = logging.getLogger("voxelsmith.reaper")
 
 
@@ -28,7 +27,7 @@ class Reaper(threading.Thread):
         while not self._over.wait(self._period_s):
             try:
                 self._queue.reap()
-                if time.monotonic() - self._swept > _SWEEP_S:
+                if time.monotonic() - self._swept > SWEEP_EVERY_S:
                     self._swept = time.monotonic()
                     self._queue.sweep()
                 if self._then is not None:

@@ -22,7 +22,7 @@ from jobs.errors import (
     UnknownJob,
 )
 from jobs.settings import Settings
-from jobs.state import JobError, JobKind, JobRecord, JobState, Manifest, Progress, ResultFile
+from jobs.state import JobError, JobKind, JobRecord, JobState, Manifest, Priority, Progress, ResultFile
 
 TOMBSTONE_S = 7 * 24 * 3600
 """How long an expired job answers "expired" instead of "unknown"."""
@@ -32,11 +32,12 @@ WORKER_LOST = JobError(code="worker_lost", detail="The job was given up because 
 
 _SCRIPTS = (
     *("submit", "confirm", "claim", "renew", "progress", "reserve", "keep", "hand_back", "finish"),
+    "choose",
     *("cancel", "remove", "reap", "redeliver_missing", "expire", "beat"),
 )
 _FIELDS = (
     *("id", "kind", "model", "model_sha256", "state", "stage", "done", "total", "created", "started", "ended"),
-    *("expires", "attempts", "request", "manifest", "error", "owner"),
+    *("expires", "attempts", "request", "manifest", "error", "priority", "owner"),
 )
 
 
@@ -107,6 +108,8 @@ class JobRecords:
         digest: str,
         idem: str,
         charge: Charge = Charge(),  # noqa: B008 -- frozen
+        priority: Priority = "normal",
+        head_start_us: int = 0,
     ) -> str:
         """Writes the record of a new job (delivery 1) and returns its id, or that of the job `idem` already made.
 
@@ -116,7 +119,8 @@ class JobRecords:
         fields = (job_id, kind, model, model_sha256, request, payload, digest, name, settings.queue_limit)
         claims = (charge.owner, charge.samples, charge.uploaded_bytes)
         limits = (settings.key_max_jobs, settings.key_max_samples, settings.key_max_bytes)
-        answer, known = (part.decode() for part in self.call("submit", *fields, *claims, *limits))
+        order = (priority, head_start_us)
+        answer, known = (part.decode() for part in self.call("submit", *fields, *claims, *limits, *order))
         if answer == "conflict":
             raise _conflict()
         if answer == "full":
@@ -242,13 +246,14 @@ class JobRecords:
         """Replaces every record past its time by a tombstone; the ids, whose files are still there."""
         return [job_id.decode() for job_id in self.call("expire", TOMBSTONE_S, REAP_LIMIT)]
 
-    def beat(self, worker: str, about: dict[str, Any]) -> None:
-        """A worker's sign of life, with what it says of itself."""
-        self.call("beat", worker, json.dumps(about), max(60, int(2 * self.settings.lease_s)))
+    def beat(self, worker: str, about: dict[str, Any]) -> bool:
+        """A worker's sign of life, with what it says of itself; true where it is to take no more jobs."""
+        life_s = max(60, int(2 * self.settings.lease_s))
+        return bool(self.call("beat", worker, json.dumps(about), life_s, str(about.get("host", ""))))
 
     def retire(self, worker: str) -> None:
         """A worker leaves in order."""
-        self.call("beat", worker, "", 0)
+        self.call("beat", worker, "", 0, "")
 
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
         """`owner`: of that owner's jobs alone. Raises: UnknownJob, ExpiredJob, QueueUnavailable."""
@@ -319,6 +324,7 @@ def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None)
         progress=Progress(done=int(field.get("done", 0)), total=int(field.get("total", 0))),
         queue_position=rank + 1 if rank is not None else None,
         attempts=int(field["attempts"]),
+        priority=cast("Priority", field.get("priority", "normal")),
         request=json.loads(field["request"]),
         latents=manifest.latents,
         metrics=manifest.metrics,

@@ -104,6 +104,8 @@ class Settings(BaseSettings):
     """Finished jobs and their results are removed after this."""
     min_free_bytes: int = Field(default=2**30, ge=0)
     """New jobs are refused with 507 while the disk of the store, or of uploads under way, has less free space."""
+    model_patience_s: float = Field(default=30.0, ge=0)
+    """A job may be passed over for this long by later ones whose models a worker holds; 0 keeps the order."""
     job_timeout_s: float = Field(default=1800.0, gt=0)
     """A job running longer is given up and its worker process replaced."""
     lease_s: float = Field(default=30.0, gt=0)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 JobKind = Literal["generate", "encode", "edit", "fit_direction"]
+Priority = Literal["high", "normal", "low"]
 SHOWN = frozenset({"image/png", "application/json"})
 """Media types that a browser may show; everything else is for saving."""
 
@@ -105,6 +106,7 @@ class JobRecord(Envelope):
     ended_at: datetime | None = None
     expires_at: datetime | None = None
     attempts: int = 0
+    priority: Priority = "normal"
     request: dict[str, Any]
     latents: list[Any] | None = None
     metrics: dict[str, Any] | None = None

@@ -14,10 +14,11 @@ from jobs.queue import JobQueue
 from jobs.requests import NAME_PATTERN
 from jobs.results import ResultStore
 from jobs.settings import Settings
+from jobs.state import Priority
 from model_store.card import ModelCard
 from service.errors import KeyRequired, ScopeMissing
 from service.exposure import KeyRule
-from service.fields import wait_of
+from service.fields import priority_of, wait_of
 from service.metrics import Metrics
 from service.registry import Registry
 
@@ -47,6 +48,7 @@ class PostFields:
 
     wait_s: int | None
     idempotency_key: str | None
+    priority: Priority = "normal"
 
 
 def _services(request: Request) -> Services:
@@ -124,7 +126,11 @@ Card = Annotated[ModelCard, Depends(_card)]
 
 def _post_fields(
     prefer: Annotated[
-        list[str] | None, Header(description="`wait=N` holds the answer up to N <= 60 s until the job has ended.")
+        list[str] | None,
+        Header(
+            description="`wait=N` holds the answer up to N <= 60 s until the job has ended; "
+            "`priority=high` or `low` moves the job in the queue."
+        ),
     ] = None,
     idempotency_key: Annotated[
         str | None,
@@ -136,7 +142,7 @@ def _post_fields(
         ),
     ] = None,
 ) -> PostFields:
-    return PostFields(wait_of(prefer or ()), idempotency_key)
+    return PostFields(wait_of(prefer or ()), idempotency_key, priority_of(prefer or ()))
 
 
 Post = Annotated[PostFields, Depends(_post_fields)]

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
+
+from jobs.state import Priority
 
 MAX_WAIT_S = 60
 _PREFERENCE = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s",;]*))?\s*(?:;[^,]*)?')
@@ -32,6 +34,16 @@ def wait_of(prefer: Iterable[str]) -> int | None:
             digits = (match[2] or "").strip('"')
             return min(int(digits[:4]), MAX_WAIT_S) if digits.isascii() and digits.isdecimal() else None
     return None
+
+
+def priority_of(prefer: Iterable[str]) -> Priority:
+    """Of the first `priority` in the Prefer fields that makes sense."""
+    for part in (part for field in prefer for part in field.split(",")):
+        match = _PREFERENCE.fullmatch(part)
+        if match and match[1].lower() == "priority":
+            word = (match[2] or "").strip('"').lower()
+            return cast("Priority", word) if word in get_args(Priority) else "normal"
+    return "normal"
 
 
 def names_tag(field: str | None, tag: str) -> bool:

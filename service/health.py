@@ -54,12 +54,15 @@ def has_room(results: ResultStore, min_free_bytes: int) -> bool:
 
 
 def readiness(queue: JobQueue, results: ResultStore, min_free_bytes: int) -> dict[str, Any]:
-    """queue, store: whether they take jobs. workers: how many are alive. durable: whether jobs outlive a restart."""
+    """queue, store: whether they take jobs. workers: how many do; draining: how many end theirs and take no others.
+    durable: whether jobs outlive a restart."""
     workers = live_workers(queue)
+    draining = sum(bool(worker.about.get("draining")) for worker in workers or ())
     return {
         "queue": workers is not None,
         "store": has_room(results, min_free_bytes) and results.writable(),
-        "workers": len(workers or ()),
+        "workers": len(workers or ()) - draining,
+        "draining": draining,
         "durable": workers is not None and is_durable(queue),
     }
 

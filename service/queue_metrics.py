@@ -89,6 +89,8 @@ def _workers(told: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     yield GaugeMetricFamily("voxelsmith_workers", "Workers with a live heartbeat.", value=len(told))
     busy = sum(about.get("job") is not None for about in told)
     yield GaugeMetricFamily("voxelsmith_workers_busy", "Workers that have a job in hand.", value=busy)
+    drained = sum(bool(about.get("draining")) for about in told)
+    yield GaugeMetricFamily("voxelsmith_workers_draining", "Workers that take no more jobs.", value=drained)
     resident = GaugeMetricFamily("voxelsmith_resident_models", "Workers that hold the model.", labels=("model",))
     for model, count in sorted(Tally(name for about in told for name in about.get("models", ())).items()):
         resident.add_metric((model,), count)

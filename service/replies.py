@@ -22,8 +22,10 @@ def accepted(record: JobRecord, wait_s: int | None) -> Response:
     headers = {"Location": f"/jobs/{record.id}", "Cache-Control": "no-store"}
     if not is_done:
         headers["Retry-After"] = str(POLL_S)
-    if wait_s is not None:
-        headers["Preference-Applied"] = f"wait={wait_s}"
+    applied = [f"wait={wait_s}"] if wait_s is not None else []
+    applied += [f"priority={record.priority}"] if record.priority != "normal" else []
+    if applied:
+        headers["Preference-Applied"] = ", ".join(applied)
     return Response(record.model_dump_json(), 200 if is_done else 202, headers, JSON)
 
 

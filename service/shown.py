@@ -65,5 +65,7 @@ class Readiness(Shown):
     queue: bool
     store: bool
     workers: int
+    draining: int
+    """Workers that end their jobs and take no others."""
     durable: bool
     """Whether jobs survive a restart."""

@@ -56,7 +56,8 @@ def submit(
             payload["upload"] = stack.enter_context(stored(path, job_id, services.queue))
         body = accepted.model_dump(mode="json")
         about = (kind, card.name, card.sha256, body, payload, fields.idempotency_key, digest)
-        record = jobs.submit(*about, job_id=job_id, samples=samples_of(request), uploaded_bytes=uploaded_bytes)
+        takes = {"samples": samples_of(request), "uploaded_bytes": uploaded_bytes}
+        record = jobs.submit(*about, job_id=job_id, **takes, priority=fields.priority)
     if record.id != job_id:  # the idempotency key's job has a scan of its own
         services.results.remove_prefix(f"uploads/{job_id}")
     return _waited(record, services, fields)

@@ -24,12 +24,14 @@ class PlayWork:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._models: dict[str, int] = {}
 
     def about(self) -> dict[str, Any]:
-        return {"models": {}}
+        return {"models": self._models}
 
     def __call__(self, _kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink) -> Manifest:
         acts = payload["acts"]
+        self._models = {payload.get("model", ""): 1}  # as if there were room for one
         if scan is not None:
             acts = [f"keep:{scan.read_text()}", *acts]
         for index, act in enumerate(acts):

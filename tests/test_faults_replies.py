@@ -81,12 +81,27 @@ def test_a_lost_reply_to_a_dequeue_is_noticed_and_the_job_delivered_anew(
         await_idle(queue)
         first = submit(ACTS)
         assert proxy.lost.wait(30)
+        recover(queue, [first.id])
+    proxy.close()
+    records = invariants.hold(queue, [first.id])
+    assert {(record.state, record.attempts) for record in records} == {(JobState.SUCCEEDED, 1)}
+    assert queue.counts().of("lost_messages")
+
+
+def test_a_job_whose_message_was_lost_is_taken_with_the_next_one(
+    queue: JobQueue, submit: Submit, lossy: Settings, proxy: LossyProxy, invariants: Invariants
+) -> None:
+    proxy.lose(b"BLMOVE")
+    with supervised(lossy):
+        await_idle(queue)
+        first = submit(ACTS)
+        assert proxy.lost.wait(30)
         second = submit(ACTS)
-        recover(queue, [first.id, second.id])
+        eventually(lambda: all(queue.get(job.id).state.is_terminal for job in (first, second)), 20)
     proxy.close()
     records = invariants.hold(queue, [first.id, second.id])
     assert {(record.state, record.attempts) for record in records} == {(JobState.SUCCEEDED, 1)}
-    assert queue.counts().of("lost_messages")
+    assert queue.counts().of("lost_messages") == {}
 
 
 @pytest.mark.parametrize("first", [1, 11, 21, 31, 41, 51])

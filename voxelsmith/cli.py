@@ -17,6 +17,7 @@ from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
 from training.errors import DataRefused
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
+from voxelsmith.commands import workers as workers_commands
 from voxelsmith.embedded_valkey import DataFolderError
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -91,5 +92,6 @@ app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")
 app.add_typer(keys.app, name="keys")
+app.add_typer(workers_commands.app, name="workers")
 app.add_typer(train.app, name="train")
 app.add_typer(verify.app)

@@ -65,6 +65,7 @@ class Client:
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
+        priority: str | None = None,
     ) -> Job:
         """POST /generate. A field left None takes the server's default.
 
@@ -76,7 +77,7 @@ class Client:
             truncation_cutoff=truncation_cutoff, class_label=class_label, noise=noise, noise_seed=noise_seed,
             output=output,
         )  # fmt: skip
-        return self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key)
+        return self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
     def encode(
         self,
@@ -91,6 +92,7 @@ class Client:
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
+        priority: str | None = None,
     ) -> Job:
         """POST /encode: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source={"job": ...}`."""
         if (scan is None) == (source is None):
@@ -99,7 +101,7 @@ class Client:
             model=model, source=source, refine_steps=refine_steps, reconstruct=reconstruct,
             class_label=class_label, preprocess=preprocess, output=output,
         )  # fmt: skip
-        return self.submit("encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key)
+        return self.submit("encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
     def edit(
         self,
@@ -115,6 +117,7 @@ class Client:
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
+        priority: str | None = None,
     ) -> Job:
         """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...} or
         {"op": "mix", "target": {"seed": 2}, "crossover": 7}."""
@@ -122,7 +125,7 @@ class Client:
             model=model, source=source, edit=edit, truncation=truncation, truncation_cutoff=truncation_cutoff,
             class_label=class_label, noise=noise, noise_seed=noise_seed, output=output,
         )  # fmt: skip
-        return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key)
+        return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
     def submit(
         self,
@@ -132,11 +135,14 @@ class Client:
         scan: str | Path | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
+        priority: str | None = None,
     ) -> Job:
-        """POST a JSON body as it is to /generate, /encode or /edit; `scan` goes along as the upload of an encode."""
-        headers = _without_none(
-            Prefer=f"wait={wait_s}" if wait_s is not None else None, **{"Idempotency-Key": idempotency_key}
-        )
+        """POST a JSON body as it is to /generate, /encode or /edit; `scan` goes along as the upload of an encode.
+
+        `priority`: high, normal or low.
+        """
+        wishes = [f"{name}={value}" for name, value in (("wait", wait_s), ("priority", priority)) if value is not None]
+        headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
             return Job(self, self._json("POST", f"/{kind}", json=body, headers=headers))
         with Path(scan).open("rb") as file:

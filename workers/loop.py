@@ -1,5 +1,6 @@
 """RQ's loop as this project runs it: one process, no fork, allow-listed functions, no alarms, no remote commands."""
 
+import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
@@ -13,6 +14,7 @@ from rq.worker.base import WorkerStatus
 
 from workers.pulse import Pulse
 
+_DRAINED_LOOK_S = 0.25
 DEQUEUE_S = 15
 """RQ waits this long for a job before it looks around; the connection's timeout must be longer."""
 
@@ -67,6 +69,13 @@ class DeviceWorker(SimpleWorker):  # type: ignore[misc]
             worker_ttl=DEQUEUE_S + 15,
         )
         self._pulse = pulse
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        """As RQ's, but a worker that is drained waits without taking anything. A signal to stop ends the wait."""
+        self.set_state(WorkerStatus.IDLE)
+        while self._pulse.is_draining:
+            time.sleep(_DRAINED_LOOK_S)
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def subscribe(self) -> None:
         """No remote commands: they reach no SimpleWorker that is busy, and cancel goes through the record."""

@@ -42,6 +42,8 @@ class Pulse(threading.Thread):
         self._queue, self._worker, self._beat = queue, worker, beat
         self.about: dict[str, Any] = {}
         """What the worker says of itself."""
+        self.is_draining = False
+        """The operator wants this worker to take no more jobs."""
         self._lease: Lease | None = None
         self._stop_at = float("inf")
         self._over = threading.Event()
@@ -102,8 +104,9 @@ class Pulse(threading.Thread):
     def _renew(self) -> None:
         lease = self._lease
         try:
-            job = {"job": lease.claim.id if lease else None, "stopping": self.is_stopping}
-            self._queue.records.beat(self._worker, self.about | job)
+            if self._beat_queue(lease) != self.is_draining:
+                self.is_draining = not self.is_draining
+                self._beat_queue(lease)  # tells at once that it has heard of it
             if lease is not None and self._queue.records.renew(lease.claim.id, lease.claim.delivery):
                 lease.is_canceled.set()
         except LeaseLost:
@@ -111,6 +114,10 @@ class Pulse(threading.Thread):
                 lease.is_lost.set()
         except QueueUnavailable:
             log.warning("the queue does not answer; the lease runs on")
+
+    def _beat_queue(self, lease: Lease | None) -> bool:
+        state = {"job": lease.claim.id if lease else None, "stopping": self.is_stopping, "draining": self.is_draining}
+        return self._queue.records.beat(self._worker, self.about | state)
 
     def _enforce(self, now: float) -> None:
         lease = self._lease

@@ -163,12 +163,21 @@ class Tasks:
             JOB.set("")
 
     def _deliver(self, job_id: str, delivery: int) -> None:
-        try:
-            claim = self._queue.records.claim(job_id, delivery, self._worker)
-        except LeaseLost:
-            log.info("job %s: delivery %s is not due", job_id, delivery)
+        about = self._pulse.about
+        handed, host = (job_id, delivery), str(about.get("host", ""))
+        turn = self._queue.turns.choose(handed, self._worker, host, about.get("models", ()))
+        if turn == "later":
+            self._pulse.is_draining = True
+            log.info("this worker is drained; job %s waits for another", job_id)
             return
-        log.info("job %s: %s with %s, delivery %s", claim.id, claim.kind, claim.model, delivery)
+        JOB.set(turn[0])
+        try:
+            claim = self._queue.records.claim(*turn, self._worker)
+        except LeaseLost:
+            log.info("job %s: delivery %s is not due", *turn)
+            return
+        self._queue.turns.taken(handed, turn)
+        log.info("job %s: %s with %s, delivery %s", claim.id, claim.kind, claim.model, claim.delivery)
         with self._pulse.holding(claim) as lease:
             self._attempt(claim, QueueSink(self._queue, lease, self._pulse))
         self._pulse.about |= self._work.about()

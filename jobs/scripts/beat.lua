@@ -1,8 +1,9 @@
--- worker, its description as JSON or "" to retire it, life in seconds
+-- worker, its description as JSON or "" to retire it, life in seconds, its host -> 1 where it is to take no more jobs
 local name = ARGV[1]
 if ARGV[2] == '' then
   redis.call('DEL', key('worker', name))
   redis.call('ZREM', key('workers'), name)
+  redis.call('SREM', key('draining'), name)
   return 0
 end
 -- A worker tells how often it has loaded weights since its start; what came since its last beat is counted.
@@ -13,4 +14,5 @@ local at = integer(now())
 redis.call('HSET', key('worker', name), 'about', ARGV[2], 'beat', at)
 redis.call('EXPIRE', key('worker', name), ARGV[3])
 redis.call('ZADD', key('workers'), at, name)
-return 1
+if redis.call('SISMEMBER', key('draining'), name) == 1 then return 1 end
+return redis.call('SISMEMBER', key('draining'), ARGV[4])

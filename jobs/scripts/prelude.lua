@@ -1,6 +1,6 @@
 -- Shared by every script. KEYS[1] is the prefix of all keys; one server holds them all (no cluster).
 -- The record of a job is the hash <prefix>:job:<id>. Around it: <prefix>:jobs (all ids by sequence number), :queued (ids
--- by sequence number), :leases (running ids by end of lease), :expiring (final ids by end of life), :idem:<key>,
+-- by rank), :leases (running ids by end of lease), :expiring (final ids by end of life), :idem:<key>,
 -- :events:<id> (stream) and :gone:<id> (tombstone, holding the owner). Of each API key: :jobs:<key> (its ids by sequence
 -- number), :flight:<key> (its jobs that have not ended, with their samples) and its bytes in the hash :stored. Times are microseconds of the server's clock.
 local prefix = KEYS[1]
@@ -71,7 +71,8 @@ local function redeliver(id)
   redis.call('HSET', job, 'state', 'queued')
   redis.call('HDEL', job, 'worker', 'lease', 'missing', 'stage', 'done', 'total')
   redis.call('ZREM', key('leases'), id)
-  redis.call('ZADD', key('queued'), redis.call('HGET', job, 'seq'), id)
+  local place = redis.call('HMGET', job, 'rank', 'seq')
+  redis.call('ZADD', key('queued'), place[1] or place[2], id)
   event(id, 'state', '{"state":"queued"}')
   return delivery
 end

@@ -1,5 +1,6 @@
 -- id, kind, model, model digest, request, payload, request digest, idempotency key or '', queue limit, owner or '',
--- samples, uploaded bytes, and the owner's limits: jobs and samples in flight, stored bytes -> {answer, id}
+-- samples, uploaded bytes, the owner's limits: jobs and samples in flight, stored bytes; priority, its head start
+-- -> {answer, id}
 local id, idem, owner = ARGV[1], ARGV[8], ARGV[10]
 local job = key('job', id)
 if redis.call('EXISTS', job) == 1 then return {'accepted', id} end
@@ -20,11 +21,15 @@ if owner ~= '' then
   if stored >= tonumber(ARGV[15]) or stored + tonumber(ARGV[12]) > tonumber(ARGV[15]) then return {'bytes', ''} end
 end
 local seq = redis.call('INCR', key('seq'))
+-- The queue's order: time of acceptance less the head start. The clock may step back, the order of equals may not.
+local accepted = math.max(now(), tonumber(redis.call('GET', key('accepted')) or 0) + 1)
+redis.call('SET', key('accepted'), integer(accepted))
+local rank = integer(accepted - tonumber(ARGV[17]))
 redis.call('HSET', job, 'id', id, 'kind', ARGV[2], 'model', ARGV[3], 'model_sha256', ARGV[4], 'request', ARGV[5],
   'payload', ARGV[6], 'digest', ARGV[7], 'idem', idem, 'state', 'queued', 'seq', seq, 'created', integer(now()),
-  'delivery', 1, 'crashes', 0, 'attempts', 0, 'owner', owner)
+  'delivery', 1, 'crashes', 0, 'attempts', 0, 'owner', owner, 'priority', ARGV[16], 'rank', rank)
 redis.call('ZADD', key('jobs'), seq, id)
-redis.call('ZADD', key('queued'), seq, id)
+redis.call('ZADD', key('queued'), rank, id)
 if owner ~= '' then
   redis.call('ZADD', key('jobs', owner), seq, id)
   redis.call('HSET', key('flight', owner), id, ARGV[11])
