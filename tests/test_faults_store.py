@@ -21,7 +21,6 @@ TWO = {"acts": ["keep:000.nii.gz", "keep:001.nii.gz"]}
 
 FAILURES = [
     ("write", "ENOSPC", 1, "store_full"),
-    ("write", "EIO", 2, "store_unavailable"),
     ("fsync", "EIO", 1, "store_unavailable"),
     ("fsync", "ENOSPC", 2, "store_full"),
     ("rename", "EROFS", 1, "store_unavailable"),

@@ -1,5 +1,6 @@
 """What RQ calls: claim a delivery, do its work, publish. The one broad `except` of the project. No torch here."""
 
+import errno
 import json
 import logging
 import tempfile
@@ -18,6 +19,7 @@ from jobs.errors import (
     LeaseLost,
     OutOfMemory,
     QueueUnavailable,
+    StoreFull,
     StoreUnavailable,
     UnknownResult,
     VoxelsmithError,
@@ -195,15 +197,8 @@ class Tasks:
             self._pulse.abandon(EXIT_DEVICE_LOST, crashed=True)
         except JobCanceled:
             self._publish(claim, JobState.CANCELED, sink.manifest())
-        except VoxelsmithError as err:
-            self._publish(claim, JobState.FAILED, sink.manifest(), JobError(code=err.code, detail=err.detail))
-        except MemoryError:
-            error = JobError(code=OutOfMemory.code, detail="The worker has too little memory for this job.")
-            self._publish(claim, JobState.FAILED, sink.manifest(), error)
-        except Exception:
-            log.exception("job %s failed", claim.id)
-            error = JobError(code=InternalFailure.code, detail="Something went wrong in the worker; its log says what.")
-            self._publish(claim, JobState.FAILED, sink.manifest(), error)
+        except Exception as err:
+            self._publish(claim, JobState.FAILED, sink.manifest(), _told(err, claim))
         else:
             self._publish(claim, JobState.SUCCEEDED, manifest)
 
@@ -275,3 +270,16 @@ class Tasks:
             self._queue.results.remove_prefix(f"uploads/{claim.id}")
         except StoreUnavailable:
             log.warning("job %s: its upload stays until the job expires", claim.id)
+
+
+def _told(err: Exception, claim: Claim) -> JobError:
+    """What the user hears of a failure. One that nobody foresaw is for the log alone."""
+    if isinstance(err, VoxelsmithError):
+        return JobError(code=err.code, detail=err.detail)
+    if isinstance(err, MemoryError):
+        return JobError(code=OutOfMemory.code, detail="The worker has too little memory for this job.")
+    if isinstance(err, OSError) and err.errno in (errno.ENOSPC, errno.EDQUOT):
+        log.error("job %s: the disk for temporary files is full", claim.id)
+        return JobError(code=StoreFull.code, detail="The worker has no room for its files.")
+    log.error("job %s failed", claim.id, exc_info=err)
+    return JobError(code=InternalFailure.code, detail="Something went wrong in the worker; its log says what.")
