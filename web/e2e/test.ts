@@ -10,8 +10,8 @@ interface Extras {
   /** Where the service is. */
   url: string;
   scans: string;
-  /** What a test may let the console say, beside nothing: it refuses a call on purpose. */
-  allowed: RegExp[];
+  /** What the console may say where a test has a call refused on purpose. */
+  allowed: RegExp | null;
   quiet: void;
 }
 
@@ -21,12 +21,12 @@ export const test = base.extend<Extras>({
   url: async ({}, use) => use(process.env["E2E_URL"] ?? ""),
   scans: async ({}, use) => use(process.env["E2E_SCANS"] ?? ""),
   baseURL: async ({ url }, use) => use(url),
-  allowed: [[], { option: true }],
+  allowed: [null, { option: true }],
   quiet: [
     async ({ context, url, allowed }, use) => {
       const noise: string[] = [];
       const hear = (text: string): void => {
-        if (!allowed.some((pattern) => pattern.test(text))) noise.push(text);
+        if (!allowed?.test(text)) noise.push(text);
       };
       context.on("console", (message: ConsoleMessage) => {
         if (message.type() === "error" || message.type() === "warning") hear(`console: ${message.text()}`);
@@ -50,6 +50,10 @@ export async function look(canvas: Locator): Promise<Picture> {
 /** The share of pixels brighter than the viewer's own dark paper and thin lines. */
 export function lit({ grey }: Picture): number {
   return grey.filter((value) => value > 40).length / grey.length;
+}
+
+export function mean({ grey }: Picture): number {
+  return grey.reduce((sum, value) => sum + value, 0) / grey.length;
 }
 
 /** How many of 16 shades of grey are there in earnest: text and lines have few, tissue has many. */

@@ -1,0 +1,90 @@
+// Edit: sliders along directions, the way between two volumes, styles of two in one, directions of one's own.
+import { canvas, drawn } from "./page";
+import { apart, expect, look, type Page, test } from "./test";
+
+interface Listed {
+  items: { id: string; kind: string; state: string }[];
+}
+
+async function settled(page: Page): Promise<void> {
+  await expect(page.getByTestId("edit-status")).toHaveAttribute("data-busy", "false");
+  await drawn(page);
+}
+
+test("a slider moves the image, and its reset brings it back", async ({ page }) => {
+  await page.goto("/#/edit?model=tiny");
+  await settled(page);
+  const start = await look(await drawn(page));
+  const slider = page.getByRole("slider", { name: "First axis" });
+  await slider.fill("4");
+  await expect.poll(async () => apart(start, await look(canvas(page)))).toBeGreaterThan(2);
+  await settled(page);
+  await page.getByRole("button", { name: "Back to the start" }).click();
+  await expect.poll(async () => apart(start, await look(canvas(page)))).toBeLessThan(1);
+});
+
+test("of many moves the last one wins, and no more than one job is on its way", async ({ page, request }) => {
+  await page.goto("/#/edit?model=tiny");
+  await settled(page);
+  const slider = page.getByRole("slider", { name: "Second axis" });
+  await slider.focus();
+  for (let step = 0; step < 12; step++) {
+    await page.keyboard.press("ArrowRight");
+    const { items } = (await (await request.get("/jobs?kind=edit&model=tiny&limit=50")).json()) as Listed;
+    expect(items.filter(({ state }) => state === "queued" || state === "running").length).toBeLessThanOrEqual(2);
+  }
+  await expect(slider).toHaveValue("3");
+  await settled(page);
+  await expect
+    .poll(async () => {
+      const { items } = (await (await request.get("/jobs?kind=edit&model=tiny&limit=50")).json()) as Listed;
+      return items.filter(({ state }) => !["succeeded", "canceled"].includes(state)).length;
+    })
+    .toBe(0);
+  const { items } = (await (await request.get("/jobs?kind=edit&model=tiny&limit=1")).json()) as {
+    items: { request: { edit: { direction: string; strengths: number[] } } }[];
+  };
+  expect(items[0]?.request.edit).toMatchObject({ direction: "second-axis", strengths: [3] });
+});
+
+test("a scrubber goes from one volume to the other", async ({ page }) => {
+  await page.goto("/#/edit?model=tiny&tab=interpolate");
+  await page.getByRole("button", { name: "Interpolate", exact: true }).click();
+  const scrubber = page.getByRole("slider", { name: "Scrubber" });
+  await expect(scrubber).toBeEnabled();
+  await settled(page);
+  const first = await look(canvas(page));
+  await scrubber.focus();
+  await page.keyboard.press("End");
+  await expect.poll(async () => apart(first, await look(canvas(page)))).toBeGreaterThan(2);
+  await expect(page.getByText("5 of 5", { exact: true })).toBeVisible();
+});
+
+test("a crossover mixes the styles of two, where a model has styles", async ({ page }) => {
+  await page.goto("/#/edit?model=tiny");
+  await expect(page.getByText("Mix", { exact: true })).toHaveCount(0);
+  await page.goto("/#/edit?model=tiny-style&tab=mix");
+  await settled(page);
+  const middle = await look(canvas(page));
+  const crossover = page.getByRole("slider", { name: "Crossover" });
+  await crossover.focus();
+  await page.keyboard.press("Home");
+  await expect.poll(async () => apart(middle, await look(canvas(page)))).toBeGreaterThan(0.5);
+  await settled(page);
+});
+
+test("a direction is made from measured samples, used and removed", async ({ page }) => {
+  await page.goto("/#/edit?model=tiny&tab=new");
+  const name = `bright-${Date.now() % 100000}`;
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel("Measure", { exact: true }).selectOption("mean_intensity");
+  await page.getByRole("slider", { name: "Samples to measure" }).fill("16");
+  await page.getByRole("button", { name: "Make the direction" }).click();
+  await expect(page.getByTestId("fit-status")).toHaveAttribute("data-state", "succeeded");
+  await page.getByText("Directions", { exact: true }).click();
+  const slider = page.getByRole("slider", { name: new RegExp(name.replace("-", " "), "i") });
+  await expect(slider).toBeVisible();
+  await settled(page);
+  await page.getByRole("button", { name: `Remove the direction ${name}` }).click();
+  await expect(slider).toHaveCount(0);
+});

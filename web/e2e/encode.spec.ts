@@ -1,0 +1,65 @@
+// Encode: a scan of each format to its latent and back, beside it.
+import { join } from "node:path";
+
+import { canvas, choose, drawn, jobOf, succeeded } from "./page";
+import { apart, expect, lit, look, type Page, test } from "./test";
+
+async function encode(page: Page, scan: string): Promise<void> {
+  await page.goto("/#/encode");
+  await choose(page, "tiny");
+  await page.locator("input[type=file]").setInputFiles(scan);
+  await drawn(page, 0);
+  await page.getByRole("button", { name: "Encode and reconstruct" }).click();
+  await succeeded(page);
+}
+
+test("a scan lies beside its reconstruction, with figures and the latent to take away", async ({ page, scans, request }) => {
+  await encode(page, join(scans, "ball.nii.gz"));
+  const left = await look(await drawn(page, 0));
+  const right = await look(await drawn(page, 1));
+  expect(lit(left)).toBeGreaterThan(0.03);
+  expect(lit(right)).toBeGreaterThan(0.03);
+  if (left.grey.length === right.grey.length) expect(apart(left, right)).toBeGreaterThan(2);
+  const metrics = page.getByTestId("metrics");
+  await expect(metrics).toContainText(/PSNR\s*\d/);
+  await expect(metrics).toContainText(/SSIM\s*-?0\.\d/);
+  await expect(metrics).toContainText(/MAE\s*\d/);
+  const record = (await (await request.get(`/jobs/${jobOf(page)}`)).json()) as { latents: number[][] };
+  expect(record.latents[0]).toHaveLength(8);
+  await page.getByText("Download", { exact: true }).click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: /^latents\.npy/ }).click()]);
+  expect(download.suggestedFilename()).toMatch(/latents\.npy$/);
+});
+
+for (const name of ["ball.nii", "ball.nrrd", "ball.mha"]) {
+  test(`${name} is shown before it is sent, and taken`, async ({ page, scans }) => {
+    await encode(page, join(scans, name));
+    expect(lit(await look(await drawn(page, 0)))).toBeGreaterThan(0.03);
+    await drawn(page, 1);
+  });
+}
+
+test("a scan can be dropped, and a file that is none is told before it is sent", async ({ page }) => {
+  await page.goto("/#/encode");
+  const transfer = await page.evaluateHandle(() => {
+    const data = new DataTransfer();
+    data.items.add(new File(["hello"], "letter.txt"));
+    return data;
+  });
+  const place = page.getByText("Drop it here or choose it", { exact: false });
+  await place.dispatchEvent("drop", { dataTransfer: transfer });
+  await expect(page.getByText("This is no .nii, .nii.gz, .nrrd or .mha file.")).toBeVisible();
+});
+
+test.describe("a file that only looks like a scan", () => {
+  test.use({ allowed: /Failed to load resource|nifti|header/i });
+
+  test("is refused with the service's own words", async ({ page, scans }) => {
+    await page.goto("/#/encode");
+    await choose(page, "tiny");
+    await page.locator("input[type=file]").setInputFiles(join(scans, "letter.nii"));
+    await page.getByRole("button", { name: "Encode and reconstruct" }).click();
+    await expect(page.getByRole("form", { name: "Encode" }).getByRole("alert")).toContainText("cannot be read");
+    await expect(canvas(page, 0)).toBeAttached();
+  });
+});

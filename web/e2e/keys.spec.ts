@@ -1,0 +1,56 @@
+// A service with API keys: on a stack that is this file's own.
+import { drawn, generate, succeeded } from "./page";
+import { startStack, type Stack } from "./stack";
+import { expect, test as base } from "./test";
+
+const test = base.extend<object, { stack: Stack }>({
+  stack: [
+    async ({}, use) => {
+      const stack = await startStack({ keys: true });
+      await use(stack);
+      await stack.stop();
+    },
+    { scope: "worker", timeout: 300_000 },
+  ],
+  url: async ({ stack }, use) => use(stack.url),
+});
+test.use({ allowed: /Failed to load resource/ });
+
+test("the key is asked for once, refused when wrong, and kept for the tab alone", async ({ page, context, stack }) => {
+  await page.goto("/");
+  const dialog = page.getByRole("dialog", { name: "API key" });
+  await expect(dialog).toBeVisible();
+  await dialog.getByLabel("Key", { exact: true }).fill("vs_wrong");
+  await page.keyboard.press("Enter");
+  await expect(dialog).toBeVisible();
+  await expect(dialog.getByRole("alert")).toBeVisible();
+  await dialog.getByLabel("Key", { exact: true }).fill(stack.key);
+  await dialog.getByRole("button", { name: "Use the key" }).click();
+  await expect(dialog).toBeHidden();
+  await generate(page, "tiny", 1);
+  await succeeded(page);
+  await drawn(page);
+  const kept = await page.evaluate(() => JSON.stringify([localStorage, document.cookie]));
+  expect(kept).not.toContain(stack.key);
+  await page.reload();
+  await drawn(page);
+  await expect(dialog).toBeHidden();
+  const tab = await context.newPage();
+  await tab.goto("/");
+  await expect(tab.getByRole("dialog", { name: "API key" })).toBeVisible();
+});
+
+test("a service that goes away is told, and the page finds it when it is back", async ({ page, stack }) => {
+  await page.goto("/");
+  await page.getByRole("dialog").getByLabel("Key", { exact: true }).fill(stack.key);
+  await page.keyboard.press("Enter");
+  await generate(page, "tiny", 2);
+  await drawn(page);
+  await page.context().setOffline(true);
+  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await expect(page.getByRole("alert")).toContainText("The service does not answer");
+  await page.context().setOffline(false);
+  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await expect(page.getByRole("alert")).toHaveCount(0);
+  await succeeded(page);
+});
