@@ -2,6 +2,7 @@
 import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 
 import { difference, matched, reach, SAME_UNITS } from "./difference";
+import { Drawing } from "./drawing";
 import { niftiOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
@@ -33,10 +34,15 @@ export interface Heard {
 }
 
 export class Pane {
+  private readonly drawing: Drawing;
+  private layout: Layout = "multi";
+
   private constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly nv: Niivue,
-  ) {}
+  ) {
+    this.drawing = new Drawing(nv, () => this.layout === "multi");
+  }
 
   /** Throws where the browser has no WebGL 2. */
   static async open(canvas: HTMLCanvasElement, heard: Heard): Promise<Pane> {
@@ -78,11 +84,13 @@ export class Pane {
 
   /** Shows a volume in place of the one that is there. One of the same grid keeps window, cursor and everything else. */
   async show(file: VolumeFile): Promise<void> {
-    if (this.swap(file)) return;
-    const next = await imageOf(file, "gray");
-    this.clear();
-    this.nv.addVolume(next);
-    this.nv.createOnLocationChange();
+    if (!this.swap(file)) {
+      const next = await imageOf(file, "gray");
+      this.clear();
+      this.nv.addVolume(next);
+      this.nv.createOnLocationChange();
+    }
+    await this.drawing.done();
   }
 
   /** Other voxels into the volume that is there: the image is never held twice. */
@@ -119,6 +127,7 @@ export class Pane {
     layer.opacity = 0.75;
     this.dropOverlay();
     this.nv.addVolume(layer);
+    await this.drawing.done();
     return limit;
   }
 
@@ -148,6 +157,7 @@ export class Pane {
   }
 
   setLayout(layout: Layout): void {
+    this.layout = layout;
     this.nv.setSliceType(SLICES[layout]);
   }
 
@@ -192,12 +202,13 @@ export class Pane {
   }
 
   picture(): Promise<Blob | null> {
-    this.nv.drawScene();
+    this.drawing.now();
     return new Promise((resolve) => this.canvas.toBlob(resolve));
   }
 
   /** Gives the volume and the graphics context back. The canvas cannot be used again. */
   close(): void {
+    this.drawing.close();
     this.unlink();
     this.clear();
     this.nv.cleanup();

@@ -43,14 +43,16 @@ class Slot {
   pane: Pane | null = null;
   private key = "";
   private loading: AbortController | null = null;
+  private early: { key: string; file: Promise<VolumeFile> } | null = null;
 
   /** Brings a volume, and perhaps another as its difference, onto the canvas. A newer call stops an older one. */
   async present(first: Shown | null, other: Shown | null): Promise<void> {
     const key = first ? `${first.key} ${other?.key ?? ""}` : "";
-    if (!this.pane || key === this.key) return;
+    if (key === this.key) return;
+    if (!this.pane) return this.fetchEarly(first);
     this.key = key;
-    this.loading?.abort();
-    this.loading = new AbortController();
+    if (this.early?.key !== first?.key) this.loading?.abort();
+    this.loading = this.early && this.loading ? this.loading : new AbortController();
     const { signal } = this.loading;
     if (!first) return this.empty();
     try {
@@ -62,12 +64,25 @@ class Slot {
     }
   }
 
+  /** The volume comes while NiiVue does. */
+  private fetchEarly(first: Shown | null): void {
+    if (first?.key === this.early?.key) return;
+    this.loading?.abort();
+    this.loading = new AbortController();
+    const file = first?.open(this.loading.signal, () => undefined);
+    file?.catch(() => undefined); // told when it is asked for
+    this.early = first && file ? { key: first.key, file } : null;
+    this.status.value = first ? { phase: "loading", fraction: null } : { phase: "empty" };
+  }
+
   private async load(pane: Pane, first: Shown, other: Shown | null, signal: AbortSignal): Promise<void> {
     const told: Told = (fraction) => {
       if (!signal.aborted) this.status.value = { phase: "loading", fraction };
     };
     told(null);
-    const file = await first.open(signal, told);
+    const early = this.early?.key === first.key ? this.early.file : null;
+    this.early = null;
+    const file = await (early ?? first.open(signal, told));
     signal.throwIfAborted();
     pane.dropOverlay();
     this.reach.value = null;
@@ -90,6 +105,7 @@ class Slot {
 
   close(): void {
     this.loading?.abort();
+    this.early = null;
     this.pane?.close();
     this.pane = null;
     this.key = "";
@@ -110,6 +126,7 @@ export class Stage {
   async mount(index: 0 | 1, canvas: HTMLCanvasElement): Promise<void> {
     const slot = this.slots[index];
     try {
+      await painted();
       const { Pane } = await import("./pane");
       if (!canvas.isConnected) return;
       const pane = await Pane.open(canvas, this.heard(index));
@@ -181,6 +198,14 @@ export class Stage {
   close(): void {
     for (const slot of this.slots) slot.close();
   }
+}
+
+/** The page is on screen before NiiVue takes the graphics for itself. */
+function painted(): Promise<void> {
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve));
+    setTimeout(resolve, 500); // a tab in the background paints nothing
+  });
 }
 
 function noGraphics(fault: unknown): Problem {

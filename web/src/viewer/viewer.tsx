@@ -27,10 +27,12 @@ interface ViewerProps {
   first: Shown | null;
   second?: Shown | null;
   mode?: Mode;
+  /** A volume is on its way: the canvas is made ready for it. */
+  isSoon?: boolean;
   onMode?: (mode: Mode) => void;
 }
 
-export function Viewer({ first, second = null, mode = "single", onMode }: ViewerProps) {
+export function Viewer({ first, second = null, mode = "single", isSoon = false, onMode }: ViewerProps) {
   const stage = useMemo(() => new Stage(), []);
   const frame = useRef<HTMLElement>(null);
   const shownMode = second ? mode : "single";
@@ -56,8 +58,8 @@ export function Viewer({ first, second = null, mode = "single", onMode }: Viewer
         </div>
       </div>
       <div class={`panes ${shownMode}`}>
-        <PaneView stage={stage} index={0} shown={first} note={shownMode === "difference" ? second : null} />
-        {shownMode === "pair" && <PaneView stage={stage} index={1} shown={second} note={null} />}
+        <PaneView stage={stage} index={0} shown={first} isSoon={isSoon} note={shownMode === "difference" ? second : null} />
+        {shownMode === "pair" && <PaneView stage={stage} index={1} shown={second} isSoon note={null} />}
       </div>
       <Windowing stage={stage} first={first} second={shownMode === "pair" ? second : null} />
       <Readout stage={stage} first={first} second={shownMode === "pair" ? second : null} />
@@ -69,16 +71,17 @@ interface PaneViewProps {
   stage: Stage;
   index: 0 | 1;
   shown: Shown | null;
+  isSoon: boolean;
   /** The volume whose difference lies over this one. */
   note: Shown | null;
 }
 
-function PaneView({ stage, index, shown, note }: PaneViewProps) {
+function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const isWanted = useRef(false);
   const status = stage.slots[index].status.value;
   const hasImage = stage.slots[index].range.value !== null;
-  isWanted.current ||= shown !== null;
+  isWanted.current ||= isSoon || shown !== null;
   useEffect(() => {
     if (isWanted.current && canvas.current) void stage.mount(index, canvas.current);
   }, [stage, index, isWanted.current]);

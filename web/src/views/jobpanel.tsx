@@ -117,7 +117,8 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
     return partner && shownOf(describe(record, partner, card));
   }, [record.id, scan, other, partner?.name, kept.value, card]);
 
-  if (!result && !scan) return <NothingToSee record={record} />;
+  const isLive = !isTerminal(record.state);
+  if (!result && !scan && !isLive) return <NothingToSee record={record} />;
   const pair = scan ? { first: scan, second: own } : { first: own, second };
   const shownMode = (mode as Mode | undefined) ?? "pair";
   return (
@@ -126,7 +127,7 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
         <Strip record={record} selected={result?.name ?? null} compared={partner?.name ?? null} onSelect={(picked) => select(picked)} />
         {record.kind === "encode" ? <Metrics record={record} /> : result && <CompareBar record={record} result={result} other={other ?? ""} />}
       </div>
-      <Viewer {...pair} mode={shownMode} onMode={(next) => note({ mode: next })} />
+      <Viewer {...pair} mode={shownMode} isSoon={isLive && record.kind !== "fit_direction"} onMode={(next) => note({ mode: next })} />
     </>
   );
 }
@@ -137,14 +138,6 @@ function select(picked: ResultFile): void {
 }
 
 function NothingToSee({ record }: { record: JobRecord }) {
-  if (!isTerminal(record.state)) {
-    return (
-      <>
-        <Strip record={record} selected={null} compared={null} onSelect={() => undefined} />
-        <Viewer first={null} />
-      </>
-    );
-  }
   if (record.kind === "fit_direction" || record.state === "failed") return null;
   const title = record.results.length > 0 ? "These files cannot be shown here" : "No volumes";
   return (

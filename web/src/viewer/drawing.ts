@@ -1,0 +1,82 @@
+// When NiiVue draws: once for each frame, however many events there were. Where the processor has to do the graphics, the
+// planes come at once and the 3D view when the hand rests, unless it is the 3D view that is being turned.
+import type { Niivue } from "@niivue/niivue";
+
+const REST_MS = 300;
+
+export class Drawing {
+  private readonly draw: () => unknown;
+  private frame: number | null = null;
+  private rest: ReturnType<typeof setTimeout> | undefined;
+  private isPlanesOnly = false;
+  private waiting: (() => void)[] = [];
+  private readonly stop = new AbortController();
+  /** Whether the 3D view is being turned. */
+  private isTurning = false;
+
+  constructor(
+    private readonly nv: Niivue,
+    private readonly hasTiles: () => boolean,
+    private readonly isSlow = isSoftware(nv.gl),
+  ) {
+    this.draw = nv.drawScene.bind(nv);
+    nv.drawScene = () => this.ask();
+    const cast = nv.drawImage3D.bind(nv);
+    nv.drawImage3D = (...view) => {
+      if (!this.isPlanesOnly) cast(...view);
+    };
+    if (this.isSlow) this.watchTurning();
+  }
+
+  private watchTurning(): void {
+    const { canvas } = this.nv.gl;
+    const { signal } = this.stop;
+    const turned = (event: Event): void => {
+      const { offsetX, offsetY } = event as MouseEvent;
+      const dots = this.nv.uiData.dpr ?? 1;
+      this.isTurning = this.nv.inRenderTile(offsetX * dots, offsetY * dots) >= 0;
+    };
+    const rested = (): void => {
+      this.isTurning = false;
+    };
+    canvas.addEventListener("pointerdown", turned, { signal, capture: true });
+    for (const type of ["pointerup", "pointercancel"]) addEventListener(type, rested, { signal });
+  }
+
+  /** Resolves when what was asked for is on the canvas. */
+  done(): Promise<void> {
+    if (this.frame === null || document.hidden) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** All of it, at once. */
+  now(): void {
+    this.isPlanesOnly = false;
+    this.draw();
+  }
+
+  private ask(): undefined {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.isPlanesOnly = this.isSlow && !this.isTurning && this.hasTiles();
+      this.draw();
+      this.waiting.splice(0).forEach((resolve) => resolve());
+      clearTimeout(this.rest);
+      if (this.isPlanesOnly) this.rest = setTimeout(() => this.now(), REST_MS);
+    });
+  }
+
+  close(): void {
+    this.stop.abort();
+    clearTimeout(this.rest);
+    if (this.frame !== null) cancelAnimationFrame(this.frame);
+    this.waiting.splice(0).forEach((resolve) => resolve());
+    this.nv.drawScene = () => undefined;
+  }
+}
+
+function isSoftware(gl: WebGL2RenderingContext): boolean {
+  const told = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
+}
