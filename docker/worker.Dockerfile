@@ -25,10 +25,12 @@ RUN /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt
 FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin voxelsmith \
     && install -d -o voxelsmith -g voxelsmith -m 0700 /var/lib/voxelsmith /var/lib/voxelsmith/store \
+       /var/cache/voxelsmith /var/cache/voxelsmith/models \
     && install -d -m 0755 /models
 COPY --from=build /opt/voxelsmith /opt/voxelsmith
 ENV PATH=/opt/voxelsmith/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility VOXELSMITH_DEVICE=all
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility VOXELSMITH_DEVICE=all \
+    VOXELSMITH_MODEL_CACHE=/var/cache/voxelsmith/models
 USER 10001:10001
 # Whether a worker of this container shows signs of life in the queue. Workers that hang or die are the supervisor's to
 # replace; the container ends where none can work.

@@ -50,6 +50,25 @@ def lines(image: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
+def test_the_variants_with_a_bucket_change_what_is_there_and_name_settings_that_exist() -> None:
+    known = {f"VOXELSMITH_{name}".upper() for name in Settings.model_fields}
+    variant = yaml.safe_load((ROOT / "docker" / "compose.bucket.yml").read_text())
+    assert variant["services"].keys() <= COMPOSE["services"].keys()
+    named = set(variant["x-environment"])
+    for role in ("api", "worker"):
+        patch = yaml.safe_load((ROOT / "docker" / "kubernetes" / "bucket" / f"{role}.yaml").read_text())
+        (base,) = [found for found in of_kind(patch["kind"]) if found["metadata"] == patch["metadata"]]
+        pod, spec = patch["spec"]["template"]["spec"], base["spec"]["template"]["spec"]
+        (container,), (under,) = pod["containers"], spec["containers"]
+        assert container["name"] == under["name"]
+        named |= {entry["name"] for entry in container["env"]}
+        gone = {volume["name"] for volume in pod["volumes"] if volume.get("$patch") == "delete"}
+        assert gone == {"store", "models"} < {volume["name"] for volume in spec["volumes"]}
+    assert {name for name in named if name.startswith("VOXELSMITH_")} <= known
+    assert "VOXELSMITH_MODEL_CACHE" in known
+    assert "VOXELSMITH_MODEL_CACHE=/var/cache/voxelsmith/models" in "".join(lines("worker"))
+
+
 # -- images ----------------------------------------------------------------------------------------------------------
 
 
