@@ -73,7 +73,15 @@ export class Pane {
       loadingText: "",
     });
     nv.onLocationChange = (told) => heard.moved(placeOf(told));
-    nv.onIntensityChange = (volume) => heard.windowed({ low: volume.cal_min ?? 0, high: volume.cal_max ?? 1 });
+    const windowed = (volume: NVImage | undefined): void => {
+      if (volume) heard.windowed({ low: volume.cal_min ?? 0, high: volume.cal_max ?? 1 });
+    };
+    nv.onIntensityChange = windowed;
+    const adjust = nv.windowingHandler.bind(nv); // which tells nobody
+    nv.windowingHandler = (...place) => {
+      adjust(...place);
+      windowed(nv.volumes[0]);
+    };
     await nv.attachToCanvas(canvas, false);
     return new Pane(canvas, nv);
   }

@@ -157,6 +157,8 @@ export class Stage {
       this.slots[0].present(first, mode === "difference" ? second : null),
       this.slots[1].present(mode === "pair" ? second : null, null),
     ]);
+    const range = this.slots[0].range.value;
+    if (range && this.slots[1].range.value) this.setRange(0, range); // a volume that came later takes the other's window
   }
 
   private link(): void {

@@ -5,7 +5,7 @@ import { saveArchive, saveFile } from "../api/save";
 import type { JobRecord } from "../api/types";
 import { bytes } from "../text/words";
 import { Button } from "../ui/controls";
-import { Icon } from "../ui/icons";
+import { Menu } from "../ui/menu";
 import { attempt } from "../ui/toast";
 
 const MAX_ARCHIVE_BYTES = 1.5e9; // held in the browser until it is saved
@@ -22,31 +22,19 @@ export function Saving({ record, isCompact = false }: { record: JobRecord; isCom
     done.value = null;
   };
   return (
-    <details class="menu">
-      {isCompact ? (
-        <summary class="button quiet square" aria-label="Download" title="Download">
-          <Icon name="download" />
-        </summary>
-      ) : (
-        <summary class="button plain">
-          <Icon name="download" />
-          Download
-        </summary>
-      )}
-      <ul>
-        <li>
-          <Button kind="quiet" icon="download" isDisabled={done.value !== null || size > MAX_ARCHIVE_BYTES} onClick={() => void saveAll()}>
-            {done.value === null ? `All files (${bytes(size)})` : `${done.value} of ${files.length}`}
+    <Menu icon="download" label="Download" isCompact={isCompact}>
+      <li>
+        <Button kind="quiet" icon="download" isDisabled={done.value !== null || size > MAX_ARCHIVE_BYTES} onClick={() => void saveAll()}>
+          {done.value === null ? `All files (${bytes(size)})` : `${done.value} of ${files.length}`}
+        </Button>
+      </li>
+      {files.map((file) => (
+        <li key={file.name}>
+          <Button kind="quiet" icon="download" onClick={() => void attempt(() => saveFile(file.url, `${stem}-${file.name}`))}>
+            {file.name} <span class="hint">{bytes(file.size_bytes)}</span>
           </Button>
         </li>
-        {files.map((file) => (
-          <li key={file.name}>
-            <Button kind="quiet" icon="download" onClick={() => void attempt(() => saveFile(file.url, `${stem}-${file.name}`))}>
-              {file.name} <span class="hint">{bytes(file.size_bytes)}</span>
-            </Button>
-          </li>
-        ))}
-      </ul>
-    </details>
+      ))}
+    </Menu>
   );
 }

@@ -63,6 +63,7 @@ export function Look({ start, now, record, isBusy, problem }: LookProps) {
         first={isCompared ? shownStart : shownNow}
         second={isCompared ? shownNow : shownStart}
         mode={mode.value}
+        isSoon={isBusy}
         onMode={(next) => (mode.value = next)}
       />
     </>
