@@ -1,4 +1,5 @@
 // The shell: a bar with the views, and the view that the address names.
+import { apiKey } from "./api/key";
 import { formatRoute, route, type View } from "./route";
 import { theme, turnTheme } from "./theme";
 import { Confirm } from "./ui/confirm";
@@ -49,7 +50,8 @@ export function App() {
           <KeyButton />
         </div>
       </header>
-      <main id="main" tabIndex={-1}>
+      {/* Another key sees other jobs: every view begins anew. */}
+      <main id="main" tabIndex={-1} key={apiKey.value}>
         {view === "generate" && <GenerateView />}
         {view === "encode" && <EncodeView />}
         {view === "edit" && <EditView />}

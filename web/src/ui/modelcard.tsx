@@ -15,7 +15,7 @@ interface ModelPickerProps {
 export function ModelPicker({ value, suits = () => true, onChange }: ModelPickerProps) {
   const { value: all, problem } = models.value;
   if (problem) return <ProblemNotice problem={problem} onRetry={() => void loadModels()} />;
-  if (!all) return <Skeleton lines={5} label="Loading the models" />;
+  if (!all) return <Skeleton lines={16} label="Loading the models" />;
   const usable = readyModels().filter(suits);
   if (usable.length === 0) {
     return (

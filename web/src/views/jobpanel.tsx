@@ -125,7 +125,7 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
     <>
       <div class="strip-row">
         <Strip record={record} selected={result?.name ?? null} compared={partner?.name ?? null} onSelect={(picked) => select(picked)} />
-        {record.kind === "encode" ? <Metrics record={record} /> : result && <CompareBar record={record} result={result} other={other ?? ""} />}
+        {record.kind === "encode" ? <Metrics record={record} /> : <CompareBar record={record} result={result} other={other ?? ""} />}
       </div>
       <Viewer {...pair} mode={shownMode} isSoon={isLive && record.kind !== "fit_direction"} onMode={(next) => note({ mode: next })} />
     </>
@@ -147,14 +147,14 @@ function NothingToSee({ record }: { record: JobRecord }) {
   );
 }
 
-function CompareBar({ record, result, other }: { record: JobRecord; result: ResultFile; other: string }) {
-  const rest = viewable(record).filter((entry) => entry.name !== result.name);
+function CompareBar({ record, result, other }: { record: JobRecord; result: ResultFile | null; other: string }) {
+  const rest = viewable(record).filter((entry) => entry.name !== result?.name);
   const held = kept.value;
   return (
     <div class="compare">
       <label>
         <span>Compare with</span>
-        <select value={other} onChange={(event) => note({ with: event.currentTarget.value || null })}>
+        <select value={other} disabled={!result} onChange={(event) => note({ with: event.currentTarget.value || null })}>
           <option value="">nothing</option>
           {rest.map((entry) => (
             <option key={entry.name} value={entry.name} selected={entry.name === other}>
@@ -171,14 +171,16 @@ function CompareBar({ record, result, other }: { record: JobRecord; result: Resu
       <Button
         icon="pin"
         kind="quiet"
+        isDisabled={!result}
         onClick={() => {
+          if (!result) return;
           keep(describe(record, result, cardOf(record.model)));
           say(`${nameOf(result)} is kept: any other volume can be compared with it.`);
         }}
       >
         Keep to compare
       </Button>
-      {result.latent && (
+      {result?.latent && (
         <a class="button quiet" href={editLink(record, result.index)}>
           Edit it
         </a>

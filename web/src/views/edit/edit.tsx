@@ -57,7 +57,7 @@ export function EditView() {
 const FRESH = { start: { kind: "seed", seed: 42 }, end: { kind: "seed", seed: 43 } } as const;
 
 function tabsOf(hasStyles: boolean): readonly (readonly [Tab, string])[] {
-  const tabs: [Tab, string][] = [["directions", "Directions"], ["interpolate", "Interpolate"]]; // prettier-ignore
+  const tabs: [Tab, string][] = [["directions", "Directions"], ["interpolate", "Interpolate"]];
   if (hasStyles) tabs.push(["mix", "Mix"]);
   return [...tabs, ["new", "New"]];
 }
