@@ -24,6 +24,10 @@ export function KeyDialog() {
     if (!isOpen.value && dialog.current?.open) dialog.current.close();
   }, [isOpen.value]);
 
+  // The event comes late: by then a refusal may have opened the dialog again.
+  const closed = (): void => {
+    if (!dialog.current?.open) isOpen.value = false;
+  };
   const take = (event: SubmitEvent): void => {
     event.preventDefault();
     useKey(input.current?.value ?? "");
@@ -31,7 +35,7 @@ export function KeyDialog() {
     isOpen.value = false;
   };
   return (
-    <dialog ref={dialog} aria-labelledby="key-title" onClose={() => (isOpen.value = false)}>
+    <dialog ref={dialog} aria-labelledby="key-title" onClose={closed}>
       <form onSubmit={take}>
         <h2 id="key-title">API key</h2>
         {keyRefusal.value && (
