@@ -12,7 +12,7 @@ PAGE := service/static/index.html
 NODE_MODULES := web/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/e2e -prune -o -type f -print)
 
-.PHONY: install demo serve web e2e test faults lint bench bench-gpu demo-model style-model docker-check clean
+.PHONY: install demo serve web e2e test faults lint bench bench-gpu load demo-model style-model docker-check clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voxelsmith needs Python >= 3.11 (set PYTHON=...)" >&2; exit 1; }
@@ -43,7 +43,7 @@ $(NODE_MODULES): web/package-lock.json
 
 # The page in a real browser against the real service: needs Node.js and Chromium (CHROMIUM=/path/to/it, else from PATH)
 e2e: install web
-	cd web && npm run e2e
+	cd web && npm test && npm run e2e
 
 serve: install
 	$(BIN)/voxelsmith serve
@@ -68,6 +68,10 @@ bench: install
 # The same on the first CUDA device; says so where there is none.
 bench-gpu: install
 	$(BIN)/python -m benchmarks --device cuda:0
+
+# The real stack on a tiny model under 200 clients for 5 minutes, then 2,000 jobs in a row
+load: install
+	$(BIN)/python -m benchmarks.load --record
 
 # Retrains the shipped demo model from a folder of head scans: make demo-model DATA=/path/to/scans
 demo-model: install

@@ -46,11 +46,11 @@ def peak_bytes(pid: int | str = "self") -> int | None:
 
 def worker_peak_bytes(ancestor: int) -> int | None:
     """The largest `peak_bytes` among the descendants of a process: in a stack, its worker's."""
-    peaks = [peak for pid in _descendants(ancestor) if (peak := peak_bytes(pid)) is not None]
+    peaks = [peak for pid in descendants(ancestor) if (peak := peak_bytes(pid)) is not None]
     return max(peaks, default=None)
 
 
-def _descendants(ancestor: int) -> dict[int, float]:
+def descendants(ancestor: int) -> dict[int, float]:
     """Process ids below `ancestor` with the CPU seconds that they and their ended children took; {} without /proc."""
     parents, spent_s = {}, {}
     for path in PROC.glob("[0-9]*/stat"):
@@ -96,4 +96,4 @@ def _busy_s() -> float | None:
 def _own_s() -> float:
     """CPU seconds of this process and of all that it started, running or ended."""
     spent = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in spent) + sum(_descendants(os.getpid()).values())
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent) + sum(descendants(os.getpid()).values())
