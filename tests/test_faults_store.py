@@ -103,7 +103,7 @@ def test_a_worker_frozen_in_the_middle_of_a_publish_changes_nothing_when_it_wake
         frozen = pid_of(slow)
         with injected(frozen, call, "signal=SIGSTOP", when):
             job = submit(TWO)
-            eventually(lambda: state_of(frozen) in "Tt")
+            eventually(lambda: is_frozen(frozen))
             with queue.redis.pipeline() as pipe:  # its lease is over
                 pipe.zadd(queue.records.key("leases"), {job.id: 1})
                 pipe.hset(queue.records.key("job", job.id), "lease", 1)
@@ -120,6 +120,8 @@ def test_a_worker_frozen_in_the_middle_of_a_publish_changes_nothing_when_it_wake
     invariants.hold(queue, [job.id])
 
 
-def state_of(pid: int) -> str:
-    """R running, S sleeping, T stopped, t stopped by a tracer."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def is_frozen(pid: int) -> bool:
+    """Whether a stop has reached all threads; the traced one also stops for a moment at each call."""
+    others = [task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in others]
+    return bool(states) and set(states) == {"T"}

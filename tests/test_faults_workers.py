@@ -29,7 +29,7 @@ def test_a_killed_workers_job_is_run_again(
 ) -> None:
     job = submit({"acts": ["keep:000.nii.gz", "once:sleep:30", "keep:001.nii.gz"], "marks": str(tmp_path)})
     with play():
-        eventually(lambda: queue.get(job.id).results)
+        eventually(lambda: (tmp_path / "1").exists())
         first = pid_of(queue)
         os.kill(first, signal.SIGKILL)
         record = queue.wait(job.id, 30)
