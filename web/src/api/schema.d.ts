@@ -319,6 +319,11 @@ export interface components {
             expires_at: string | null;
             /** @default 0 */
             attempts: number;
+            /**
+             * @default normal
+             * @enum {string}
+             */
+            priority: "high" | "normal" | "low";
             request: {
                 [key: string]: unknown;
             };
@@ -402,6 +407,7 @@ export interface components {
             queue: boolean;
             store: boolean;
             workers: number;
+            draining: number;
             durable: boolean;
         };
         ReadyModel: {
