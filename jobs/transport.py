@@ -56,6 +56,13 @@ class Transport:
             pipe.zrem(f"rq:failed:{self.rq.name}", name)
             pipe.execute()
 
+    def withdraw(self, job_id: str, delivery: int) -> None:
+        """Removes the message of a delivery that was claimed without it. One that a worker holds is RQ's to end."""
+        name = f"{job_id}-{delivery}"
+        with answering():
+            if self.redis.lrem(self.rq.key, 0, name):
+                self.redis.delete(f"rq:job:{name}")
+
     def waiting(self) -> dict[str, set[int]]:
         """Deliveries in RQ's list by job id; one round trip."""
         with answering():

@@ -38,7 +38,7 @@ class Turns:
     def taken(self, handed: Turn, turn: Turn) -> None:
         """Call it once the turn is claimed: its own message has nothing to tell any more."""
         if turn != handed:
-            self._transport.forget(*turn)
+            self._transport.withdraw(*turn)
 
     def drain(self, name: str) -> None:
         """From now on that worker, or every worker of that host, takes no job."""

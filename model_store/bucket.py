@@ -62,6 +62,7 @@ class BucketShelf:
         """Without a cache models can be listed and not loaded."""
         self._objects, self._cache = objects, cache
         self._models: dict[str, Shelved] | None = None
+        self._is_seen = False
         self._due = 0.0
         self._look = threading.Lock()
 
@@ -73,6 +74,12 @@ class BucketShelf:
             else:
                 threading.Thread(target=self._look_again, name="models", daemon=True).start()
         return self._models or {}
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the bucket has told what it has, so that what is not there does not exist."""
+        self.models()
+        return self._is_seen
 
     def files(self, name: str, card: ModelCard) -> AbstractContextManager[Path]:
         """As FileCache.holding, of all files that a card lists. Raises: BrokenModel, UnreadableModel."""
@@ -89,7 +96,7 @@ class BucketShelf:
         """Called with the lock held, which it gives back."""
         try:
             if self._models is None or time.monotonic() >= self._due:
-                self._models = self._read_all()
+                self._models, self._is_seen = self._read_all(), True
         except OSError:
             log.warning("the bucket of models does not answer")
         finally:

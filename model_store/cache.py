@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from model_store.integrity import BrokenModel, UnreadableModel, sha256_of
 
 _FILE, _PART = "file", "part"
+_RETRY_S = 1.0
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 Fetch = Callable[[str], Iterable[bytes]]
@@ -25,8 +27,9 @@ class FileCache:
     Who reads a file holds the lock shared; who fetches or removes it holds it alone.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
-        self._folder, self._limit_bytes = folder, limit_bytes
+    def __init__(self, folder: Path, limit_bytes: int, patience_s: float = 0.0) -> None:
+        """`patience_s`: for a file that does not come, tried again meanwhile."""
+        self._folder, self._limit_bytes, self._patience_s = folder, limit_bytes, patience_s
 
     @contextmanager
     def holding(self, files: Mapping[str, str], fetch: Fetch) -> Iterator[Path]:
@@ -62,7 +65,18 @@ class FileCache:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 # Someone else may have fetched it, or removed the folder, in the moment between the two locks.
                 if _is_same(lock, folder) and not _is_sound(folder / _FILE, sha256):
-                    self._fetch(name, sha256, folder, fetch)
+                    self._fetch_patiently(name, sha256, folder, fetch)
+
+    def _fetch_patiently(self, name: str, sha256: str, folder: Path, fetch: Fetch) -> None:
+        patience = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self._fetch(name, sha256, folder, fetch)
+                return
+            except OSError:
+                if time.monotonic() > patience:
+                    raise
+            time.sleep(_RETRY_S)
 
     def _fetch(self, name: str, sha256: str, folder: Path, fetch: Fetch) -> None:
         digest, part = hashlib.sha256(), folder / _PART

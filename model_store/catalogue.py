@@ -51,6 +51,11 @@ class Catalogue:
         """Cards of the models that can be served, by name."""
         return [entry.card for entry in self._scan().values() if entry.card is not None]
 
+    @property
+    def is_complete(self) -> bool:
+        """False while a bucket has not told yet what it has: a model that is not here may be there."""
+        return all(shelf.is_seen for shelf in self._shelves if isinstance(shelf, BucketShelf))
+
     def broken(self) -> dict[str, str]:
         """Folder name -> why that model cannot be served."""
         return {name: entry.reason for name, entry in self._scan().items() if entry.card is None}

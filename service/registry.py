@@ -11,6 +11,7 @@ from jobs.errors import (
     DirectionShipped,
     InvalidRequest,
     ModelBroken,
+    StoreUnavailable,
     UnknownDirection,
     UnknownModel,
 )
@@ -54,7 +55,7 @@ class Registry:
         try:
             return ready_model(self._catalogue.card(name))
         except UnknownModelName as err:
-            raise UnknownModel("There is no model of that name; GET /models lists them.") from err
+            raise self._unknown() from err
         except BrokenModel as err:
             return _broken_model(name, err.detail)
 
@@ -63,9 +64,14 @@ class Registry:
         try:
             return self._catalogue.card(name)
         except UnknownModelName as err:
-            raise UnknownModel("There is no model of that name; GET /models lists them.") from err
+            raise self._unknown() from err
         except BrokenModel as err:
             raise ModelBroken(_BROKEN.format(err.detail)) from err
+
+    def _unknown(self) -> UnknownModel | StoreUnavailable:
+        if not self._catalogue.is_complete:
+            return StoreUnavailable("The bucket of models has not answered yet; try again shortly.")
+        return UnknownModel("There is no model of that name; GET /models lists them.")
 
     def heed(self, workers: Iterable[Worker]) -> None:
         """Takes a model for broken that a worker could not load, for as long as its files stay as they are."""

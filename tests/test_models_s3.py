@@ -27,6 +27,8 @@ from model_store.catalogue import Catalogue
 from model_store.integrity import BrokenModel, UnreadableModel
 from voxelsmith.cli import app
 from workers.bench import Bench
+from workers.main import catalogue_of
+from workers.process import NotYet
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +185,33 @@ def test_the_front_end_lists_models_of_a_bucket(s3: S3, card: ModelCard, setting
         s3.gate.turn("hole")
         assert api.http.get("/models/tiny").status_code == 200
         assert api.submit()
+
+
+def test_a_bucket_that_never_answered_makes_no_model_unknown(s3: S3, card: ModelCard, settings: Settings) -> None:
+    s3.gate.turn("shut")
+    own = settings.model_copy(update={"port": 0, "models_url": s3.url})
+    with pytest.raises(NotYet):
+        catalogue_of(own)
+    with serving(own) as api:
+        for answer in (api.http.get("/models/tiny"), api.post("/generate", {"model": "tiny", "seed": 1})):
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert api.http.get("/models/head-style-64").status_code == 200, "shipped models are there"
+        s3.gate.turn("open")
+        eventually(lambda: api.http.get("/models/tiny").status_code == 200)
+        assert api.http.get("/models/never").status_code == 404
+
+
+def test_a_fetch_waits_out_a_short_absence(tmp_path: Path) -> None:
+    tries = iter((OSError("away"), OSError("away"), None))
+
+    def fetch_at_last(_name: str) -> Iterator[bytes]:
+        trouble = next(tries)
+        if trouble is not None:
+            raise trouble
+        return fetch(1)
+
+    with FileCache(tmp_path, 10**6, patience_s=30).holding(names(1), fetch_at_last) as folder:
+        assert (folder / "file").read_bytes() == body(1)
 
 
 def test_the_command_line_verifies_a_bucket_and_reads_percent_signs(

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import nibabel
+import numpy as np
 import pytest
 from buckets import S3, hasty, s3, s3_server  # noqa: F401
 from service_fixtures import Api, models, serving  # noqa: F401
@@ -255,6 +257,23 @@ def test_the_client_follows_without_its_key(remote: Api, tmp_path: Path) -> None
     for request in seen:
         assert ("authorization" in request.headers) == (request.url.port == remote.port)
     assert sum(request.url.port != remote.port for request in seen) == 2
+
+
+def test_scans_go_into_the_bucket_and_results_come_back_as_scans(remote: Api, s3: S3, tmp_path: Path) -> None:
+    scan = tmp_path / "scan.nii"
+    nibabel.Nifti1Image(np.arange(512, dtype=np.int16).reshape(8, 8, 8), np.eye(4)).to_filename(scan)
+    form = {"volume": ("scan", scan.read_bytes()), "request": (None, '{"model": "tiny"}', "application/json")}
+    posted = remote.http.post("/encode", files=form)
+    assert posted.status_code == 202, posted.text
+    assert s3.get(f"uploads/{posted.json()['id']}/scan") == scan.read_bytes()
+    job_id = remote.submit()
+    remote.finish(job_id, {"000.nii": scan.read_bytes()})
+    again = remote.post("/encode", {"model": "tiny", "source": {"job": job_id, "index": 0}})
+    assert again.status_code == 202, again.text
+    assert s3.get(f"uploads/{again.json()['id']}/scan") == scan.read_bytes()
+    refused = remote.http.post("/encode", files={**form, "volume": ("scan", b"not a volume")})
+    assert refused.status_code == 422
+    assert len(remote.stored("uploads")) == 2
 
 
 def test_expiry_and_removal_empty_the_bucket(s3: S3, settings: Settings, models: Path) -> None:

@@ -24,10 +24,11 @@ from workers.arithmetic import warnings_of
 from workers.bench import Bench
 from workers.memory import measured_peak_bytes
 from workers.occupancy import memory_of
-from workers.process import UnfitWorker, run_worker
+from workers.process import NotYet, UnfitWorker, run_worker
 from workers.run import run
 from workers.tasks import DeviceLost, QueueSink
 
+_FETCH_PATIENCE_S = 60.0
 log = logging.getLogger("voxelsmith.worker")
 
 
@@ -88,10 +89,13 @@ class DeviceWork:
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
-    """The models that a worker serves."""
+    """The models that a worker serves. Raises: NotYet: it would fail jobs whose models it has not heard of."""
     if is_bucket(settings.models_url):
-        cache = FileCache(settings.model_cache, settings.model_cache_bytes)
-        return Catalogue([BucketShelf(Bucket(settings.models_url), cache), SHIPPED])
+        cache = FileCache(settings.model_cache, settings.model_cache_bytes, _FETCH_PATIENCE_S)
+        catalogue = Catalogue([BucketShelf(Bucket(settings.models_url), cache), SHIPPED])
+        if not catalogue.is_complete:
+            raise NotYet("the bucket of models does not answer")
+        return catalogue
     return Catalogue([folder for folder in (settings.models_path, SHIPPED) if folder is not None])
 
 

@@ -29,7 +29,7 @@ from workers.pulse import Pulse
 from workers.tasks import Tasks, Work
 
 EXIT_QUEUE_AWAY = 75
-"""The queue does not answer: worth another try later."""
+"""The queue, or the bucket of models, does not answer: worth another try later."""
 EXIT_UNFIT = 78
 """This worker cannot work (device, models, the queue's settings): starting it again will not help."""
 _PR_SET_PDEATHSIG = 1
@@ -37,6 +37,10 @@ log = logging.getLogger("voxelsmith.worker")
 
 
 class UnfitWorker(Exception):  # noqa: N818 -- an outcome: the reason why this process cannot take jobs
+    """The message is one clear line for the operator."""
+
+
+class NotYet(Exception):  # noqa: N818 -- an outcome: as UnfitWorker, but a later start may go well
     """The message is one clear line for the operator."""
 
 
@@ -77,6 +81,9 @@ def _serve(
             return EXIT_QUEUE_AWAY
         check_server(queue.redis, settings)
         work = make_work(settings)
+    except NotYet as err:
+        log.error("the worker cannot start yet: %s", err)
+        return EXIT_QUEUE_AWAY
     except (VoxelsmithError, UnfitWorker) as err:
         log.error("the worker cannot start: %s", err)
         return EXIT_UNFIT

@@ -256,7 +256,7 @@ class Tasks:
         while True:
             try:
                 self._queue.records.finish(claim.id, claim.delivery, state, manifest, error)
-                log.info("job %s: %s", claim.id, state.value)
+                log.info("job %s: %s%s", claim.id, state.value, f", {error.code}" if error else "")
                 break
             except LeaseLost:
                 log.warning("job %s went to another worker", claim.id)
