@@ -107,11 +107,11 @@ def test_truncation_moves_to_the_mean_head(model: Generator) -> None:
 
 
 def test_the_encoder_is_a_better_start_than_the_mean(model: Generator) -> None:
-    """Over six generated heads; it has learned little more (docs/decisions/0022), and refinement does the rest."""
+    """Over six generated heads."""
     volumes = made(model, styles(model, *range(11, 17)))
     with torch.no_grad():
         again = made(model, model.encode(volumes[:, None]))
-    assert distance(again, volumes) < 0.97 * distance(made(model, model.mean_style()[None]), volumes)
+    assert distance(again, volumes) < 0.5 * distance(made(model, model.mean_style()[None]), volumes)
 
 
 def test_a_mixed_latent_has_one_geometry_and_the_others_appearance() -> None:

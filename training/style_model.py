@@ -66,11 +66,11 @@ class Plan:
     """The phases in order, batches per process; the defaults made the shipped model."""
 
     stretches: tuple[Stretch, ...] = (
-        Stretch("stage 1", 1, Phase(150, 2, 3e-3)),
-        Stretch("stage 2", 2, Phase(450, 2, 3e-3)),
-        Stretch("stage 3", 3, Phase(240, 1, 3e-3)),
+        Stretch("stage 1", 1, Phase(200, 2, 3e-3)),
+        Stretch("stage 2", 2, Phase(600, 2, 3e-3)),
+        Stretch("stage 3", 3, Phase(600, 1, 3e-3)),
     )
-    encoder: Phase = field(default_factory=lambda: Phase(150, 1, 2e-3))
+    encoder: Phase = field(default_factory=lambda: Phase(600, 2, 2e-3))
     adversarial: int = 5
     """Updates of the generator, each after five of the critic."""
 

@@ -45,7 +45,7 @@ def truncation_sheet(model: Generator) -> Image.Image:
     """Figure C.10: psi from 1 to 0.1, one seed a row."""
     mean = model.mean_style()
     rows = []
-    for seed in (0, 3, 6):
+    for seed in (1, 2, 5):
         w = seeded(model, seed)
         rows.append(
             (f"seed {seed}: psi {', '.join(map(str, PSIS))}", [picture_of(model, mean + p * (w - mean)) for p in PSIS])
