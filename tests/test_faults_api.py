@@ -100,6 +100,7 @@ def test_a_front_end_killed_at_any_request_of_a_submit_leaves_one_job_to_the_cli
     invariants.left_nothing(queue)
 
 
+@pytest.mark.slow
 def test_a_silent_queue_is_told_in_seconds_and_does_not_silence_the_front_end(
     settings: Settings, models: Path, own_valkey: ValkeyProcess, invariants: Invariants
 ) -> None:

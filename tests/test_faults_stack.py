@@ -17,7 +17,7 @@ from jobs.settings import Settings
 from voxelsmith import Client
 from voxelsmith.embedded_valkey import EmbeddedValkey
 
-pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @contextmanager

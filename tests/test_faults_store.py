@@ -91,7 +91,14 @@ def test_a_store_that_goes_away_and_comes_back(
 
 
 @needs_strace
-@pytest.mark.parametrize(("call", "when"), [("fsync", 1), ("rename", 1), ("rename", 3)])
+@pytest.mark.parametrize(
+    ("call", "when"),
+    [
+        ("fsync", 1),
+        pytest.param("rename", 1, marks=pytest.mark.slow),
+        pytest.param("rename", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_a_worker_frozen_in_the_middle_of_a_publish_changes_nothing_when_it_wakes_up(
     queue: JobQueue, submit: Submit, settings: Settings, invariants: Invariants, call: str, when: int
 ) -> None:
