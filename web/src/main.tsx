@@ -7,9 +7,11 @@ import { followAddress } from "./route";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/controls.css";
+import "./styles/notices.css";
 import "./styles/layout.css";
 import "./styles/viewer.css";
 import "./styles/views.css";
+import "./styles/gallery.css";
 import { applyTheme } from "./theme";
 
 applyTheme();

@@ -8,7 +8,8 @@ test("every place has an address that leads back to it", () => {
     ["jobs", "0123456789abcdef", { show: "001.nii.gz", with: "kept", mode: "pair" }],
     ["edit", null, { source: "ab/3", tab: "mix" }],
   ] as const;
-  for (const [view, job, query] of places) expect(parseRoute(formatRoute(view, job, query))).toEqual({ view, job, query });
+  for (const [view, job, query] of places)
+    expect(parseRoute(formatRoute(view, job, query))).toEqual({ view, job, query });
 });
 
 test("an address that leads nowhere leads to the first view", () => {

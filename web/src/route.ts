@@ -20,7 +20,11 @@ export function parseRoute(hash: string): Route {
   return { view, job, query: Object.fromEntries(new URLSearchParams(search)) };
 }
 
-export function formatRoute(view: View, job: string | null = null, query: Record<string, string | null | undefined> = {}): string {
+export function formatRoute(
+  view: View,
+  job: string | null = null,
+  query: Record<string, string | null | undefined> = {},
+): string {
   const kept = Object.entries(query).filter((entry): entry is [string, string] => !!entry[1]);
   const path = job === null ? view : `${view}/${encodeURIComponent(job)}`;
   const search = new URLSearchParams(kept).toString();

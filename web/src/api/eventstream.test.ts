@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 
 import { EventParser } from "./eventstream";
 
-const STREAM = 'id: 1-0\nevent: state\ndata: {"state": "queued"}\n\n: heartbeat\n\nid: 2-0\nevent: end\ndata: {\ndata: }\n\n';
+const STREAM =
+  'id: 1-0\nevent: state\ndata: {"state": "queued"}\n\n: heartbeat\n\nid: 2-0\nevent: end\ndata: {\ndata: }\n\n';
 
 test("events come out whole wherever the pieces are cut", () => {
   const expected = [
@@ -13,7 +14,9 @@ test("events come out whole wherever the pieces are cut", () => {
     const text = STREAM.replaceAll("\n", ending);
     for (let size = 1; size < text.length; size += 7) {
       const parser = new EventParser();
-      const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, k) => text.slice(k * size, (k + 1) * size));
+      const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, k) =>
+        text.slice(k * size, (k + 1) * size),
+      );
       expect([...pieces, "\n"].flatMap((piece) => parser.push(piece))).toEqual(expected);
     }
   }

@@ -18,9 +18,15 @@ export class Problem extends Error {
 export function asProblem(fault: unknown): Problem {
   if (fault instanceof Problem) return fault;
   if (fault instanceof TypeError) {
-    return new Problem("The service does not answer", "It may have stopped, or the connection is down. Try again in a moment.");
+    return new Problem(
+      "The service does not answer",
+      "It may have stopped, or the connection is down. Try again in a moment.",
+    );
   }
-  return new Problem("This did not work", fault instanceof Error ? fault.message : "The page met something unexpected.");
+  return new Problem(
+    "This did not work",
+    fault instanceof Error ? fault.message : "The page met something unexpected.",
+  );
 }
 
 export function isAbort(fault: unknown): boolean {

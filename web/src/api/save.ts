@@ -20,7 +20,11 @@ export async function saveFile(url: string, name: string): Promise<void> {
 }
 
 /** Several files as one archive, stored as they are: volumes are compressed already. */
-export async function saveArchive(files: readonly { url: string; name: string }[], name: string, told: (done: number) => void): Promise<void> {
+export async function saveArchive(
+  files: readonly { url: string; name: string }[],
+  name: string,
+  told: (done: number) => void,
+): Promise<void> {
   const { Zip, ZipPassThrough } = await import("fflate");
   const parts: Blob[] = [];
   let pending: Uint8Array<ArrayBuffer>[] = [];

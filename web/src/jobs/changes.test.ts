@@ -4,7 +4,13 @@ import type { JobEvent } from "../api/events";
 import type { JobRecord, ResultFile } from "../api/types";
 import { changedBy } from "./changes";
 
-const QUEUED = { id: "a", state: "queued", stage: null, results: [], progress: { done: 0, total: 0 } } as unknown as JobRecord;
+const QUEUED = {
+  id: "a",
+  state: "queued",
+  stage: null,
+  results: [],
+  progress: { done: 0, total: 0 },
+} as unknown as JobRecord;
 const made = (index: number): ResultFile => ({ name: `00${index}.nii.gz`, index }) as ResultFile;
 
 function after(events: JobEvent[]): JobRecord {

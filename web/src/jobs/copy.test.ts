@@ -10,7 +10,15 @@ function record(kind: JobRecord["kind"], request: Record<string, unknown>): JobR
 }
 
 test("what the service fills in by itself is left out", () => {
-  const request = { model: "m", num_samples: 1, seed: 0, seeds: null, noise: "constant", truncation: 0, output: { ...OUTPUT, format: "nrrd" } };
+  const request = {
+    model: "m",
+    num_samples: 1,
+    seed: 0,
+    seeds: null,
+    noise: "constant",
+    truncation: 0,
+    output: { ...OUTPUT, format: "nrrd" },
+  };
   expect(essentials(request)).toEqual({ model: "m", seed: 0, truncation: 0, output: { format: "nrrd" } });
 });
 
@@ -33,15 +41,30 @@ test("an upload is a form, the encoding of a result is not", () => {
 });
 
 test("values are written as Python has them", () => {
-  expect(pythonic({ a: [1, null, true], b: { c: "x" }, d: -0.5 })).toBe('{"a": [1, None, True], "b": {"c": "x"}, "d": -0.5}');
+  expect(pythonic({ a: [1, null, true], b: { c: "x" }, d: -0.5 })).toBe(
+    '{"a": [1, None, True], "b": {"c": "x"}, "d": -0.5}',
+  );
 });
 
 test("a call in Python names the client's method and its words", () => {
-  const edit = record("edit", { model: "m", source: { seed: 1 }, edit: { op: "move", direction: "d", strengths: [1] }, output: OUTPUT });
+  const edit = record("edit", {
+    model: "m",
+    source: { seed: 1 },
+    edit: { op: "move", direction: "d", strengths: [1] },
+    output: OUTPUT,
+  });
   const text = asPython(edit, "http://h", false);
-  expect(text).toContain('client.edit(model="m", source={"seed": 1}, edit={"op": "move", "direction": "d", "strengths": [1]})');
+  expect(text).toContain(
+    'client.edit(model="m", source={"seed": 1}, edit={"op": "move", "direction": "d", "strengths": [1]})',
+  );
   expect(text).toContain("image = job.volume(0)");
-  expect(asPython(record("encode", { model: "m" }), "http://h", true)).toContain('client.encode("scan.nii.gz", model="m")');
-  const fit = asPython(record("fit_direction", { model: "m", fit: { method: "sefa", name_prefix: "p", count: 2 } }), "http://h", false);
+  expect(asPython(record("encode", { model: "m" }), "http://h", true)).toContain(
+    'client.encode("scan.nii.gz", model="m")',
+  );
+  const fit = asPython(
+    record("fit_direction", { model: "m", fit: { method: "sefa", name_prefix: "p", count: 2 } }),
+    "http://h",
+    false,
+  );
   expect(fit).toContain('client.fit_direction("m", {"method": "sefa", "name_prefix": "p", "count": 2})');
 });

@@ -61,7 +61,8 @@ export function asCurl(record: JobRecord, origin: string, hasKey: boolean): stri
   const lines = [`curl -fsS -X POST ${origin}${path}`];
   if (hasKey) lines.push(`-H "Authorization: Bearer ${KEY}"`);
   lines.push("-H 'Prefer: wait=60'");
-  if (isUpload) lines.push("-F volume=@scan.nii.gz", `-F ${shellQuoted(`request=${JSON.stringify(body)};type=application/json`)}`);
+  if (isUpload)
+    lines.push("-F volume=@scan.nii.gz", `-F ${shellQuoted(`request=${JSON.stringify(body)};type=application/json`)}`);
   else lines.push("-H 'Content-Type: application/json'", `-d ${shellQuoted(JSON.stringify(body))}`);
   return lines.join(" \\\n     ");
 }
@@ -73,7 +74,9 @@ export function pythonic(value: unknown): string {
   if (value === false) return "False";
   if (Array.isArray(value)) return `[${value.map(pythonic).join(", ")}]`;
   if (isFields(value)) {
-    return `{${Object.entries(value).map(([name, inner]) => `${JSON.stringify(name)}: ${pythonic(inner)}`).join(", ")}}`;
+    return `{${Object.entries(value)
+      .map(([name, inner]) => `${JSON.stringify(name)}: ${pythonic(inner)}`)
+      .join(", ")}}`;
   }
   return JSON.stringify(value);
 }

@@ -15,7 +15,11 @@ export interface Told {
  * Posts a job and follows it. When the signal is aborted, the job is canceled on the service, also where its id is only
  * learned after that. Throws: Problem where it fails.
  */
-export async function drive(post: () => Promise<JobRecord>, signal: AbortSignal, told: Told): Promise<JobRecord | null> {
+export async function drive(
+  post: () => Promise<JobRecord>,
+  signal: AbortSignal,
+  told: Told,
+): Promise<JobRecord | null> {
   let record = await post();
   const { id } = record;
   try {

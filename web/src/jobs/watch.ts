@@ -57,7 +57,11 @@ async function keepCurrent(id: string, state: Signal<Watched>, signal: AbortSign
     for await (const event of follow(id, signal)) {
       const current = state.value.record;
       if (!current) return;
-      state.value = { ...state.value, record: changedBy(event, current), endedAt: event.type === "end" ? performance.now() : null };
+      state.value = {
+        ...state.value,
+        record: changedBy(event, current),
+        endedAt: event.type === "end" ? performance.now() : null,
+      };
     }
   } catch (fault) {
     if (!isAbort(fault)) state.value = { ...state.value, problem: asProblem(fault) };

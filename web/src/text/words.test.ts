@@ -13,7 +13,8 @@ test("numbers are as people read them", () => {
 });
 
 test("a result is named by what sets it apart", () => {
-  const result = (part: Partial<ResultFile>): ResultFile => ({ index: 1, label: null, latent: null, ...part }) as ResultFile;
+  const result = (part: Partial<ResultFile>): ResultFile =>
+    ({ index: 1, label: null, latent: null, ...part }) as ResultFile;
   expect(nameOf(result({ latent: { seed: 42 } }))).toBe("Seed 42");
   expect(nameOf(result({ label: "strength=-3" }))).toBe("−3 SD");
   expect(nameOf(result({ label: "step=2/5" }))).toBe("Step 2/5");
@@ -21,7 +22,13 @@ test("a result is named by what sets it apart", () => {
 });
 
 test("a job says what it is doing", () => {
-  const record = { state: "running", stage: "forward", progress: { done: 1, total: 3 }, results: [], timings_s: {} } as unknown as JobRecord;
+  const record = {
+    state: "running",
+    stage: "forward",
+    progress: { done: 1, total: 3 },
+    results: [],
+    timings_s: {},
+  } as unknown as JobRecord;
   expect(doing(record)).toBe("Synthesising 2 of 3");
   expect(doing({ ...record, state: "queued", queue_position: 4 })).toBe("Queued, 3 ahead");
   expect(doing({ ...record, state: "succeeded", timings_s: { total: 2.34 } })).toBe("0 volumes in 2.3 s");
@@ -33,5 +40,16 @@ test("a latent moves along every direction by its strength, in each row of w ali
     { vector: [0, 1], std: 1, strength: -1 },
   ];
   expect(moved([1, 1], steps)).toEqual([4, 0]);
-  expect(moved([[0, 0], [1, 2]], steps)).toEqual([[3, -1], [4, 1]]);
+  expect(
+    moved(
+      [
+        [0, 0],
+        [1, 2],
+      ],
+      steps,
+    ),
+  ).toEqual([
+    [3, -1],
+    [4, 1],
+  ]);
 });

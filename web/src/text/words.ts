@@ -41,7 +41,8 @@ function outcome(record: JobRecord): string {
 
 /** What a job is doing now. */
 export function doing(record: JobRecord): string {
-  if (record.state === "queued") return (record.queue_position ?? 1) > 1 ? `Queued, ${record.queue_position! - 1} ahead` : "Queued";
+  if (record.state === "queued")
+    return (record.queue_position ?? 1) > 1 ? `Queued, ${record.queue_position! - 1} ahead` : "Queued";
   if (record.state !== "running") return outcome(record);
   const { done, total } = record.progress;
   const stage = STAGES[record.stage ?? ""] ?? "Starting";

@@ -29,7 +29,12 @@ export function Confirm() {
     asked?.answer(isSure);
   };
   return (
-    <dialog ref={dialog} aria-labelledby="confirm-title" aria-describedby="confirm-detail" onCancel={() => close(false)}>
+    <dialog
+      ref={dialog}
+      aria-labelledby="confirm-title"
+      aria-describedby="confirm-detail"
+      onCancel={() => close(false)}
+    >
       <form method="dialog" onSubmit={(event) => event.preventDefault()}>
         <h2 id="confirm-title">{asked?.title}</h2>
         <p id="confirm-detail">{asked?.detail}</p>

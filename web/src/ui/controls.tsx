@@ -16,7 +16,16 @@ interface ButtonProps {
   onClick?: (event: MouseEvent) => void;
 }
 
-export function Button({ children, icon, label, kind = "plain", type = "button", isDisabled, isPressed, onClick }: ButtonProps) {
+export function Button({
+  children,
+  icon,
+  label,
+  kind = "plain",
+  type = "button",
+  isDisabled,
+  isPressed,
+  onClick,
+}: ButtonProps) {
   return (
     <button
       type={type}
@@ -108,7 +117,9 @@ export function Slider({ label, value, min, max, step, text, hint, isDisabled, o
   const aside = (
     <span class="field-aside">
       <output class="figure">{text}</output>
-      {onReset && <Button kind="quiet" icon="reset" label={`Reset ${label}`} isDisabled={isDisabled} onClick={onReset} />}
+      {onReset && (
+        <Button kind="quiet" icon="reset" label={`Reset ${label}`} isDisabled={isDisabled} onClick={onReset} />
+      )}
     </span>
   );
   return (
@@ -155,7 +166,8 @@ export function NumberField({ label, value, min, max, step = 1, hint, isDisabled
             disabled={isDisabled}
             onChange={(event) => {
               const typed = event.currentTarget.valueAsNumber;
-              if (Number.isFinite(typed)) onChange(Math.min(max, Math.max(min, step === 1 ? Math.round(typed) : typed)));
+              if (Number.isFinite(typed))
+                onChange(Math.min(max, Math.max(min, step === 1 ? Math.round(typed) : typed)));
               event.currentTarget.value = String(value);
             }}
           />
@@ -166,7 +178,17 @@ export function NumberField({ label, value, min, max, step = 1, hint, isDisabled
   );
 }
 
-export function Check({ label, isOn, hint, onChange }: { label: string; isOn: boolean; hint?: string; onChange: (isOn: boolean) => void }) {
+export function Check({
+  label,
+  isOn,
+  hint,
+  onChange,
+}: {
+  label: string;
+  isOn: boolean;
+  hint?: string;
+  onChange: (isOn: boolean) => void;
+}) {
   const id = useId();
   return (
     <div class="check">

@@ -36,12 +36,20 @@ export function DropZone({ label, file, onFile }: DropZoneProps) {
         take(event.dataTransfer?.files);
       }}
     >
-      <input id={id} class="unseen" type="file" accept={ENDINGS} onChange={(event) => take(event.currentTarget.files)} />
+      <input
+        id={id}
+        class="unseen"
+        type="file"
+        accept={ENDINGS}
+        onChange={(event) => take(event.currentTarget.files)}
+      />
       <label for={id}>
         <Icon name="upload" />
         <span>
           <strong>{file ? file.name : label}</strong>
-          <span class="hint">{file ? `${bytes(file.size)}; choose another` : "Drop it here or choose it: .nii, .nii.gz, .nrrd, .mha"}</span>
+          <span class="hint">
+            {file ? `${bytes(file.size)}; choose another` : "Drop it here or choose it: .nii, .nii.gz, .nrrd, .mha"}
+          </span>
         </span>
       </label>
     </div>

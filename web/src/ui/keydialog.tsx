@@ -12,7 +12,13 @@ effect(() => {
 
 export function KeyButton() {
   return (
-    <Button kind="quiet" icon="key" label={apiKey.value ? "API key: in use" : "API key"} isPressed={apiKey.value !== ""} onClick={() => (isOpen.value = true)} />
+    <Button
+      kind="quiet"
+      icon="key"
+      label={apiKey.value ? "API key: in use" : "API key"}
+      isPressed={apiKey.value !== ""}
+      onClick={() => (isOpen.value = true)}
+    />
   );
 }
 
@@ -43,9 +49,19 @@ export function KeyDialog() {
             {keyRefusal.value}
           </p>
         )}
-        <Field label="Key" hint="Kept for this tab alone; it goes when the tab is closed. A service on this machine may need none.">
+        <Field
+          label="Key"
+          hint="Kept for this tab alone; it goes when the tab is closed. A service on this machine may need none."
+        >
           {(id, hintId) => (
-            <input id={id} ref={input} type="password" autocomplete="off" spellcheck={false} aria-describedby={hintId} />
+            <input
+              id={id}
+              ref={input}
+              type="password"
+              autocomplete="off"
+              spellcheck={false}
+              aria-describedby={hintId}
+            />
           )}
         </Field>
         <div class="dialog-actions">

@@ -16,7 +16,11 @@ interface Voxels {
 /** The straight line that brings `from`'s values closest to `to`'s, from samples spread over the grid. */
 export function matched(from: Voxels, to: Voxels): Line {
   const step = Math.max(1, Math.floor(from.length / SAMPLES));
-  let n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+  let n = 0,
+    sx = 0,
+    sy = 0,
+    sxx = 0,
+    sxy = 0;
   for (let k = 0; k < from.length; k += step) {
     const x = from[k] ?? 0;
     const y = to[k] ?? 0;

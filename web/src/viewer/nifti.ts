@@ -46,12 +46,18 @@ export function voxelsOf(file: VolumeFile): Uint8Array | Int16Array | Float32Arr
   if (!facts || !facts.isLittle || !(facts.type in ARRAYS)) return null;
   const kind = ARRAYS[facts.type as keyof typeof ARRAYS];
   const count = facts.shape.reduce((a, b) => a * b, 1);
-  const isWhole = facts.offset % kind.BYTES_PER_ELEMENT === 0 && facts.offset + count * kind.BYTES_PER_ELEMENT <= file.bytes.byteLength;
+  const isWhole =
+    facts.offset % kind.BYTES_PER_ELEMENT === 0 &&
+    facts.offset + count * kind.BYTES_PER_ELEMENT <= file.bytes.byteLength;
   return isWhole ? new kind(file.bytes, facts.offset, count) : null;
 }
 
 /** A NIfTI-1 file with a header of our own; `affine` maps voxels to RAS millimetres, row by row. */
-export function niftiOf(shape: readonly number[], affine: readonly (readonly number[])[], voxels: Float32Array | Int16Array): ArrayBuffer {
+export function niftiOf(
+  shape: readonly number[],
+  affine: readonly (readonly number[])[],
+  voxels: Float32Array | Int16Array,
+): ArrayBuffer {
   const offset = 352;
   const bytes = new ArrayBuffer(offset + voxels.byteLength);
   const view = new DataView(bytes);
@@ -60,7 +66,8 @@ export function niftiOf(shape: readonly number[], affine: readonly (readonly num
   for (let axis = 0; axis < 3; axis++) {
     view.setInt16(42 + 2 * axis, shape[axis] ?? 1, true);
     view.setFloat32(80 + 4 * axis, Math.hypot(...affine.slice(0, 3).map((row) => row[axis] ?? 0)), true);
-    for (let column = 0; column < 4; column++) view.setFloat32(280 + 16 * axis + 4 * column, affine[axis]?.[column] ?? 0, true);
+    for (let column = 0; column < 4; column++)
+      view.setFloat32(280 + 16 * axis + 4 * column, affine[axis]?.[column] ?? 0, true);
   }
   for (let axis = 4; axis < 8; axis++) view.setInt16(40 + 2 * axis, 1, true);
   view.setFloat32(76, 1, true);

@@ -105,7 +105,13 @@ export class Pane {
   private swap(file: VolumeFile): boolean {
     const volume = this.volume;
     const voxels = volume?.img && this.nv.volumes.length === 1 ? voxelsOf(file) : null;
-    if (!volume?.hdr || !voxels || volume.img?.constructor !== voxels.constructor || volume.img.length !== voxels.length) return false;
+    if (
+      !volume?.hdr ||
+      !voxels ||
+      volume.img?.constructor !== voxels.constructor ||
+      volume.img.length !== voxels.length
+    )
+      return false;
     if (!hasHeader(file, volume)) return false;
     volume.img = voxels;
     this.nv.updateGLVolume();
@@ -118,7 +124,9 @@ export class Pane {
     const first = this.volume;
     const other = await imageOf(second, "gray");
     if (!first?.img || !other.img || !isSameGrid(first, other)) {
-      throw new Error("The two volumes lie on different grids, so that no voxel has a partner. Look at them side by side.");
+      throw new Error(
+        "The two volumes lie on different grids, so that no voxel has a partner. Look at them side by side.",
+      );
     }
     const a = first.img as unknown as Int16Array;
     const b = other.img as unknown as Int16Array;
@@ -150,7 +158,15 @@ export class Pane {
   get range(): Range | null {
     const volume = this.volume;
     if (!volume) return null;
-    const { cal_min: low = 0, cal_max: high = 1, hdr, robust_min = 0, robust_max = 1, global_min: min = low, global_max: max = high } = volume;
+    const {
+      cal_min: low = 0,
+      cal_max: high = 1,
+      hdr,
+      robust_min = 0,
+      robust_max = 1,
+      global_min: min = low,
+      global_max: max = high,
+    } = volume;
     const isTold = hdr !== null && hdr.cal_max > hdr.cal_min;
     const own = isTold ? { low: hdr.cal_min, high: hdr.cal_max } : { low: robust_min, high: robust_max };
     return { low, high, own, min: Math.min(min, own.low), max: Math.max(max, own.high) };
@@ -188,7 +204,9 @@ export class Pane {
     const volume = this.volume;
     if (!volume?.dimsRAS) return null;
     const voxel = volume.mm2vox([...mm]);
-    const isInside = [0, 1, 2].every((axis) => (voxel[axis] ?? -1) >= 0 && (voxel[axis] ?? 0) < (volume.dimsRAS?.[axis + 1] ?? 0));
+    const isInside = [0, 1, 2].every(
+      (axis) => (voxel[axis] ?? -1) >= 0 && (voxel[axis] ?? 0) < (volume.dimsRAS?.[axis + 1] ?? 0),
+    );
     return isInside ? volume.getValue(voxel[0] ?? 0, voxel[1] ?? 0, voxel[2] ?? 0) : null;
   }
 
@@ -244,7 +262,10 @@ function affineOf(image: NVImage): number[][] {
 function isSameGrid(a: NVImage, b: NVImage): boolean {
   const [sidesA, sidesB] = [sidesOf(a), sidesOf(b)];
   const [affineA, affineB] = [affineOf(a).flat(), affineOf(b).flat()];
-  return sidesA.every((side, k) => side === sidesB[k]) && affineA.every((value, k) => Math.abs(value - (affineB[k] ?? NaN)) < 0.01);
+  return (
+    sidesA.every((side, k) => side === sidesB[k]) &&
+    affineA.every((value, k) => Math.abs(value - (affineB[k] ?? NaN)) < 0.01)
+  );
 }
 
 /** Whether a file lies on the volume's grid, by the sform rows of its header. */
@@ -255,7 +276,8 @@ function hasHeader(file: VolumeFile, volume: NVImage): boolean {
   for (let row = 0; row < 3; row++) {
     if (view.getInt16(42 + 2 * row, true) !== sides[row]) return false;
     for (let column = 0; column < 4; column++) {
-      if (Math.abs(view.getFloat32(280 + 16 * row + 4 * column, true) - (affine[row]?.[column] ?? NaN)) > 0.01) return false;
+      if (Math.abs(view.getFloat32(280 + 16 * row + 4 * column, true) - (affine[row]?.[column] ?? NaN)) > 0.01)
+        return false;
     }
   }
   return true;

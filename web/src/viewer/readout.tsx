@@ -24,37 +24,38 @@ function told(value: number | null | undefined, unit: string): string {
 export function Readout({ stage, first, second }: { stage: Stage; first: Shown | null; second: Shown | null }) {
   const cursor = stage.cursor.value;
   const [a, b] = cursor?.values ?? [];
-  const isComparable = first && second && first.scale === second.scale && typeof a === "number" && typeof b === "number";
+  const isComparable =
+    first && second && first.scale === second.scale && typeof a === "number" && typeof b === "number";
   return (
     <div class="readout">
-    <dl data-testid="readout">
-      <div>
-        <dt>Position</dt>
-        <dd>{cursor && first ? `${spoken(cursor.mm)} mm` : "–"}</dd>
-      </div>
-      <div>
-        <dt>{second ? "Left" : "Value"}</dt>
-        <dd>{cursor && first ? told(a, first.unit) : "–"}</dd>
-      </div>
-      {second && (
+      <dl data-testid="readout">
         <div>
-          <dt>Right</dt>
-          <dd>{cursor ? told(b, second.unit) : "–"}</dd>
+          <dt>Position</dt>
+          <dd>{cursor && first ? `${spoken(cursor.mm)} mm` : "–"}</dd>
         </div>
-      )}
-      {isComparable && (
         <div>
-          <dt>Right − left</dt>
-          <dd>{told(b - a, first.unit)}</dd>
+          <dt>{second ? "Left" : "Value"}</dt>
+          <dd>{cursor && first ? told(a, first.unit) : "–"}</dd>
         </div>
-      )}
-      {cursor && cursor.difference !== null && (
-        <div>
-          <dt>Difference</dt>
-          <dd>{told(cursor.difference, first?.unit ?? "")}</dd>
-        </div>
-      )}
-    </dl>
+        {second && (
+          <div>
+            <dt>Right</dt>
+            <dd>{cursor ? told(b, second.unit) : "–"}</dd>
+          </div>
+        )}
+        {isComparable && (
+          <div>
+            <dt>Right − left</dt>
+            <dd>{told(b - a, first.unit)}</dd>
+          </div>
+        )}
+        {cursor && cursor.difference !== null && (
+          <div>
+            <dt>Difference</dt>
+            <dd>{told(cursor.difference, first?.unit ?? "")}</dd>
+          </div>
+        )}
+      </dl>
       <p class="readout-note">Synthetic. Not for diagnosis.</p>
     </div>
   );

@@ -213,5 +213,8 @@ function painted(): Promise<void> {
 function noGraphics(fault: unknown): Problem {
   const canDraw = document.createElement("canvas").getContext("webgl2") !== null;
   if (canDraw) return asProblem(fault);
-  return new Problem("No 3D graphics", "This browser has no WebGL 2, which the viewer needs. The files can still be downloaded.");
+  return new Problem(
+    "No 3D graphics",
+    "This browser has no WebGL 2, which the viewer needs. The files can still be downloaded.",
+  );
 }

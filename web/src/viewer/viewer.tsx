@@ -42,7 +42,12 @@ export function Viewer({ first, second = null, mode = "single", isSoon = false, 
   return (
     <section class="viewer" aria-label="Viewer" ref={frame}>
       <div class="viewer-bar">
-        <Segments label="Layout" value={stage.layout.value} options={LAYOUTS} onChange={(layout) => stage.setLayout(layout)} />
+        <Segments
+          label="Layout"
+          value={stage.layout.value}
+          options={LAYOUTS}
+          onChange={(layout) => stage.setLayout(layout)}
+        />
         {second && onMode && <Segments label="Compare" value={shownMode} options={MODES} onChange={onMode} />}
         <div class="viewer-tools">
           <Button
@@ -53,12 +58,24 @@ export function Viewer({ first, second = null, mode = "single", isSoon = false, 
           >
             R | L
           </Button>
-          <Button kind="quiet" icon="camera" label="Save a picture" isDisabled={!first} onClick={() => void savePicture(stage)} />
+          <Button
+            kind="quiet"
+            icon="camera"
+            label="Save a picture"
+            isDisabled={!first}
+            onClick={() => void savePicture(stage)}
+          />
           <Button kind="quiet" icon="full" label="Full screen" onClick={() => void turnFull(frame.current)} />
         </div>
       </div>
       <div class={`panes ${shownMode}`}>
-        <PaneView stage={stage} index={0} shown={first} isSoon={isSoon} note={shownMode === "difference" ? second : null} />
+        <PaneView
+          stage={stage}
+          index={0}
+          shown={first}
+          isSoon={isSoon}
+          note={shownMode === "difference" ? second : null}
+        />
         {shownMode === "pair" && <PaneView stage={stage} index={1} shown={second} isSoon note={null} />}
       </div>
       <Windowing stage={stage} first={first} second={shownMode === "pair" ? second : null} />

@@ -19,7 +19,11 @@ export async function openFile(file: File, told: Told): Promise<VolumeFile> {
   return read(file.stream().pipeThrough(counted(file.size, told)), file.name, file.size);
 }
 
-async function read(stream: ReadableStream<Uint8Array<ArrayBuffer>>, name: string, size: number | null): Promise<VolumeFile> {
+async function read(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  name: string,
+  size: number | null,
+): Promise<VolumeFile> {
   if (!/\.nii\.gz$/i.test(name)) return { name, bytes: await collect(stream, size) };
   const plain = stream.pipeThrough(new DecompressionStream("gzip"));
   return { name: name.replace(/\.gz$/i, ""), bytes: await collect(plain, null) };

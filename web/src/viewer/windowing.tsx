@@ -25,9 +25,31 @@ function Knobs({ stage, index, unit, of }: { stage: Stage; index: 0 | 1; unit: s
   return (
     <fieldset class="knobs" disabled={!range}>
       <legend class="unseen">{`Window ${of}`.trim()}</legend>
-      <Knob label="Window" value={width} min={span / 200} max={span * 1.25} unit={unit} isKnown={range !== null} onInput={(value) => set(fromWindow(value, level))} />
-      <Knob label="Level" value={level} min={limits.min} max={limits.max} unit={unit} isKnown={range !== null} onInput={(value) => set(fromWindow(width, value))} />
-      <Button kind="quiet" icon="reset" label={`Window of the file ${of}`.trim()} isDisabled={!range} onClick={() => set(limits.own)} />
+      <Knob
+        label="Window"
+        value={width}
+        min={span / 200}
+        max={span * 1.25}
+        unit={unit}
+        isKnown={range !== null}
+        onInput={(value) => set(fromWindow(value, level))}
+      />
+      <Knob
+        label="Level"
+        value={level}
+        min={limits.min}
+        max={limits.max}
+        unit={unit}
+        isKnown={range !== null}
+        onInput={(value) => set(fromWindow(width, value))}
+      />
+      <Button
+        kind="quiet"
+        icon="reset"
+        label={`Window of the file ${of}`.trim()}
+        isDisabled={!range}
+        onClick={() => set(limits.own)}
+      />
     </fieldset>
   );
 }

@@ -53,15 +53,27 @@ export function Actions({ record, isCompact = false, onGone }: ActionsProps) {
   return (
     <div class="actions">
       {repeat && (
-        <a class={isCompact ? "button quiet square" : "button plain"} href={repeat} {...(isCompact && { title: REPEAT, "aria-label": REPEAT })}>
+        <a
+          class={isCompact ? "button quiet square" : "button plain"}
+          href={repeat}
+          {...(isCompact && { title: REPEAT, "aria-label": REPEAT })}
+        >
           <Icon name="repeat" />
           {!isCompact && REPEAT}
         </a>
       )}
-      <Button kind="quiet" icon="copy" onClick={() => void copy(asCurl(record, location.origin, apiKey.value !== ""), "curl")}>
+      <Button
+        kind="quiet"
+        icon="copy"
+        onClick={() => void copy(asCurl(record, location.origin, apiKey.value !== ""), "curl")}
+      >
         curl
       </Button>
-      <Button kind="quiet" icon="copy" onClick={() => void copy(asPython(record, location.origin, apiKey.value !== ""), "Python")}>
+      <Button
+        kind="quiet"
+        icon="copy"
+        onClick={() => void copy(asPython(record, location.origin, apiKey.value !== ""), "Python")}
+      >
         Python
       </Button>
       <Button

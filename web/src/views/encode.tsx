@@ -10,7 +10,7 @@ import { draft } from "../jobs/draft";
 import { rememberScan, scanOf, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
 import { note, route } from "../route";
-import { Button, Meter, Select, Slider } from "../ui/controls";
+import { Button, Field, Meter, Select, Slider } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
 import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
@@ -21,17 +21,20 @@ interface Form {
   model: string | null;
   refine: number;
   label: string;
+  orientation: string;
+  trim: "" | "yes" | "no";
 }
 
-const form = draft<Form>("encode", { model: null, refine: 0, label: "" });
+const form = draft<Form>("encode", { model: null, refine: 0, label: "", orientation: "", trim: "" });
 const chosen = signal<File | null>(null);
 
 function change(part: Partial<Form>): void {
   form.value = { ...form.value, ...part };
 }
 
-function requestOf({ refine, label }: Form, card: ModelCard): EncodeRequest {
-  const request: EncodeRequest = { model: card.name, reconstruct: true, refine_steps: refine };
+function requestOf({ refine, label, orientation, trim }: Form, card: ModelCard): EncodeRequest {
+  const preprocess = { orientation: orientation || null, trim_blank_slices: trim === "" ? null : trim === "yes" };
+  const request: EncodeRequest = { model: card.name, reconstruct: true, refine_steps: refine, preprocess };
   if (card.classes.length > 0) request.class_label = label || card.classes[0]!;
   return request;
 }
@@ -128,6 +131,7 @@ function EncodeForm() {
             }
             onInput={(next) => change({ refine: next })}
           />
+          <ScanReading />
           <Button kind="primary" type="submit" isDisabled={isSending.value || !chosen.value}>
             {isSending.value ? "Sending the scan" : "Encode and reconstruct"}
           </Button>
@@ -138,3 +142,40 @@ function EncodeForm() {
     </form>
   );
 }
+
+/** For files that tell the wrong thing about themselves. */
+function ScanReading() {
+  const { orientation, trim } = form.value;
+  return (
+    <details class="more">
+      <summary>How the scan is read</summary>
+      <div class="fields">
+        <Field label="Orientation" hint="Where each axis of the array points, such as LPS. Empty: as the file says.">
+          {(id, hintId) => (
+            <input
+              id={id}
+              type="text"
+              pattern="[RLAPSI]{3}"
+              maxLength={3}
+              aria-describedby={hintId}
+              value={orientation}
+              onInput={(event) => change({ orientation: event.currentTarget.value.toUpperCase() })}
+            />
+          )}
+        </Field>
+        <Select
+          label="Blank slices at the ends"
+          value={trim}
+          options={TRIM}
+          onChange={(next) => change({ trim: next })}
+        />
+      </div>
+    </details>
+  );
+}
+
+const TRIM = [
+  ["", "As the model has it"],
+  ["yes", "Leave them out"],
+  ["no", "Keep them"],
+] as const;

@@ -26,20 +26,36 @@ interface Form {
   count: number;
   truncation: number | null;
   label: string;
+  noise: "constant" | "random";
   output: Output;
 }
 
-const form = draft<Form>("generate", { model: null, seed: throwDice(), count: 1, truncation: null, label: "", output: USUAL });
+const FRESH: Form = {
+  model: null,
+  seed: throwDice(),
+  count: 1,
+  truncation: null,
+  label: "",
+  noise: "constant",
+  output: USUAL,
+};
+const NOISE = [
+  ["constant", "The same in every sample"],
+  ["random", "Each sample its own"],
+] as const;
+
+const form = draft<Form>("generate", FRESH);
 const MAX_SAMPLES = 64;
 
 function change(part: Partial<Form>): void {
   form.value = { ...form.value, ...part };
 }
 
-function requestOf({ seed, count, truncation, label, output }: Form, card: ModelCard): GenerateRequest {
+function requestOf({ seed, count, truncation, label, noise, output }: Form, card: ModelCard): GenerateRequest {
   const request: GenerateRequest = { model: card.name, seed, num_samples: count, output: { ...output, preview: true } };
   if (truncation !== null) request.truncation = truncation;
   if (card.classes.length > 0) request.class_label = label || card.classes[0]!;
+  if (card.latent.has_style_space) request.noise = noise;
   return request;
 }
 
@@ -78,6 +94,7 @@ async function fill(from: string): Promise<void> {
       count: old.num_samples ?? 1,
       truncation: old.truncation ?? null,
       label: String(old.class_label ?? ""),
+      noise: old.noise ?? "constant",
       output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
     });
   } finally {
@@ -86,7 +103,7 @@ async function fill(from: string): Promise<void> {
 }
 
 function GenerateForm() {
-  const { model, seed, count, truncation, label, output } = form.value;
+  const { model, seed, count, truncation, label, noise, output } = form.value;
   const card = cardOf(model) ?? readyModels()[0] ?? null;
   const isPosting = useSignal(false);
   const refusal = useSignal<Problem | null>(null);
@@ -109,7 +126,10 @@ function GenerateForm() {
   return (
     <form class="panel" aria-label="Generate" onSubmit={(event) => void submit(event)}>
       <h1>Generate</h1>
-      <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, truncation: null, label: "" })} />
+      <ModelPicker
+        value={card?.name ?? null}
+        onChange={(name) => change({ model: name, truncation: null, label: "" })}
+      />
       {card && (
         <div class="fields">
           <SeedField
@@ -126,7 +146,18 @@ function GenerateForm() {
             />
           )}
           <Truncation card={card} value={truncation} onChange={(next) => change({ truncation: next })} />
-          <Slider label="Samples" min={1} max={MAX_SAMPLES} step={1} value={count} text={String(count)} onInput={(next) => change({ count: next })} />
+          {card.latent.has_style_space && (
+            <Select label="Noise" value={noise} options={NOISE} onChange={(next) => change({ noise: next })} />
+          )}
+          <Slider
+            label="Samples"
+            min={1}
+            max={MAX_SAMPLES}
+            step={1}
+            value={count}
+            text={String(count)}
+            onInput={(next) => change({ count: next })}
+          />
           <OutputFields value={output} unit={unitOf(card)} onChange={(next) => change({ output: next })} />
           <Button kind="primary" type="submit" isDisabled={isPosting.value}>
             {count === 1 ? "Generate" : `Generate ${count} volumes`}

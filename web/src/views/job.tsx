@@ -27,7 +27,11 @@ export function JobView({ id }: { id: string }) {
       </div>
       <JobPanel record={record} problem={problem} scan={file && shownScan(file)} />
       {wantsScan && (
-        <DropZone label="Show the scan beside it: the service does not keep scans" file={null} onFile={(given) => rememberScan(id, given)} />
+        <DropZone
+          label="Show the scan beside it: the service does not keep scans"
+          file={null}
+          onFile={(given) => rememberScan(id, given)}
+        />
       )}
       {record && <About record={record} />}
     </div>
@@ -37,6 +41,11 @@ export function JobView({ id }: { id: string }) {
 function About({ record }: { record: JobRecord }) {
   const { created_at, expires_at, timings_s, attempts } = record;
   const when = (told: string): string => new Date(told).toLocaleString("en-GB");
+  const {
+    r2,
+    num_samples: samples,
+    directions,
+  } = (record.metrics ?? {}) as { r2?: number; num_samples?: number; directions?: string[] };
   const times = Object.entries(timings_s).filter(([, value]) => value >= 0.05);
   return (
     <div class="about">
@@ -47,8 +56,14 @@ function About({ record }: { record: JobRecord }) {
           </Fact>
           <Fact name="Made">{when(created_at)}</Fact>
           {expires_at && <Fact name="Kept until">{when(expires_at)}</Fact>}
+          {directions && <Fact name="Directions">{directions.join(", ")}</Fact>}
+          {typeof r2 === "number" && (
+            <Fact name="R²">{`${r2.toFixed(2)} on held-out samples, of ${samples ?? 0}`}</Fact>
+          )}
           {attempts > 1 && <Fact name="Attempts">{attempts}</Fact>}
-          {times.length > 0 && <Fact name="Time">{times.map(([name, value]) => `${name} ${seconds(value)}`).join(", ")}</Fact>}
+          {times.length > 0 && (
+            <Fact name="Time">{times.map(([name, value]) => `${name} ${seconds(value)}`).join(", ")}</Fact>
+          )}
         </dl>
         <Code label="The request" text={JSON.stringify(essentials(record.request), shortened, 1)} />
       </Block>

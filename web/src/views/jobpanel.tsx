@@ -70,7 +70,10 @@ function LatentDownload({ record }: { record: JobRecord }) {
   if (!file) return null;
   return (
     <>
-      <Button icon="download" onClick={() => void attempt(() => saveFile(file.url, `${record.model}-${record.id.slice(0, 8)}-latents.npy`))}>
+      <Button
+        icon="download"
+        onClick={() => void attempt(() => saveFile(file.url, `${record.model}-${record.id.slice(0, 8)}-latents.npy`))}
+      >
         Latent
       </Button>
       <a class="button plain" href={editLink(record, 0)}>
@@ -102,7 +105,12 @@ function JobFault({ record }: { record: JobRecord }) {
 /** The result that the address names, else the first that can be shown; of an encoded scan, the one on the scan's grid. */
 function chosen(record: JobRecord, name: string | undefined): ResultFile | null {
   const shown = viewable(record);
-  return shown.find((result) => result.name === name) ?? shown.find((result) => result.label === "reconstruction-scan-grid") ?? shown[0] ?? null;
+  return (
+    shown.find((result) => result.name === name) ??
+    shown.find((result) => result.label === "reconstruction-scan-grid") ??
+    shown[0] ??
+    null
+  );
 }
 
 function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
@@ -124,10 +132,24 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
   return (
     <>
       <div class="strip-row">
-        <Strip record={record} selected={result?.name ?? null} compared={partner?.name ?? null} onSelect={(picked) => select(picked)} />
-        {record.kind === "encode" ? <Metrics record={record} /> : <CompareBar record={record} result={result} other={other ?? ""} />}
+        <Strip
+          record={record}
+          selected={result?.name ?? null}
+          compared={partner?.name ?? null}
+          onSelect={(picked) => select(picked)}
+        />
+        {record.kind === "encode" ? (
+          <Metrics record={record} />
+        ) : (
+          <CompareBar record={record} result={result} other={other ?? ""} />
+        )}
       </div>
-      <Viewer {...pair} mode={shownMode} isSoon={isLive && record.kind !== "fit_direction"} onMode={(next) => note({ mode: next })} />
+      <Viewer
+        {...pair}
+        mode={shownMode}
+        isSoon={isLive && record.kind !== "fit_direction"}
+        onMode={(next) => note({ mode: next })}
+      />
     </>
   );
 }
@@ -142,7 +164,11 @@ function NothingToSee({ record }: { record: JobRecord }) {
   const title = record.results.length > 0 ? "These files cannot be shown here" : "No volumes";
   return (
     <Empty icon="compare" title={title}>
-      <p>{record.state === "expired" ? "The results were removed after their time; run the job again." : "Download them to look at them elsewhere."}</p>
+      <p>
+        {record.state === "expired"
+          ? "The results were removed after their time; run the job again."
+          : "Download them to look at them elsewhere."}
+      </p>
     </Empty>
   );
 }
@@ -154,7 +180,11 @@ function CompareBar({ record, result, other }: { record: JobRecord; result: Resu
     <div class="compare">
       <label>
         <span>Compare with</span>
-        <select value={other} disabled={!result} onChange={(event) => note({ with: event.currentTarget.value || null })}>
+        <select
+          value={other}
+          disabled={!result}
+          onChange={(event) => note({ with: event.currentTarget.value || null })}
+        >
           <option value="">nothing</option>
           {rest.map((entry) => (
             <option key={entry.name} value={entry.name} selected={entry.name === other}>

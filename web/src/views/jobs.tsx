@@ -93,7 +93,8 @@ export function JobsView() {
             <a href={formatRoute("jobs")}>Show all</a>
           ) : (
             <p>
-              <a href={formatRoute("generate")}>Generate</a> a volume, or <a href={formatRoute("encode")}>encode</a> a scan.
+              <a href={formatRoute("generate")}>Generate</a> a volume, or <a href={formatRoute("encode")}>encode</a> a
+              scan.
             </p>
           )}
         </Empty>
@@ -123,9 +124,19 @@ function Filters({ query }: { query: Readonly<Record<string, string>> }) {
   const names = (models.value.value ?? []).map((model) => [model.name, model.name] as const);
   return (
     <div class="filters" role="group" aria-label="Filters">
-      <Select label="State" value={query["state"] ?? ""} options={[any, ...states]} onChange={(state) => note({ state })} />
+      <Select
+        label="State"
+        value={query["state"] ?? ""}
+        options={[any, ...states]}
+        onChange={(state) => note({ state })}
+      />
       <Select label="Kind" value={query["kind"] ?? ""} options={[any, ...kinds]} onChange={(kind) => note({ kind })} />
-      <Select label="Model" value={query["model"] ?? ""} options={[any, ...names]} onChange={(model) => note({ model })} />
+      <Select
+        label="Model"
+        value={query["model"] ?? ""}
+        options={[any, ...names]}
+        onChange={(model) => note({ model })}
+      />
     </div>
   );
 }

@@ -18,13 +18,31 @@ const TYPES = [
   ["float32", "float32, never clipped"],
 ] as const;
 
-export function OutputFields({ value, unit, onChange }: { value: Output; unit: string; onChange: (output: Output) => void }) {
+export function OutputFields({
+  value,
+  unit,
+  onChange,
+}: {
+  value: Output;
+  unit: string;
+  onChange: (output: Output) => void;
+}) {
   return (
     <details class="more">
       <summary>File format</summary>
       <div class="fields">
-        <Select label="Format" value={value.format} options={FORMATS} onChange={(format) => onChange({ ...value, format })} />
-        <Select label="Numbers" value={value.dtype} options={TYPES} onChange={(dtype) => onChange({ ...value, dtype })} />
+        <Select
+          label="Format"
+          value={value.format}
+          options={FORMATS}
+          onChange={(format) => onChange({ ...value, format })}
+        />
+        <Select
+          label="Numbers"
+          value={value.dtype}
+          options={TYPES}
+          onChange={(dtype) => onChange({ ...value, dtype })}
+        />
         <Select
           label="Values"
           value={value.intensity}

@@ -24,13 +24,22 @@ export function Saving({ record, isCompact = false }: { record: JobRecord; isCom
   return (
     <Menu icon="download" label="Download" isCompact={isCompact}>
       <li>
-        <Button kind="quiet" icon="download" isDisabled={done.value !== null || size > MAX_ARCHIVE_BYTES} onClick={() => void saveAll()}>
+        <Button
+          kind="quiet"
+          icon="download"
+          isDisabled={done.value !== null || size > MAX_ARCHIVE_BYTES}
+          onClick={() => void saveAll()}
+        >
           {done.value === null ? `All files (${bytes(size)})` : `${done.value} of ${files.length}`}
         </Button>
       </li>
       {files.map((file) => (
         <li key={file.name}>
-          <Button kind="quiet" icon="download" onClick={() => void attempt(() => saveFile(file.url, `${stem}-${file.name}`))}>
+          <Button
+            kind="quiet"
+            icon="download"
+            onClick={() => void attempt(() => saveFile(file.url, `${stem}-${file.name}`))}
+          >
             {file.name} <span class="hint">{bytes(file.size_bytes)}</span>
           </Button>
         </li>

@@ -26,7 +26,8 @@ interface Choice {
 /** Every sample of a job once: an encoded scan has one latent, whatever was made of it. */
 export function choicesOf(record: JobRecord): Choice[] {
   const what = `${KINDS[record.kind]}, ${ago(record.created_at)}`;
-  if (record.kind === "encode") return record.state === "succeeded" ? [{ job: record.id, index: 0, text: `Encoded scan (${what})` }] : [];
+  if (record.kind === "encode")
+    return record.state === "succeeded" ? [{ job: record.id, index: 0, text: `Encoded scan (${what})` }] : [];
   if (record.kind === "fit_direction") return [];
   return record.results.map((result) => ({ job: record.id, index: result.index, text: `${nameOf(result)} (${what})` }));
 }
@@ -57,7 +58,8 @@ export function SourcePicker({ label, model, value, onChange }: SourcePickerProp
   };
   useEffect(() => {
     const first = choices?.[0];
-    if (value.kind === "result" && !value.job && first) onChange({ kind: "result", job: first.job, index: first.index });
+    if (value.kind === "result" && !value.job && first)
+      onChange({ kind: "result", job: first.job, index: first.index });
   }, [choices, value]);
 
   return (
@@ -81,7 +83,12 @@ export function SourcePicker({ label, model, value, onChange }: SourcePickerProp
   );
 }
 
-function ResultSelect({ label, value, choices, onChange }: {
+function ResultSelect({
+  label,
+  value,
+  choices,
+  onChange,
+}: {
   label: string;
   value: Extract<Start, { kind: "result" }>;
   choices: Choice[] | null;
@@ -90,8 +97,10 @@ function ResultSelect({ label, value, choices, onChange }: {
   const key = (job: string, index: number): string => `${job}/${index}`;
   const own = key(value.job, value.index);
   const options = (choices ?? []).map((choice) => [key(choice.job, choice.index), choice.text] as const);
-  if (value.job && !options.some(([known]) => known === own)) options.unshift([own, `Job ${value.job.slice(0, 8)}, sample ${value.index + 1}`]);
-  if (options.length === 0) return <p class="hint">{choices ? "This model has no results yet." : "Looking for results"}</p>;
+  if (value.job && !options.some(([known]) => known === own))
+    options.unshift([own, `Job ${value.job.slice(0, 8)}, sample ${value.index + 1}`]);
+  if (options.length === 0)
+    return <p class="hint">{choices ? "This model has no results yet." : "Looking for results"}</p>;
   return (
     <Select
       label={`${label}: result`}

@@ -1,10 +1,19 @@
 // Strip: a job's results as thumbnails, each in its place from the start, so that nothing moves when it arrives.
-import { type EditRequest, type EncodeRequest, type GenerateRequest, isTerminal, type JobRecord, type ResultFile } from "../api/types";
+import {
+  type EditRequest,
+  type EncodeRequest,
+  type GenerateRequest,
+  isTerminal,
+  type JobRecord,
+  type ResultFile,
+} from "../api/types";
 import { shortNameOf } from "../text/words";
 import { Preview } from "../ui/preview";
 
 interface StripProps {
-  record: JobRecord;
+  /** null: none yet, with room for `count`. */
+  record: JobRecord | null;
+  count?: number;
   selected: string | null;
   compared: string | null;
   onSelect: (result: ResultFile) => void;
@@ -21,7 +30,9 @@ export function expected(record: JobRecord): number {
 }
 
 function asked({ kind, request }: JobRecord): number {
-  const { num_samples, seeds, latents, edit, reconstruct } = request as Partial<GenerateRequest & EditRequest & EncodeRequest>;
+  const { num_samples, seeds, latents, edit, reconstruct } = request as Partial<
+    GenerateRequest & EditRequest & EncodeRequest
+  >;
   if (kind === "encode") return reconstruct ? 2 : 0;
   if (kind === "generate") return seeds?.length ?? latents?.length ?? num_samples ?? 1;
   if (kind !== "edit" || !edit) return 0;
@@ -30,14 +41,17 @@ function asked({ kind, request }: JobRecord): number {
   return edit.op === "interpolate" ? edit.steps : 1;
 }
 
-export function Strip({ record, selected, compared, onSelect }: StripProps) {
-  const places = Array.from({ length: expected(record) }, (_, index) => record.results[index] ?? null);
+export function Strip({ record, count = 0, selected, compared, onSelect }: StripProps) {
+  const places = Array.from(
+    { length: record ? expected(record) : count },
+    (_, index) => record?.results[index] ?? null,
+  );
   if (places.length === 0) return null;
   return (
     <ul class="strip" aria-label="Results">
       {places.map((result, index) => (
         <li key={index}>
-          {result ? (
+          {record && result ? (
             <button
               type="button"
               class="thumb"

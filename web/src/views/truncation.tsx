@@ -24,7 +24,11 @@ export function Truncation({ card, value, onChange }: TruncationProps) {
       {...limits}
       value={current ?? limits.max}
       text={value === null && own !== null ? `${name}, the model's own` : name}
-      hint={isPsi ? "Lower is nearer to the mean style: more typical, less varied." : "Cuts the tails of z: lower is more typical, less varied."}
+      hint={
+        isPsi
+          ? "Lower is nearer to the mean style: more typical, less varied."
+          : "Cuts the tails of z: lower is more typical, less varied."
+      }
       onInput={(next) => onChange(next >= limits.max && own === null ? null : next)}
       onReset={() => onChange(null)}
     />

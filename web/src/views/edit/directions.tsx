@@ -70,7 +70,15 @@ class Origin {
   }
 }
 
-export function Directions({ card, start, onStart }: { card: ModelCard; start: Start; onStart: (start: Start) => void }) {
+export function Directions({
+  card,
+  start,
+  onStart,
+}: {
+  card: ModelCard;
+  start: Start;
+  onStart: (start: Start) => void;
+}) {
   const { value: all, problem } = useDirections(card.name);
   const directions = useMemo(() => (all ?? []).filter((direction) => !direction.stale), [all]);
   const strengths = useSignal<Strengths>({});
@@ -83,7 +91,11 @@ export function Directions({ card, start, onStart }: { card: ModelCard; start: S
     const [lead] = directions;
     if (!lead || (start.kind === "result" && !start.job)) return null;
     const edit = { op: "move" as const, direction: lead.name, strengths: [0] };
-    return new Origin(card.name, { model: card.name, source: sourceOf(start), edit, output: EDIT_OUTPUT }, (made) => (first.value = made));
+    return new Origin(
+      card.name,
+      { model: card.name, source: sourceOf(start), edit, output: EDIT_OUTPUT },
+      (made) => (first.value = made),
+    );
   }, [card.name, names, keyOf(start)]);
   useEffect(() => {
     strengths.value = {};
@@ -119,7 +131,13 @@ export function Directions({ card, start, onStart }: { card: ModelCard; start: S
           </Empty>
         )}
         {directions.map((direction) => (
-          <DirectionSlider key={direction.name} direction={direction} model={card.name} value={strengths.value[direction.name] ?? 0} onTurn={turn} />
+          <DirectionSlider
+            key={direction.name}
+            direction={direction}
+            model={card.name}
+            value={strengths.value[direction.name] ?? 0}
+            onTurn={turn}
+          />
         ))}
         {isMoved && (
           <Button
@@ -155,7 +173,8 @@ interface DirectionSliderProps {
 
 function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderProps) {
   const { name, attribute, slope, std, units, r2, shipped } = direction;
-  const change = slope === null ? "" : `${figure(Math.abs(slope * std))} ${units} of ${attribute || "the attribute"} per SD`;
+  const change =
+    slope === null ? "" : `${figure(Math.abs(slope * std))} ${units} of ${attribute || "the attribute"} per SD`;
   const trust = r2 === null ? "" : `R² ${r2.toFixed(2)}`;
   const remove = async (): Promise<void> => {
     if (await attempt(() => api.removeDirection(model, name))) await loadDirections(model);
@@ -173,7 +192,9 @@ function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderPro
         onInput={(strength) => onTurn(name, strength)}
         onReset={() => onTurn(name, 0)}
       />
-      {!shipped && <Button kind="quiet" icon="trash" label={`Remove the direction ${name}`} onClick={() => void remove()} />}
+      {!shipped && (
+        <Button kind="quiet" icon="trash" label={`Remove the direction ${name}`} onClick={() => void remove()} />
+      )}
     </div>
   );
 }

@@ -34,13 +34,25 @@ export function EditView() {
   const tabs = useMemo(() => tabsOf(card?.latent.has_style_space ?? false), [card]);
   const tab = tabs.find(([key]) => key === query["tab"])?.[0] ?? "directions";
   useEffect(() => void takeOver(query), [query["from"], query["source"], query["model"]]);
-  const ends = { start, end, onStart: (next: Start) => change({ start: next }), onEnd: (next: Start) => change({ end: next }) };
+  const ends = {
+    start,
+    end,
+    onStart: (next: Start) => change({ start: next }),
+    onEnd: (next: Start) => change({ end: next }),
+  };
   return (
     <div class="work">
       <div class="panel edit-head">
         <h1>Edit</h1>
         <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, ...FRESH })} />
-        {card && <Segments label="Kind of edit" value={tab} options={tabs} onChange={(next) => note({ tab: next === "directions" ? null : next })} />}
+        {card && (
+          <Segments
+            label="Kind of edit"
+            value={tab}
+            options={tabs}
+            onChange={(next) => note({ tab: next === "directions" ? null : next })}
+          />
+        )}
       </div>
       {card && (
         <div class="edit-body" key={`${card.name} ${tab}`}>
@@ -57,7 +69,10 @@ export function EditView() {
 const FRESH = { start: { kind: "seed", seed: 42 }, end: { kind: "seed", seed: 43 } } as const;
 
 function tabsOf(hasStyles: boolean): readonly (readonly [Tab, string])[] {
-  const tabs: [Tab, string][] = [["directions", "Directions"], ["interpolate", "Interpolate"]];
+  const tabs: [Tab, string][] = [
+    ["directions", "Directions"],
+    ["interpolate", "Interpolate"],
+  ];
   if (hasStyles) tabs.push(["mix", "Mix"]);
   return [...tabs, ["new", "New"]];
 }
@@ -77,7 +92,11 @@ async function takeOver(query: Readonly<Record<string, string>>): Promise<void> 
 async function repeat(from: string): Promise<void> {
   const request = (await api.job(from)).request as Partial<EditRequest>;
   const target = request.edit && "target" in request.edit ? startOf(request.edit.target) : null;
-  change({ model: request.model ?? null, start: startOf(request.source) ?? form.value.start, ...(target && { end: target }) });
+  change({
+    model: request.model ?? null,
+    start: startOf(request.source) ?? form.value.start,
+    ...(target && { end: target }),
+  });
   const op = request.edit?.op;
   note({ tab: op === "interpolate" || op === "mix" ? op : null });
 }

@@ -66,7 +66,10 @@ export function Fit({ card }: { card: ModelCard }) {
           ]}
           onChange={(next) => (method.value = next)}
         />
-        <Field label={method.value === "sefa" ? "Name, before a number" : "Name"} hint="Small letters, digits, dots and dashes">
+        <Field
+          label={method.value === "sefa" ? "Name, before a number" : "Name"}
+          hint="Small letters, digits, dots and dashes"
+        >
           {(id, hintId) => (
             <input
               id={id}
@@ -81,10 +84,23 @@ export function Fit({ card }: { card: ModelCard }) {
           )}
         </Field>
         {method.value === "sefa" ? (
-          <Slider label="Directions" min={1} max={16} step={1} value={count.value} text={String(count.value)} onInput={(next) => (count.value = next)} />
+          <Slider
+            label="Directions"
+            min={1}
+            max={16}
+            step={1}
+            value={count.value}
+            text={String(count.value)}
+            onInput={(next) => (count.value = next)}
+          />
         ) : (
           <>
-            <Select label="Measure" value={measure.value} options={MEASURES} onChange={(next) => (measure.value = next)} />
+            <Select
+              label="Measure"
+              value={measure.value}
+              options={MEASURES}
+              onChange={(next) => (measure.value = next)}
+            />
             {measure.value !== "mean_intensity" && (
               <NumberField
                 label={`Value, in ${unitOf(card)}`}

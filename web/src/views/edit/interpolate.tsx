@@ -38,7 +38,15 @@ export function Interpolate({ card, start, end, onStart, onEnd }: TwoEnds) {
       <div class="fields">
         <SourcePicker label="From" model={card.name} value={start} onChange={onStart} />
         <SourcePicker label="To" model={card.name} value={end} onChange={onEnd} />
-        <Slider label="Steps" min={2} max={16} step={1} value={steps.value} text={`${steps.value}, ends included`} onInput={(next) => (steps.value = next)} />
+        <Slider
+          label="Steps"
+          min={2}
+          max={16}
+          step={1}
+          value={steps.value}
+          text={`${steps.value}, ends included`}
+          onInput={(next) => (steps.value = next)}
+        />
         <Button kind="primary" isDisabled={driver.isBusy.value} onClick={run}>
           Interpolate
         </Button>
@@ -54,14 +62,13 @@ export function Interpolate({ card, start, end, onStart, onEnd }: TwoEnds) {
         />
       </div>
       <section class="stage" aria-label="Interpolation">
-        {record && (
-          <Strip
-            record={record}
-            selected={made[shown]?.result.name ?? null}
-            compared={null}
-            onSelect={(result) => (at.value = made.findIndex((entry) => entry.result.name === result.name))}
-          />
-        )}
+        <Strip
+          record={record}
+          count={steps.value}
+          selected={made[shown]?.result.name ?? null}
+          compared={null}
+          onSelect={(result) => (at.value = made.findIndex((entry) => entry.result.name === result.name))}
+        />
         <Look
           start={volumeOf(made[0], "Step 1")}
           now={volumeOf(made[shown], `Step ${shown + 1} of ${steps.value}`)}
