@@ -21,5 +21,12 @@ export function scanOf(job: string): File | null {
 
 export function shownScan(file: File): Shown {
   const key = `file:${file.name}:${file.size}:${file.lastModified}`;
-  return { key, title: `Scan: ${file.name}`, unit: "", scale: key, open: (_signal, told) => openFile(file, told) };
+  return {
+    key,
+    title: `Scan: ${file.name}`,
+    unit: "",
+    scale: key,
+    window: null,
+    open: (_signal, told) => openFile(file, told),
+  };
 }

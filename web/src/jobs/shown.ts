@@ -11,6 +11,7 @@ export interface Kept {
   title: string;
   unit: string;
   scale: string;
+  window: Shown["window"];
 }
 
 const SLOT = "voxelsmith.kept";
@@ -35,12 +36,19 @@ export function describe(record: JobRecord, result: ResultFile, card: ModelCard 
   const output = (record.request["output"] ?? {}) as { intensity?: string };
   const isUnit = output.intensity === "unit";
   const unit = isUnit ? "" : unitOf(card);
-  return { url: result.url, title: nameOf(result), unit, scale: `${record.model} ${isUnit ? "unit" : "stored"}` };
+  const scale = `${record.model} ${isUnit ? "unit" : "stored"}`;
+  return { url: result.url, title: nameOf(result), unit, scale, window: isUnit ? { low: 0, high: 1 } : windowOf(card) };
+}
+
+function windowOf(card: ModelCard | null): Shown["window"] {
+  if (!card) return null;
+  const [low, high] = card.display_window ?? [card.intensity.low, card.intensity.high];
+  return { low, high };
 }
 
 export function shownOf(volume: Kept): Shown {
-  const { url, title, unit, scale } = volume;
-  return { key: url, title, unit, scale, open: (abort, told) => fetchVolume(url, abort, told) };
+  const { url, title, unit, scale, window = null } = volume;
+  return { key: url, title, unit, scale, window, open: (abort, told) => fetchVolume(url, abort, told) };
 }
 
 export function viewable(record: JobRecord): ResultFile[] {

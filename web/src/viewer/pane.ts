@@ -36,6 +36,8 @@ export interface Heard {
 export class Pane {
   private readonly drawing: Drawing;
   private layout: Layout = "multi";
+  /** The window of a volume whose file tells none. */
+  private usual: Intensities | null = null;
 
   private constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -91,9 +93,14 @@ export class Pane {
   }
 
   /** Shows a volume in place of the one that is there. One of the same grid keeps window, cursor and everything else. */
-  async show(file: VolumeFile): Promise<void> {
+  async show(file: VolumeFile, usual: Intensities | null): Promise<void> {
     if (!this.swap(file)) {
       const next = await imageOf(file, "gray");
+      this.usual = usual;
+      if (usual && !tellsWindow(next)) {
+        next.cal_min = usual.low;
+        next.cal_max = usual.high;
+      }
       this.clear();
       this.nv.addVolume(next);
       this.nv.createOnLocationChange();
@@ -167,8 +174,8 @@ export class Pane {
       global_min: min = low,
       global_max: max = high,
     } = volume;
-    const isTold = hdr !== null && hdr.cal_max > hdr.cal_min;
-    const own = isTold ? { low: hdr.cal_min, high: hdr.cal_max } : { low: robust_min, high: robust_max };
+    const told = tellsWindow(volume) ? { low: hdr?.cal_min ?? 0, high: hdr?.cal_max ?? 1 } : null;
+    const own = told ?? this.usual ?? { low: robust_min, high: robust_max };
     return { low, high, own, min: Math.min(min, own.low), max: Math.max(max, own.high) };
   }
 
@@ -244,6 +251,10 @@ export class Pane {
 
 function imageOf(file: VolumeFile, colours: string): Promise<NVImage> {
   return NVImage.loadFromUrl({ url: file.name, name: file.name, buffer: file.bytes, colormap: colours, opacity: 1 });
+}
+
+function tellsWindow({ hdr }: NVImage): boolean {
+  return hdr !== null && hdr.cal_max > hdr.cal_min;
 }
 
 function placeOf(told: unknown): Place {

@@ -12,6 +12,8 @@ export interface Shown {
   unit: string;
   /** Volumes with one scale have comparable values: their windows are one, and their difference needs no matching. */
   scale: string;
+  /** The usual window, for files that tell none. */
+  window: Intensities | null;
   open: (signal: AbortSignal, told: Told) => Promise<VolumeFile>;
 }
 
@@ -86,7 +88,7 @@ class Slot {
     signal.throwIfAborted();
     pane.dropOverlay();
     this.reach.value = null;
-    await pane.show(file);
+    await pane.show(file, first.window);
     this.range.value = pane.range;
     if (other) {
       const second = await other.open(signal, told);
