@@ -104,11 +104,24 @@ def test_ready_means_a_live_worker(api: Api) -> None:
     assert api.http.get("/healthz").json() == {"status": "ok"}
     answer = api.http.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-    assert answer.json()["checks"] == {"queue": True, "store": True, "workers": 0, "durable": True}
+    assert answer.json()["checks"] == {
+        "queue": True,
+        "store": True,
+        "workers": 0,
+        "draining": 0,
+        "durable": True,
+    }
     api.queue.records.call("beat", "w1", '{"device": "cpu"}', 10)
     answer = api.http.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "queue": True, "store": True, "workers": 1, "durable": True}
+    assert answer.json() == {
+        "status": "ready",
+        "queue": True,
+        "store": True,
+        "workers": 1,
+        "draining": 0,
+        "durable": True,
+    }
 
 
 def test_a_queue_that_is_gone_is_told_within_seconds(

@@ -15,4 +15,4 @@ redis.call('HSET', key('worker', name), 'about', ARGV[2], 'beat', at)
 redis.call('EXPIRE', key('worker', name), ARGV[3])
 redis.call('ZADD', key('workers'), at, name)
 if redis.call('SISMEMBER', key('draining'), name) == 1 then return 1 end
-return redis.call('SISMEMBER', key('draining'), ARGV[4])
+return redis.call('SISMEMBER', key('draining'), ARGV[4] or '')
