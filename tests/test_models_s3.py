@@ -96,6 +96,7 @@ def test_weights_that_are_not_what_the_card_says_are_refused(catalogue: Catalogu
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.fault
 def test_a_bucket_away_is_a_passing_failure(catalogue: Catalogue, s3: S3) -> None:
     assert catalogue.card("tiny")
     s3.gate.turn("shut")

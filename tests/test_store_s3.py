@@ -101,6 +101,7 @@ def test_what_is_not_there_is_unknown_and_what_stops_a_write_leaves_nothing(stor
     assert store.list("results") == []
 
 
+@pytest.mark.fault
 def test_a_late_upload_of_a_lost_worker_replaces_nothing(store: ResultStore, tmp_path: Path) -> None:
     """Whatever it makes of the same sample lies elsewhere, as far as its bytes differ."""
     entry = ResultFile(name="000.nii", index=0, media_type="application/octet-stream", size_bytes=0, sha256="")
@@ -132,6 +133,7 @@ def test_readiness_tells_of_buckets_that_cannot_be_used(s3: S3, store: ResultSto
     assert store.writable()
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("state", ["shut", "hole"])
 def test_a_bucket_that_is_away_is_unavailable_within_seconds(
     s3: S3, hasty: dict[str, Any], source: Path, state: Any
@@ -221,6 +223,7 @@ def test_redirects_can_be_switched_off_or_lead_to_a_public_address(s3: S3, setti
         assert api.http.get(made(api)).headers["location"].startswith(f"https://s3.example:9000/{s3.name}/some/where/")
 
 
+@pytest.mark.fault
 def test_a_lost_or_replaced_object_is_never_sent(remote: Api, s3: S3) -> None:
     for change in (lambda key: s3.put(key, bytes(len(DATA))), remote.queue.results.remove):
         url = made(remote)
@@ -231,6 +234,7 @@ def test_a_lost_or_replaced_object_is_never_sent(remote: Api, s3: S3) -> None:
             assert (answer.status_code, answer.json()["code"]) == (410, "result_damaged")
 
 
+@pytest.mark.fault
 def test_a_bucket_that_is_away_is_503_and_not_ready(s3: S3, hasty: Any, settings: Settings, models: Path) -> None:
     with serving(settings.model_copy(update={"port": 0, "models_url": str(models), "store_url": s3.url})) as api:
         url = made(api)
