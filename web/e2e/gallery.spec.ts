@@ -1,9 +1,8 @@
 // The gallery: find a job again, repeat it, take its call along, remove it.
 import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 
 import { drawn, generate, jobOf, succeeded } from "./page";
-import { ROOT } from "./stack";
+import { PYTHON, ROOT } from "./stack";
 import { expect, test } from "./test";
 
 test.use({ permissions: ["clipboard-read", "clipboard-write"] });
@@ -39,7 +38,7 @@ test("a job's call works as it was copied, in a shell and in Python", async ({ p
   const first = (await (await request.get(`/jobs/${jobOf(page)}`)).json()) as typeof record;
   expect(record.results[0]?.sha256).toBe(first.results[0]?.sha256);
   const program = `${await copied("Python")}\n    print(image.shape)\n`;
-  const shape = execFileSync(join(ROOT, ".venv", "bin", "python"), ["-c", program], { encoding: "utf8", cwd: ROOT });
+  const shape = execFileSync(PYTHON, ["-c", program], { encoding: "utf8", cwd: ROOT });
   expect(shape).toContain("(32, 32, 32)");
 });
 

@@ -5,6 +5,11 @@ import { chromium } from "./chromium";
 
 export default defineConfig({
   testDir: ".",
+  projects: [
+    { name: "page", testMatch: "*.spec.ts" },
+    { name: "pictures", testMatch: "pictures.ts" },
+    { name: "measure", testMatch: "measure.ts" },
+  ],
   outputDir: "../test-results",
   globalSetup: "./setup.ts",
   workers: 1,

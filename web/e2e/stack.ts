@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const PYTHON = join(ROOT, ".venv", "bin", "python");
+export const PYTHON = join(ROOT, ".venv", "bin", "python");
 const START_MS = 180_000;
 
 export interface Stack {
@@ -21,7 +21,9 @@ export interface Stack {
 
 export async function startStack(options: { keys?: boolean; environment?: Record<string, string> } = {}): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), "voxelsmith-e2e-"));
-  const command = (...words: string[]): string[] => ["-m", "voxelsmith", "--models", join(folder, "models"), ...words];
+  // Pictures show what a user has: the models that ship.
+  const models = process.env["E2E_SHIPPED_ONLY"] ? [] : ["--models", join(folder, "models")];
+  const command = (...words: string[]): string[] => ["-m", "voxelsmith", ...models, ...words];
   const data = ["--data", join(folder, "data")];
   execFileSync(PYTHON, ["-m", "tests.web_models", folder], { cwd: ROOT, stdio: "inherit" });
   const environment = { ...process.env, PYTHONUNBUFFERED: "1", ...options.environment };
