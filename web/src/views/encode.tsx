@@ -14,6 +14,7 @@ import { Button, Field, Meter, Select, Slider } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
 import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
+import { attempt } from "../ui/toast";
 import { Viewer } from "../viewer/viewer";
 import { JobPanel } from "./jobpanel";
 
@@ -67,12 +68,18 @@ export function EncodeView() {
 }
 
 async function fill(from: string): Promise<void> {
-  try {
+  await attempt(async () => {
     const old = (await api.job(from)).request as Partial<EncodeRequest>;
-    change({ model: old.model ?? null, refine: old.refine_steps ?? 0, label: String(old.class_label ?? "") });
-  } finally {
-    note({ from: null });
-  }
+    const { orientation, trim_blank_slices: trims = null } = old.preprocess ?? {};
+    change({
+      model: old.model ?? null,
+      refine: old.refine_steps ?? 0,
+      label: String(old.class_label ?? ""),
+      orientation: orientation ?? "",
+      trim: trims === null ? "" : trims ? "yes" : "no",
+    });
+  });
+  note({ from: null });
 }
 
 function EncodeForm() {

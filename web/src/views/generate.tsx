@@ -14,6 +14,7 @@ import { unitOf } from "../text/words";
 import { Button, Select, Slider } from "../ui/controls";
 import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
+import { attempt } from "../ui/toast";
 import { Viewer } from "../viewer/viewer";
 import { JobPanel } from "./jobpanel";
 import { type Output, OutputFields, USUAL } from "./outputfields";
@@ -84,7 +85,7 @@ export function GenerateView() {
 
 /** Takes over an earlier job's request, to be changed. */
 async function fill(from: string): Promise<void> {
-  try {
+  await attempt(async () => {
     const { request } = await api.job(from);
     const old = request as Partial<GenerateRequest>;
     const output = { ...USUAL, ...old.output };
@@ -97,9 +98,8 @@ async function fill(from: string): Promise<void> {
       noise: old.noise ?? "constant",
       output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
     });
-  } finally {
-    note({ from: null });
-  }
+  });
+  note({ from: null });
 }
 
 function GenerateForm() {

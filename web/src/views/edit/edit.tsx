@@ -8,6 +8,7 @@ import { draft } from "../../jobs/draft";
 import { note, route } from "../../route";
 import { Segments } from "../../ui/controls";
 import { ModelPicker } from "../../ui/modelcard";
+import { attempt } from "../../ui/toast";
 import type { Start } from "../sourcepicker";
 import { Directions } from "./directions";
 import { Fit } from "./fit";
@@ -85,7 +86,7 @@ async function takeOver(query: Readonly<Record<string, string>>): Promise<void> 
     const [job = "", index = "0"] = source.split("/");
     change({ start: { kind: "result", job, index: Number(index) } });
   }
-  if (from) await repeat(from);
+  if (from) await attempt(() => repeat(from));
   if (from || source || model) note({ from: null, source: null, model: null });
 }
 
