@@ -23,27 +23,28 @@ class UnsatisfiableError(ValueError):
     """A range that is well formed and has no byte of the file in it."""
 
 
+def word_of(prefer: Iterable[str], name: str) -> str | None:
+    """The value of the first preference of that name in the Prefer fields, in lower case."""
+    for part in (part for field in prefer for part in field.split(",")):
+        match = _PREFERENCE.fullmatch(part)
+        if match and match[1].lower() == name:
+            return (match[2] or "").strip('"').lower()
+    return None
+
+
 def wait_of(prefer: Iterable[str]) -> int | None:
     """Seconds of the first `wait` in the Prefer fields, at most 60; None where there is none that makes sense.
 
     A preference that is not understood is ignored (RFC 7240, section 2).
     """
-    for part in (part for field in prefer for part in field.split(",")):
-        match = _PREFERENCE.fullmatch(part)
-        if match and match[1].lower() == "wait":
-            digits = (match[2] or "").strip('"')
-            return min(int(digits[:4]), MAX_WAIT_S) if digits.isascii() and digits.isdecimal() else None
-    return None
+    digits = word_of(prefer, "wait") or ""
+    return min(int(digits[:4]), MAX_WAIT_S) if digits.isascii() and digits.isdecimal() else None
 
 
 def priority_of(prefer: Iterable[str]) -> Priority:
-    """Of the first `priority` in the Prefer fields that makes sense."""
-    for part in (part for field in prefer for part in field.split(",")):
-        match = _PREFERENCE.fullmatch(part)
-        if match and match[1].lower() == "priority":
-            word = (match[2] or "").strip('"').lower()
-            return cast("Priority", word) if word in get_args(Priority) else "normal"
-    return "normal"
+    """The first `priority` in the Prefer fields, if it makes sense."""
+    word = word_of(prefer, "priority")
+    return cast("Priority", word) if word in get_args(Priority) else "normal"
 
 
 def names_tag(field: str | None, tag: str) -> bool:

@@ -12,7 +12,7 @@ from jobs.results import ResultStore
 from jobs.state import JobRecord, ResultFile
 from service.dependencies import House, JobId, Jobs
 from service.errors import RangeNotSatisfiable, ResultDamaged
-from service.fields import Span, UnsatisfiableError, names_tag, span_of
+from service.fields import Span, UnsatisfiableError, names_tag, span_of, word_of
 from service.openapi import FILE, PROBLEMS
 from service.replies import NO_CACHE, Streamed
 
@@ -84,7 +84,8 @@ def _may_redirect(request: Request, if_range: str | None, tag: str) -> bool:
     """Whether the client would get the same from a bucket. What a page loads would have to be let through by its policy
     and by the bucket's; a bucket does not know the tag that a range may be conditional on."""
     is_of_a_page = request.headers.get("sec-fetch-mode", "navigate") != "navigate"
-    return not is_of_a_page and (if_range is None or if_range.strip() == tag)
+    is_unwanted = word_of(request.headers.getlist("prefer"), "redirect") == "no"
+    return not (is_of_a_page or is_unwanted) and (if_range is None or if_range.strip() == tag)
 
 
 def _elsewhere(results: ResultStore, key: str, file: ResultFile, life_s: int) -> Response | None:

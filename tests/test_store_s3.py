@@ -213,6 +213,8 @@ def test_scripts_of_a_page_get_the_bytes_themselves(remote: Api) -> None:
     part = remote.http.get(url, headers={"Sec-Fetch-Mode": "cors", "Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, DATA[10:20])
     assert remote.http.get(url, headers={"Sec-Fetch-Mode": "navigate"}).status_code == 307
+    # Browsers say so to servers with TLS alone.
+    assert remote.http.get(url, headers={"Prefer": "redirect=no"}).content == DATA
 
 
 def test_redirects_can_be_switched_off_or_lead_to_a_public_address(s3: S3, settings: Settings, models: Path) -> None:

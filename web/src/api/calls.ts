@@ -90,7 +90,7 @@ export const api = {
     told(client.DELETE("/jobs/{job_id}", { params: { path: { job_id: id } } })),
 };
 
-/** A file of the service's, with the key. Throws: Problem. */
+/** A file of the service's, with the key; never by way of a bucket, where the page may not go. Throws: Problem. */
 export async function fetchFile(url: string, signal?: AbortSignal): Promise<Response> {
-  return accepted(await fetch(url, { headers: authorization(), signal: signal ?? null }));
+  return accepted(await fetch(url, { headers: { ...authorization(), Prefer: "redirect=no" }, signal: signal ?? null }));
 }
