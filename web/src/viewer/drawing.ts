@@ -75,7 +75,8 @@ export class Drawing {
   }
 }
 
-function isSoftware(gl: WebGL2RenderingContext): boolean {
+/** Whether the processor does the graphics. */
+export function isSoftware(gl: WebGL2RenderingContext): boolean {
   const told = gl.getExtension("WEBGL_debug_renderer_info");
   const name = String(gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
   return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);

@@ -2,7 +2,7 @@
 import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 
 import { difference, matched, reach, SAME_UNITS } from "./difference";
-import { Drawing } from "./drawing";
+import { Drawing, isSoftware } from "./drawing";
 import { niftiOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
@@ -26,6 +26,8 @@ const SLICES: Record<Layout, SLICE_TYPE> = {
   render: SLICE_TYPE.RENDER,
 };
 const CROSSHAIR = [0.98, 0.72, 0.25, 0.85];
+/** How much of the 3D view is shading rather than plain values. */
+const LIGHT = 0.5;
 const PAPER = [0.025, 0.031, 0.039, 1];
 
 export interface Heard {
@@ -85,6 +87,7 @@ export class Pane {
       windowed(nv.volumes[0]);
     };
     await nv.attachToCanvas(canvas, false);
+    if (!isSoftware(nv.gl)) await nv.setVolumeRenderIllumination(LIGHT); // costs a second texture, and time without a GPU
     return new Pane(canvas, nv);
   }
 
