@@ -62,7 +62,8 @@ def demo(
             return
         steps = demo.run(settings)
     _print(steps, out)
-    models = f"--models {shlex.quote(settings.models_url)} " if settings.models_url else ""
+    is_usual = settings.models_url == str((place.data / "models").resolve())
+    models = "" if is_usual else f"--models {shlex.quote(settings.models_url)} "
     typer.echo("\nTo look at all this in a browser:")
     program = sys.argv[0] if Path(sys.argv[0]).name == "voxelsmith" else "voxelsmith"
     typer.echo(f"  {shlex.quote(program)} {models}serve --data {shlex.quote(str(wish.data))}")

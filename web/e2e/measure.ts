@@ -45,7 +45,8 @@ test("first paint", async ({ browser, url }) => {
     const page = await context.newPage();
     await page.goto(url);
     await page.getByLabel("Seed", { exact: true }).waitFor();
-    paints.push(await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? NaN));
+    const painted = await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+    paints.push((await painted.jsonValue()) ?? NaN);
     await context.close();
   }
   report("first contentful paint, nothing cached, ms", `${median(paints).toFixed(0)}, of ${paints.map((ms) => ms.toFixed(0)).join(" ")}`);
