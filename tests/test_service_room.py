@@ -91,7 +91,7 @@ def test_an_expired_job_leaves_nothing_of_itself(settings: Settings, models: Pat
         left = {name.decode().removeprefix(f"{settings.queue_prefix}:") for name in api.queue.redis.keys(
             f"{settings.queue_prefix}:*")}  # fmt: skip
         owner = token.split("_")[1]
-        assert left <= {"seq", "counts", "stored", "keys", f"key:{owner}", f"gone:{job_id}"}
+        assert left <= {"seq", "accepted", "counts", "stored", "keys", f"key:{owner}", f"gone:{job_id}"}
         assert api.queue.records.stored_bytes(owner) == 0
 
 
