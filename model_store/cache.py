@@ -31,6 +31,12 @@ class FileCache:
         """`patience_s`: for a file that does not come, tried again meanwhile."""
         self._folder, self._limit_bytes, self._patience_s = folder, limit_bytes, patience_s
 
+    def open(self) -> None:
+        """Makes the folder. Raises: OSError where nothing can be kept in it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._folder):
+            return
+
     @contextmanager
     def holding(self, files: Mapping[str, str], fetch: Fetch) -> Iterator[Path]:
         """A folder with the files of these names and digests, which nobody removes during the block. A file that is not
@@ -80,16 +86,18 @@ class FileCache:
 
     def _fetch(self, name: str, sha256: str, folder: Path, fetch: Fetch) -> None:
         digest, part = hashlib.sha256(), folder / _PART
-        with part.open("wb") as file:
-            for piece in fetch(name):
-                digest.update(piece)
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        if digest.hexdigest() != sha256:
-            part.unlink()
-            raise BrokenModel(f"{name} does not match its sha256: the file is damaged or was replaced")
-        part.rename(folder / _FILE)
+        try:
+            with part.open("wb") as file:
+                for piece in fetch(name):
+                    digest.update(piece)
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            if digest.hexdigest() != sha256:
+                raise BrokenModel(f"{name} does not match its sha256: the file is damaged or was replaced")
+            part.rename(folder / _FILE)
+        finally:
+            part.unlink(missing_ok=True)
         self._make_room()
 
     def _make_room(self) -> None:

@@ -28,7 +28,7 @@ from model_store.integrity import BrokenModel, UnreadableModel
 from voxelsmith.cli import app
 from workers.bench import Bench
 from workers.main import catalogue_of
-from workers.process import NotYet
+from workers.process import NotYet, UnfitWorker
 
 
 @pytest.fixture(autouse=True)
@@ -188,9 +188,11 @@ def test_the_front_end_lists_models_of_a_bucket(s3: S3, card: ModelCard, setting
         assert api.submit()
 
 
-def test_a_bucket_that_never_answered_makes_no_model_unknown(s3: S3, card: ModelCard, settings: Settings) -> None:
+def test_a_bucket_that_never_answered_makes_no_model_unknown(
+    s3: S3, card: ModelCard, settings: Settings, tmp_path: Path
+) -> None:
     s3.gate.turn("shut")
-    own = settings.model_copy(update={"port": 0, "models_url": s3.url})
+    own = settings.model_copy(update={"port": 0, "models_url": s3.url, "model_cache": tmp_path / "cache"})
     with pytest.raises(NotYet):
         catalogue_of(own)
     with serving(own) as api:
@@ -200,6 +202,13 @@ def test_a_bucket_that_never_answered_makes_no_model_unknown(s3: S3, card: Model
         s3.gate.turn("open")
         eventually(lambda: api.http.get("/models/tiny").status_code == 200)
         assert api.http.get("/models/never").status_code == 404
+
+
+def test_a_worker_without_a_place_for_models_says_so(s3: S3, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    own = settings.model_copy(update={"models_url": s3.url, "model_cache": tmp_path / "file" / "cache"})
+    with pytest.raises(UnfitWorker, match="VOXELSMITH_MODEL_CACHE"):
+        catalogue_of(own)
 
 
 def test_a_fetch_waits_out_a_short_absence(tmp_path: Path) -> None:

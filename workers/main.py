@@ -89,9 +89,16 @@ class DeviceWork:
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
-    """The models that a worker serves. Raises: NotYet: it would fail jobs whose models it has not heard of."""
+    """The models that a worker serves.
+
+    Raises: NotYet where it would fail jobs whose models it has not heard of, UnfitWorker.
+    """
     if is_bucket(settings.models_url):
         cache = FileCache(settings.model_cache, settings.model_cache_bytes, _FETCH_PATIENCE_S)
+        try:
+            cache.open()
+        except OSError as err:
+            raise UnfitWorker("the folder of VOXELSMITH_MODEL_CACHE cannot be written") from err
         catalogue = Catalogue([BucketShelf(Bucket(settings.models_url), cache), SHIPPED])
         if not catalogue.is_complete:
             raise NotYet("the bucket of models does not answer")
