@@ -19,6 +19,7 @@ export default defineConfig({
   expect: { timeout: 60_000 },
   reporter: [["list"]],
   use: {
+    actionTimeout: 90_000,
     launchOptions: chromium(),
     viewport: { width: 1280, height: 800 },
     locale: "en-GB",
