@@ -214,8 +214,9 @@ Supervisor(Settings.model_validate_json(sys.stdin.readline()), command=sys.argv[
     eventually(queue.reap)
     assert queue.get(job.id).state is JobState.QUEUED
     with play():
-        assert queue.wait(job.id, 30).state is JobState.SUCCEEDED
-    invariants.hold(queue, [job.id])
+        recover(queue, [job.id])
+    (record,) = invariants.hold(queue, [job.id])
+    assert record.state is JobState.SUCCEEDED
 
 
 def test_work_finished_by_a_lost_worker_is_published_without_doing_it_again(
