@@ -124,5 +124,5 @@ def test_a_workers_lines_tell_the_job(
         assert queue.wait(job, 30.0).state is JobState.FAILED
     logged = [json.loads(text) for text in capfd.readouterr().err.splitlines() if text.startswith('{"time"')]
     about = [line for line in logged if line.get("job") == job]
-    assert f"job {job}: failed" in [line["message"] for line in about]
+    assert f"job {job}: failed, internal_error" in [line["message"] for line in about]
     assert any("trace" in line for line in about)
