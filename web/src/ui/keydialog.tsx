@@ -30,18 +30,15 @@ export function KeyDialog() {
     if (!isOpen.value && dialog.current?.open) dialog.current.close();
   }, [isOpen.value]);
 
-  // The event comes late: by then a refusal may have opened the dialog again.
-  const closed = (): void => {
-    if (!dialog.current?.open) isOpen.value = false;
-  };
   const take = (event: SubmitEvent): void => {
     event.preventDefault();
     useKey(input.current?.value ?? "");
     if (input.current) input.current.value = "";
     isOpen.value = false;
   };
+  // Not on "close", which comes late: by then a refusal may have opened the dialog again.
   return (
-    <dialog ref={dialog} aria-labelledby="key-title" onClose={closed}>
+    <dialog ref={dialog} aria-labelledby="key-title" onCancel={() => (isOpen.value = false)}>
       <form onSubmit={take}>
         <h2 id="key-title">API key</h2>
         {keyRefusal.value && (
