@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { choose, drawn, generate, SLOW, succeeded } from "./page";
 import { PYTHON, ROOT } from "./stack";
-import { expect, type Page, test } from "./test";
+import { expect, look, type Page, shades, test } from "./test";
 
 test.describe.configure({ timeout: 900_000 });
 test.use({ viewport: { width: 1280, height: 860 } });
@@ -64,7 +64,8 @@ test("jobs", async ({ page }) => {
   }
   await page.goto("/#/jobs");
   await expect(page.getByRole("list", { name: "Jobs" }).getByRole("article").first()).toBeVisible();
-  await page.waitForLoadState("networkidle");
+  const article = page.getByRole("list", { name: "Jobs" }).getByRole("article").first();
+  await expect.poll(async () => shades(await look(article)), SLOW).toBeGreaterThan(9);
   await keep(page, "jobs");
 });
 
