@@ -20,7 +20,7 @@ from jobs.state import JobRecord, JobState
 from workers.supervisor import remove_orphaned_scratch
 
 MARK = "FAULT_TEST"
-"""Every process that a test starts inherits it, whoever its parent is later."""
+"""Every process that a test starts inherits it, whoever its parent is later. (A Valkey writes its title over it.)"""
 _KIND = re.compile(r"\[?\d+\]?$")
 """What numbers the sockets and pipes."""
 
