@@ -73,14 +73,6 @@ test("a 256^3 volume", async ({ page, request }) => {
   report("the page knows of the end after, ms", String((seen["job-status succeeded"] ?? NaN) - ended));
   report("256^3 on screen after the job's end, ms", String((seen["pane-0 shown"] ?? NaN) - ended));
   report("held for it, MB (33.6 MB of voxels)", ((after - before) / 1e6).toFixed(1));
-  await page.getByLabel("Seed", { exact: true }).fill("8");
-  await page.evaluate(() => (window.seen = {}));
-  const old = jobOf(page);
-  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
-  await page.waitForURL((address) => !address.href.includes(old));
-  await succeeded(page, SLOW);
-  await drawn(page, 0, SLOW);
-  report("held after a second one in its place, MB", ((await heldBytes(page)) / 1e6 - before / 1e6).toFixed(1));
 });
 
 test("a slider", async ({ page, request }) => {
