@@ -3,6 +3,8 @@
 import type { Niivue } from "@niivue/niivue";
 
 const REST_MS = 300;
+/** A canvas of fewer pixels is being laid out: NiiVue would ask for tiles of negative size. */
+const SMALLEST = 32;
 
 export class Drawing {
   private readonly draw: () => unknown;
@@ -19,7 +21,10 @@ export class Drawing {
     private readonly hasTiles: () => boolean,
     private readonly isSlow = isSoftware(nv.gl),
   ) {
-    this.draw = nv.drawScene.bind(nv);
+    const scene = nv.drawScene.bind(nv);
+    this.draw = () => {
+      if (Math.min(nv.gl.drawingBufferWidth, nv.gl.drawingBufferHeight) >= SMALLEST) scene();
+    };
     nv.drawScene = () => this.ask();
     const cast = nv.drawImage3D.bind(nv);
     nv.drawImage3D = (...view) => {
