@@ -34,7 +34,7 @@ test("a scan lies beside its reconstruction, with figures and the latent to take
 for (const name of ["ball.nii", "ball.nrrd", "ball.mha"]) {
   test(`${name} is shown before it is sent, and taken`, async ({ page, scans }) => {
     await encode(page, join(scans, name));
-    expect(lit(await look(await drawn(page, 0)))).toBeGreaterThan(0.03);
+    await expect.poll(async () => lit(await look(await drawn(page, 0)))).toBeGreaterThan(0.03);
     await drawn(page, 1);
   });
 }

@@ -42,9 +42,16 @@ export const test = base.extend<Extras>({
   ],
 });
 
-/** What a canvas shows, as it is on screen. */
+/** What a canvas shows, as it is on screen, once it rests: without a GPU the 3D view comes a moment after the planes. */
 export async function look(canvas: Locator): Promise<Picture> {
-  return pictureOf(await canvas.screenshot({ animations: "disabled" }));
+  let picture = await canvas.screenshot({ animations: "disabled" });
+  for (let tries = 0; tries < 20; tries++) {
+    await canvas.page().waitForTimeout(500);
+    const next = await canvas.screenshot({ animations: "disabled" });
+    if (picture.equals(next)) break;
+    picture = next;
+  }
+  return pictureOf(picture);
 }
 
 /** The share of pixels brighter than the viewer's own dark paper and thin lines. */
