@@ -121,6 +121,7 @@ test("a reload in mid-job finds it again, and so does a second tab", async ({ pa
     await expect(each.getByRole("list", { name: "Results" }).getByRole("button")).toHaveCount(24);
     await each.bringToFront(); // only the tab in front is sure to draw
     await expect.poll(async () => lit(await look(await drawn(each)))).toBeGreaterThan(0.1);
+    expect(await each.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
   }
 });
 
