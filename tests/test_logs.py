@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from service_fixtures import Api, api, models  # noqa: F401
+from service_fixtures import Api, api, models, until  # noqa: F401
 
 from jobs.logs import ACCESS, JOB, JsonLines, PlainLines
 from jobs.queue import JobQueue
@@ -27,27 +27,35 @@ from workers.supervisor import Supervisor
 ROOT = Path(__file__).parents[1]
 
 
+Lines = Callable[[int], list[dict[str, Any]]]
+
+
 @pytest.fixture
-def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What the access log got, parsed."""
+def lines() -> Iterator[Lines]:
+    """What the access log got, parsed, once it has so many lines: each is written after its answer has left."""
     stream, logger = io.StringIO(), logging.getLogger(ACCESS)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    def told(count: int) -> list[dict[str, Any]]:
+        until(lambda: stream.getvalue().count("\n") >= count)
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield told
     logger.removeHandler(handler)
     logger.setLevel(before)
 
 
-def test_a_request_and_its_job_are_found_by_either_id(api: Api, lines: Callable[[], list[dict[str, Any]]]) -> None:
+def test_a_request_and_its_job_are_found_by_either_id(api: Api, lines: Lines) -> None:
     answer = api.post("/generate", {"model": "tiny", "seed": 1}, **{"X-Request-ID": "mine.1"})
     job = answer.json()["id"]
     assert answer.headers["x-request-id"] == "mine.1"
     api.http.get(f"/jobs/{job}")
     api.http.get("/healthz")
-    posted, got = lines()
+    posted, got = lines(2)
     assert {**posted, "time": 0, "seconds": 0} == {
         "time": 0, "level": "info", "logger": ACCESS, "message": "POST /generate 202", "request": "mine.1", "job": job,
         "method": "POST", "route": "/generate", "status": 202, "seconds": 0,
@@ -56,13 +64,13 @@ def test_a_request_and_its_job_are_found_by_either_id(api: Api, lines: Callable[
     assert re.fullmatch(r"[0-9a-f]{32}", got["request"])
 
 
-def test_nothing_that_a_client_sends_is_logged(api: Api, lines: Callable[[], list[dict[str, Any]]]) -> None:
+def test_nothing_that_a_client_sends_is_logged(api: Api, lines: Lines) -> None:
     name = "doe-john"
     api.http.get(f"/jobs/{name}", headers={"X-Request-ID": f"{name} and a space"})
     api.http.get(f"/{name}?name={name}", headers={"Authorization": f"Bearer {name}"})
     api.http.request(name.upper(), "/jobs")
     api.post("/generate", {"model": name, "seed": 1})
-    logged = lines()
+    logged = lines(4)
     assert len(logged) == 4
     assert name not in json.dumps(logged).lower()
     assert not any("job" in line for line in logged)
