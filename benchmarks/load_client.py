@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import itertools
+import ssl
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,9 +49,11 @@ async def drive(url: str, model: str, clients: int, seconds: float | None, jobs:
             return time.monotonic() < ends
         return jobs is not None and next(numbers) < jobs
 
-    limits = httpx.Limits(max_connections=2 * clients, max_keepalive_connections=2 * clients)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=REQUEST_S) as http:
-        lives = [Life(http, told, model, index) for index in range(clients)]
+    context = ssl.create_default_context()  # made once: each would read the certificates of the system
+    async with AsyncExitStack() as stack:
+        # A pool each, as of so many programs: one pool looks through all of its connections at every request.
+        own = [httpx.AsyncClient(base_url=url, timeout=REQUEST_S, verify=context) for _ in range(clients)]
+        lives = [Life(await stack.enter_async_context(http), told, model, index) for index, http in enumerate(own)]
         await asyncio.gather(*(_repeat(life, goes_on) for life in lives))
     return told
 

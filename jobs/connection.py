@@ -15,6 +15,8 @@ from jobs.record import answering
 from jobs.settings import Settings
 
 SOCKET_TIMEOUT_S = 5.0
+MAX_CONNECTIONS = 1024
+"""Never reached: a thread takes one at a time. The client's own limit, 100, is below the threads of a front end."""
 log = logging.getLogger("voxelsmith.queue")
 
 
@@ -30,6 +32,7 @@ def connect(settings: Settings, *, retries: int = 3, timeout_s: float = SOCKET_T
         socket_connect_timeout=min(2.0, timeout_s),
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries, supported_errors=(BrokenConnection,)),
         health_check_interval=15,
+        max_connections=MAX_CONNECTIONS,
     )
 
 

@@ -1,14 +1,18 @@
 """OwnJobs: the queue as the holder of one API key sees it. A stranger's job is one that does not exist."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from jobs.charge import NOBODY, Charge
-from jobs.events import Event
 from jobs.queue import JobQueue
+from jobs.relay import Tell
 from jobs.results import ResultStore
 from jobs.state import JobPage, JobRecord, JobState, Priority
+
+Listen = Callable[[Tell], Callable[[], object]]
+"""Begins to tell a listener; what it returns ends that."""
 
 
 class OwnJobs:
@@ -54,10 +58,10 @@ class OwnJobs:
         self.get(job_id)
         return self._queue.wait(job_id, timeout_s)
 
-    def events(self, job_id: str, after: str | None, *, ping_s: float) -> Iterator[Event]:
-        """As EventLog.read."""
+    def events(self, job_id: str, after: str | None) -> Listen:
+        """What begins to listen, as Relay.listen."""
         self.get(job_id)
-        return self._queue.events.read(job_id, after, ping_s=ping_s)
+        return partial(self._queue.relay.listen, job_id, after)
 
     def last_event_id(self, job_id: str) -> str:
         self.get(job_id)

@@ -17,6 +17,7 @@ from jobs.counts import Counts
 from jobs.errors import InvalidRequest, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
 from jobs.events import EventLog
 from jobs.record import JobRecords, answering
+from jobs.relay import Relay
 from jobs.results import ResultStore
 from jobs.settings import Settings
 from jobs.state import JobPage, JobRecord, JobState, Priority
@@ -53,6 +54,7 @@ class JobQueue:
         self.transport = Transport(redis, settings)
         self.turns = Turns(self.records, self.transport)
         self.events = EventLog(self.records)
+        self.relay = Relay(self.records)
         self.results = results or ResultStore(settings.store_url)
 
     @staticmethod
@@ -156,9 +158,9 @@ class JobQueue:
         last = self.events.last_id(job_id)
         record = self.records.get(job_id)
         while not record.state.is_terminal and (left := deadline - time.monotonic()) > 0:
-            entries = self.events.poll(job_id, last, left)
-            last = entries[-1][0] if entries else last
-            if any(kind == "end" for _, kind, _ in entries) or not entries:
+            events = self.events.read({job_id: last}, left).get(job_id, [])
+            last = events[-1].id if events else last
+            if not events or events[-1].type == "end":
                 record = self.records.get(job_id)
         return record
 

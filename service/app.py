@@ -20,7 +20,7 @@ from jobs.settings import Settings, is_bucket
 from model_store.bucket import BucketShelf
 from model_store.catalogue import SHIPPED, Catalogue
 from service import errors, health, jobs, models, openapi, page, reference, results, submit
-from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, Services, needs
+from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, MAX_WAITERS, Services, needs
 from service.edge import Edge
 from service.exposure import KeyRule
 from service.metrics import Metrics
@@ -28,7 +28,7 @@ from service.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
 from service.registry import Registry
 
 THREADS = 64
-"""Beside the listeners, each of which holds one."""
+"""Beside those of the requests that wait for their jobs."""
 
 
 def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
@@ -40,7 +40,7 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + MAX_LISTENERS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + MAX_WAITERS
         reaper = Reaper(services.queue, lambda: services.registry.heed(services.queue.workers()))
         reaper.start()
         with suppress(QueueUnavailable):  # known by now, it stays known when the queue goes away later
@@ -49,6 +49,7 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
             yield
         finally:
             await anyio.to_thread.run_sync(reaper.stop)
+            await anyio.to_thread.run_sync(services.queue.relay.close)
             services.queue.redis.close()
 
     app = FastAPI(
@@ -101,6 +102,7 @@ def make_services(settings: Settings) -> Services:
         registry=Registry(Catalogue(_shelves(settings)), store),
         metrics=Metrics(),
         listeners=threading.BoundedSemaphore(MAX_LISTENERS),
+        waiters=threading.BoundedSemaphore(MAX_WAITERS),
     )
 
 

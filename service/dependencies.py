@@ -22,7 +22,10 @@ from service.fields import priority_of, wait_of
 from service.metrics import Metrics
 from service.registry import Registry
 
-MAX_LISTENERS = 128
+MAX_LISTENERS = 512
+"""Event streams: a connection each, and no thread."""
+MAX_WAITERS = 64
+"""Posts with `Prefer: wait`: a thread each."""
 _NAME = re.compile(NAME_PATTERN)
 _BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
 
@@ -39,7 +42,7 @@ class Services:
     registry: Registry
     metrics: Metrics
     listeners: threading.BoundedSemaphore
-    """Requests that wait for a job: each holds a thread."""
+    waiters: threading.BoundedSemaphore
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """GET /jobs, GET and DELETE /jobs/{id}, GET /jobs/{id}/events."""
 
+import asyncio
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncGenerator
 from threading import BoundedSemaphore
 from typing import Annotated
 
@@ -9,8 +10,8 @@ from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from jobs.errors import VoxelsmithError
 from jobs.events import Event
+from jobs.ownership import Listen
 from jobs.queue import MAX_PAGE
 from jobs.requests import Name
 from jobs.state import JobKind, JobPage, JobRecord, JobState
@@ -71,29 +72,30 @@ def follow_job(
     """Server-sent events from the start or after `Last-Event-ID`, up to the terminal `end`."""
     if jobs.get(job_id).state.is_terminal and last_event_id == jobs.last_event_id(job_id):
         return Response(status_code=204)  # tells an EventSource not to come back
-    events = jobs.events(job_id, last_event_id, ping_s=HEARTBEAT_S)
-    return listen(events, services.listeners)
+    return answer_with(jobs.events(job_id, last_event_id), services.listeners)
 
 
-def listen(events: Iterator[Event], listeners: BoundedSemaphore) -> Response:
+def answer_with(listen: Listen, listeners: BoundedSemaphore) -> Response:
     """The answer that passes events on. Raises: TooManyListeners."""
     if not listeners.acquire(blocking=False):
         raise TooManyListeners("Too many clients are listening; ask again later, or poll the job.")
     headers = {"Content-Type": EVENT_STREAM_TYPE, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Streamed(frames(events), 200, headers, at_end=listeners.release)
+    return Streamed(frames(listen), 200, headers, at_end=listeners.release)
 
 
-def frames(events: Iterator[Event]) -> Generator[bytes, None, None]:
-    """The bytes of an event stream."""
+async def frames(listen: Listen) -> AsyncGenerator[bytes, None]:
+    """The bytes of an event stream. One that ends without `end` is to be resumed: no problem can be sent any more."""
+    loop, told = asyncio.get_running_loop(), asyncio.Queue[Event | None]()
+    leave = listen(lambda event: loop.call_soon_threadsafe(told.put_nowait, event))
     try:
-        for event in events:
-            yield _frame(event)
-    except VoxelsmithError:
-        # The answer has begun, so that no problem can be sent; the client comes back with its Last-Event-ID.
-        yield b": interrupted\n\n"
-
-
-def _frame(event: Event) -> bytes:
-    if not event.id:
-        return b": heartbeat\n\n"
-    return f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n".encode()
+        while True:
+            try:
+                event = await asyncio.wait_for(told.get(), HEARTBEAT_S)
+            except TimeoutError:
+                yield b": heartbeat\n\n"
+                continue
+            if event is None:
+                return
+            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n".encode()
+    finally:
+        leave()

@@ -19,8 +19,8 @@ HEAD_S = 15.0
 """From the connection, or the first byte of a further request, to the end of the head."""
 READING_S = 60.0
 """A client that takes nothing of a waiting answer for this long is given up."""
-MAX_CONNECTIONS = 900
-"""Below the 1024 open files that a process may have by default."""
+MAX_CONNECTIONS = 800
+"""With a connection to the queue for each thread, below the 1024 open files that a process may have by default."""
 
 
 class PatientProtocol(H11Protocol):

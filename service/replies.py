@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
@@ -45,11 +45,14 @@ def plain(document: Any, status: int = 200) -> Response:
 
 
 class Streamed(StreamingResponse):
-    """An answer from a blocking generator, which is closed whether the client took all of it or left."""
+    """An answer from a generator, which is closed whether the client took all of it or left.
+
+    A blocking one occupies a thread at each of its steps.
+    """
 
     def __init__(
         self,
-        pieces: Generator[bytes, None, None],
+        pieces: Generator[bytes, None, None] | AsyncGenerator[bytes, None],
         status: int,
         headers: Mapping[str, str],
         at_end: Callable[[], object] | None = None,
@@ -61,6 +64,9 @@ class Streamed(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._pieces.close()
+            if isinstance(self._pieces, AsyncGenerator):
+                await self._pieces.aclose()
+            else:
+                self._pieces.close()
             if self._at_end is not None:
                 self._at_end()

@@ -89,9 +89,9 @@ def _scan_path(
 
 def _waited(record: JobRecord, services: Services, fields: PostFields) -> JobRecord:
     """The record later, where the client wants to wait and a thread is free for it: `Prefer` is only a wish."""
-    if not fields.wait_s or record.state.is_terminal or not services.listeners.acquire(blocking=False):
+    if not fields.wait_s or record.state.is_terminal or not services.waiters.acquire(blocking=False):
         return record
     try:
         return services.queue.wait(record.id, fields.wait_s)
     finally:
-        services.listeners.release()
+        services.waiters.release()

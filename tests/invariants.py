@@ -14,6 +14,7 @@ from pathlib import Path
 from processes import eventually
 from ready import is_alive
 
+from jobs.events import START
 from jobs.queue import JobQueue
 from jobs.results import ResultStore
 from jobs.state import JobRecord, JobState
@@ -84,8 +85,8 @@ def _assert_final_once(queue: JobQueue, record: JobRecord) -> None:
     assert record.state.is_terminal, f"{record.id} is {record.state}"
     assert record.ended_at is not None
     assert (record.error is not None) == (record.state is JobState.FAILED)
-    ends = [data for _, kind, data in queue.events.poll(record.id, "0", 0.01) if kind == "end"]
-    assert ends == [f'{{"state":"{record.state.value}"}}']
+    events = queue.events.read({record.id: START}, 0.01)[record.id]
+    assert [event.data for event in events if event.type == "end"] == [{"state": record.state.value}]
 
 
 def _assert_published_once(queue: JobQueue, record: JobRecord) -> None:

@@ -33,6 +33,7 @@ class Api:
     settings: Settings
     port: int
     listeners: Any
+    waiters: Any
 
     def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
         return self.http.post(path, json=body, headers=headers)
@@ -102,7 +103,7 @@ def serving(settings: Settings, page_folder: Path = BUILT) -> Iterator[Api]:
     port = server.servers[0].sockets[0].getsockname()[1]
     services = server.config.app.state.services  # type: ignore[union-attr]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-        yield Api(client, services.queue, settings, port, services.listeners)
+        yield Api(client, services.queue, settings, port, services.listeners, services.waiters)
     server.should_exit = True
     thread.join(15)
     assert not thread.is_alive()

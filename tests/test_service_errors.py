@@ -18,6 +18,7 @@ import service
 from jobs import errors as tree
 from jobs.errors import InvalidRequest
 from service import errors
+from service.dependencies import MAX_WAITERS
 from service.errors import STATUS
 from service.metrics import Metrics
 from service.strict_json import read
@@ -112,10 +113,12 @@ def test_endpoints_ask_one_thing_and_return_it() -> None:
         assert not [node for node in ast.walk(endpoint) if isinstance(node, loops)], endpoint.name
 
 
-def test_waiting_is_for_as_many_as_there_are_threads(api: Api) -> None:
+def test_as_many_wait_as_there_are_threads_and_as_many_listen_as_there_are_connections(api: Api) -> None:
     job_id = api.submit()
     for _ in range(api.free_places()):
         api.listeners.acquire()
+    for _ in range(MAX_WAITERS):
+        api.waiters.acquire()
     answer = api.http.get(f"/jobs/{job_id}/events")
     assert (answer.status_code, answer.json()["code"]) == (503, "too_many_listeners")
     began = time.monotonic()

@@ -48,7 +48,7 @@ def guarded(settings: Settings, models: Path) -> Iterator[Guarded]:
         def holder(name: str, scope: Scope) -> Api:
             _, token = keys.create(name, {scope})
             client = httpx.Client(base_url=api.http.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
-            return Api(client, api.queue, api.settings, api.port, api.listeners)
+            return Api(client, api.queue, api.settings, api.port, api.listeners, api.waiters)
 
         people = [holder("alice", Scope.JOBS), holder("bob", Scope.JOBS), holder("root", Scope.ADMIN)]
         yield Guarded(api, keys, *people)
