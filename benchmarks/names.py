@@ -1,7 +1,9 @@
-"""Names of the models of random weights. No torch here: the process that asks stays small."""
+"""Names of the models that are measured. No torch here: the process that asks stays small."""
 
 SERVED = "hagan"
 """The subject whose models the requests go to."""
+WIDENED = "bench-brain-256"
+"""The shipped demo model at full width (widened_hagan.py): its volumes pack as a trained model's do."""
 TINY = ("bench-tiny", 32, 4, 8)
 """Name, size, width and latent of the model whose volumes cost next to nothing."""
 

@@ -35,14 +35,14 @@ PARTS = ("forward", "encoder", "writing", "request", "overhead")
 
 @dataclass
 class Workplace:
-    """What the parts share: the plan, the machine, the models of random weights, and what was found up to now."""
+    """What the parts share: the plan, the machine, the models, and what was found up to now."""
 
     plan: Plan
     machine: Machine
     scratch: Path
     say: Say
     sizes: dict[str, dict[str, list[int]]]
-    """Per part and subject: the sizes that are measured."""
+    """Per part and subject, or for the requests per model: the sizes that are measured."""
     found: Run = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class Workplace:
 
     @property
     def served_sizes(self) -> list[int]:
-        """Of the models that requests and files are measured with; none where their subject was left out."""
+        """Of the models whose files are measured; none where their subject was left out."""
         return self.sizes["forward"].get(SERVED, [])
 
     @contextmanager
@@ -79,7 +79,7 @@ def measure(plan: Plan, parts: Sequence[str], say: Say) -> Run | None:
     machine = Machine(**facts | {"precisions": tuple(facts["precisions"])})
     with tempfile.TemporaryDirectory(prefix="voxelsmith-bench-") as folder:
         scratch = Path(folder)
-        say("models of random weights")
+        say("models")
         asked = {"models": str(scratch / "models"), "subjects": plan.subjects, "sizes": plan.sizes,
                  "width": plan.width, "latent": plan.latent}  # fmt: skip
         place = Workplace(plan, machine, scratch, say, ask("benchmarks.models", asked))
@@ -143,18 +143,18 @@ def _writing(place: Workplace) -> None:
 
 
 def _requests(place: Workplace) -> None:
-    """The largest size in each precision and for several samples; the smaller ones in the first precision."""
-    plan, sizes = place.plan, place.served_sizes
-    largest = max(sizes, default=0)
-    for size in sizes:
-        for precision in place.machine.precisions if size == largest else place.machine.precisions[:1]:
-            counts = plan.counts if size == largest else plan.counts[:1]
+    """The first model of the largest size in each precision and for several samples; the others once each."""
+    plan, served = place.plan, {model: size for model, (size,) in place.sizes["request"].items()}
+    main = next((model for model, size in served.items() if size == max(served.values())), "")
+    for model, size in served.items():
+        for precision in place.machine.precisions if model == main else place.machine.precisions[:1]:
+            counts = plan.counts if model == main else plan.counts[:1]
             rounds = {count: plan.repeats if count == 1 else plan.plain_repeats for count in counts}
-            with place.surviving(f"request: {size}^3 {precision}"):
-                found = request(plan, place.scratch, place.models, model_name(SERVED, size), size, precision, rounds)
+            with place.surviving(f"request: {model} {precision}"):
+                found = request(plan, place.scratch, place.models, model, size, precision, rounds)
                 place.found.requests.extend(found)
                 for row in found:
-                    place.say(f"request: {size}^3 {precision} x {row.num_samples}: {median(row.seconds):.3f} s")
+                    place.say(f"request: {model} {precision} x {row.num_samples}: {median(row.seconds):.3f} s")
 
 
 def _overhead(place: Workplace) -> None:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.children import Bystanders, ChildFailed, ask, peak_bytes
 from benchmarks.models import write_models
-from benchmarks.names import TINY, model_name
+from benchmarks.names import TINY, WIDENED, model_name
 from benchmarks.networks import run_pass
 from benchmarks.plain_hagan import PlainHAGAN
 from benchmarks.plot import draw
@@ -22,10 +22,14 @@ from benchmarks.results import LOW, PLAIN, Difference, FileWriting, Machine, Pas
 from benchmarks.subjects import SUBJECTS
 from benchmarks.table import markdown, put_between
 from benchmarks.targets import judge
+from benchmarks.widened_hagan import write_widened
 from benchmarks.work import hagan_work
-from benchmarks.writing import write_files
+from benchmarks.writing import DEMO, write_files
+from latents.sample import gaussian
 from model_store.card import LatentSpec, ModelCard
-from model_store.catalogue import Catalogue
+from model_store.catalogue import SHIPPED, Catalogue
+from model_store.families.hagan import ServedHAGAN
+from model_store.load import load
 
 ROOT = Path(__file__).parents[1]
 SIZE, WIDTH, LATENT = 32, 4, 8
@@ -36,7 +40,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of random weights: each subject at 32^3, and the tiny one."""
     folder = tmp_path_factory.mktemp("models")
     sizes = write_models(str(folder), [], [SIZE], WIDTH, LATENT)
-    assert sizes["forward"]["hagan"] == sizes["encoder"]["hagan"] == [SIZE]
+    assert sizes["forward"]["hagan"] == sizes["encoder"]["hagan"] == sizes["request"]["bench-hagan-32"] == [SIZE]
     return folder
 
 
@@ -89,6 +93,32 @@ def test_full_width_costs_what_the_prototype_s_did(models: Path) -> None:
     full = {"shape": (256, 256, 256), "network": {"width": 32}, "latent": latent}
     work = hagan_work(card_of(models, TINY[0]).model_copy(update=full))
     assert (round(work.folded), round(work.plain)) == (141, 472)
+
+
+def test_the_widened_demo_is_the_demo(tmp_path: Path) -> None:
+    """Piece by piece: the whole takes seconds and a gigabyte."""
+    wide_latent = 64
+    card = write_widened(tmp_path, WIDENED, 32, wide_latent)
+    own, wide = (
+        load(shelf / name, Catalogue([shelf]).card(name)) for shelf, name in ((SHIPPED, DEMO), (tmp_path, WIDENED))
+    )
+    assert isinstance(own, ServedHAGAN)
+    assert isinstance(wide, ServedHAGAN)
+    assert (wide.card, card.network["width"]) == (card, 2 * own.card.network["width"])
+    z = gaussian(1, wide_latent)[None]
+    start = own.generator.common(z[:, : own.card.latent.z_dim], last=3)
+    assert torch.allclose(start.repeat_interleave(2, 1), wide.generator.common(z, last=3), atol=1e-4)
+    features = torch.randn(1, 32, 4, 8, 8)
+    volume = own.generator.high(features)
+    assert torch.allclose(volume, wide.generator.high(features.repeat_interleave(2, 1)), atol=1e-4)
+    assert own.encoder is not None
+    assert wide.encoder is not None
+    seen = own.encoder.high(volume)
+    assert torch.allclose(seen.repeat_interleave(2, 1), wide.encoder.high(volume), atol=1e-4)
+    cube = torch.randn(1, 32, 64, 64, 64)
+    found = wide.encoder.ground(cube.repeat_interleave(2, 1))[0]
+    assert torch.allclose(own.encoder.ground(cube)[0], found[: own.card.latent.z_dim], atol=1e-4)
+    assert not found[own.card.latent.z_dim :].any()
 
 
 # -- processes -------------------------------------------------------------------------------------------------------
