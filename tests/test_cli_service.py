@@ -191,7 +191,12 @@ def test_a_demo_that_is_kept_shows_what_it_made_until_it_is_interrupted(tmp_path
     words = ["--models", tmp_path / "models", "demo", "--model", "tiny", "--scan", scan, "--out", tmp_path / "out"]
     command = [sys.executable, "-m", "voxelsmith", *map(str, words), "--keep"]
     environment = {**os.environ, "VOXELSMITH_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited, as by what a script starts in the background
+    try:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stdout is not None
         url = next(line for line in process.stdout if line.startswith("Open ")).split()[1]
         assert url.endswith("/#/jobs")

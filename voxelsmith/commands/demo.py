@@ -75,6 +75,7 @@ def _linger(stack: Any, show: Callable[[], None], status: Status) -> None:
     status.stop()
     show()
     typer.echo(f"\nOpen {stack.url}/#/jobs to look at all this; Ctrl-C stops the service.")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's background process has not
     with suppress(KeyboardInterrupt):
         stack.watch(threading.Event())
 

@@ -1,4 +1,5 @@
 // Encode: a scan of each format to its latent and back, beside it.
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { canvas, choose, drawn, jobOf, succeeded } from "./page";
@@ -39,16 +40,27 @@ for (const name of ["ball.nii", "ball.nrrd", "ball.mha"]) {
   });
 }
 
-test("a scan can be dropped, and a file that is none is told before it is sent", async ({ page }) => {
+async function drop(page: Page, name: string, bytes: Buffer): Promise<void> {
+  const transfer = await page.evaluateHandle(
+    ([name, text]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], name));
+      return data;
+    },
+    [name, bytes.toString("base64")] as const,
+  );
+  await page.getByText("Drop it here or choose it", { exact: false }).dispatchEvent("drop", { dataTransfer: transfer });
+}
+
+test("a file that is no scan is told when it is dropped, and a scan is taken", async ({ page, scans }) => {
   await page.goto("/#/encode");
-  const transfer = await page.evaluateHandle(() => {
-    const data = new DataTransfer();
-    data.items.add(new File(["hello"], "letter.txt"));
-    return data;
-  });
-  const place = page.getByText("Drop it here or choose it", { exact: false });
-  await place.dispatchEvent("drop", { dataTransfer: transfer });
+  await choose(page, "tiny");
+  await drop(page, "letter.txt", Buffer.from("hello"));
   await expect(page.getByText("This is no .nii, .nii.gz, .nrrd or .mha file.")).toBeVisible();
+  await drop(page, "ball.nii.gz", await readFile(join(scans, "ball.nii.gz")));
+  await expect.poll(async () => lit(await look(await drawn(page, 0)))).toBeGreaterThan(0.03);
+  await page.getByRole("button", { name: "Encode and reconstruct" }).click();
+  await succeeded(page);
 });
 
 test.describe("a file that only looks like a scan", () => {

@@ -2,7 +2,7 @@
 import { api } from "../api/calls";
 import { follow } from "../api/events";
 import { Problem } from "../api/problem";
-import type { JobRecord, ResultFile } from "../api/types";
+import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
 import { changedBy } from "./changes";
 
 export interface Told {
@@ -12,8 +12,8 @@ export interface Told {
 }
 
 /**
- * Posts a job and follows it. When the signal is aborted, the job is canceled on the service, also where its id is only
- * learned after that. Throws: Problem where it fails.
+ * Posts a job and follows it. When the signal is aborted, the job is canceled on the service and then removed, also where
+ * its id is only learned after that. Throws: Problem where it fails.
  */
 export async function drive(
   post: () => Promise<JobRecord>,
@@ -34,9 +34,20 @@ export async function drive(
     if (!signal.aborted) throw fault;
   }
   if (signal.aborted) {
-    if (!record.ended_at) await api.removeJob(id).catch(() => undefined); // it may just have ended
+    await discard(id);
     return null;
   }
   if (record.error) throw new Problem("The job failed", record.error.detail, 0, record.error.code);
   return record;
+}
+
+/** Removes a job that nobody asks for any more. Returns as soon as it will take no more of the service's time. */
+export async function discard(id: string): Promise<void> {
+  const left = await api.removeJob(id).catch(() => undefined);
+  if (left) void removed(left).catch(() => undefined); // it stays in the gallery, canceled
+}
+
+async function removed({ id, state }: JobRecord): Promise<void> {
+  if (!isTerminal(state)) for await (const event of follow(id, AbortSignal.timeout(60_000))) if (event.type === "end") break;
+  await api.removeJob(id);
 }

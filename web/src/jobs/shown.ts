@@ -32,6 +32,11 @@ export function keep(volume: Kept | null): void {
   sessionStorage.setItem(SLOT, JSON.stringify(volume));
 }
 
+/** Whether the volume that was kept is one of this job's. */
+export function isKept(jobId: string): boolean {
+  return kept.value?.url.includes(jobId) ?? false;
+}
+
 export function describe(record: JobRecord, result: ResultFile, card: ModelCard | null): Kept {
   const output = (record.request["output"] ?? {}) as { intensity?: string };
   const isUnit = output.intensity === "unit";

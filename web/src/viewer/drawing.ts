@@ -64,8 +64,11 @@ export class Drawing {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       this.isPlanesOnly = this.isSlow && !this.isTurning && this.hasTiles();
-      this.draw();
-      this.waiting.splice(0).forEach((resolve) => resolve());
+      try {
+        this.draw();
+      } finally {
+        this.waiting.splice(0).forEach((resolve) => resolve());
+      }
       clearTimeout(this.rest);
       if (this.isPlanesOnly) this.rest = setTimeout(() => this.now(), REST_MS);
     });

@@ -1,12 +1,13 @@
-// Driver: edits one after the other, the latest wish wins, and what is superseded is canceled on the service.
+// Driver: edits one after the other, the latest wish wins, and what is superseded leaves the service.
 import { signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../../api/calls";
 import { asProblem, isAbort, type Problem } from "../../api/problem";
 import type { EditRequest, JobRecord, ResultFile } from "../../api/types";
-import { drive } from "../../jobs/follow";
+import { discard, drive } from "../../jobs/follow";
 import { LatestWins } from "../../jobs/latest";
+import { isKept } from "../../jobs/shown";
 
 /** Loopback has no need of compression, which is what a slider would wait for. */
 export const EDIT_OUTPUT = {
@@ -67,11 +68,13 @@ export class Driver {
   }
 
   private async run(request: EditRequest, signal: AbortSignal): Promise<void> {
+    const before = this.results.value[0]?.record.id;
     let isFirst = true;
     await drive(() => api.edit(request), signal, {
       changed: (record) => (this.record.value = record),
       made: (result, record) => {
         this.results.value = isFirst ? [{ record, result }] : [...this.results.value, { record, result }];
+        if (isFirst && before && !isKept(before)) void discard(before);
         isFirst = false;
       },
     });
