@@ -17,6 +17,9 @@ import type {
   SefaFit,
 } from "./types";
 
+/** Whether the service runs on the machine of the browser: its volumes need no packing, and share the processor. */
+export const isLoopback = /^(localhost|127\.|\[::1\])/.test(location.hostname);
+
 const client = createClient<paths>({ baseUrl: location.origin });
 client.use({
   onRequest({ request }) {

@@ -15,6 +15,7 @@ export class Drawing {
   private readonly stop = new AbortController();
   /** Whether the 3D view is being turned. */
   private isTurning = false;
+  private isHeld = false;
 
   constructor(
     private readonly nv: Niivue,
@@ -69,9 +70,20 @@ export class Drawing {
       } finally {
         this.waiting.splice(0).forEach((resolve) => resolve());
       }
-      clearTimeout(this.rest);
-      if (this.isPlanesOnly) this.rest = setTimeout(() => this.now(), REST_MS);
+      this.finishLater();
     });
+  }
+
+  /** The 3D view waits: whoever makes the next volume needs the same processor. */
+  hold(isHeld: boolean): void {
+    if (isHeld === this.isHeld) return;
+    this.isHeld = isHeld;
+    this.finishLater();
+  }
+
+  private finishLater(): void {
+    clearTimeout(this.rest);
+    if (this.isPlanesOnly && !this.isHeld) this.rest = setTimeout(() => this.now(), REST_MS);
   }
 
   close(): void {

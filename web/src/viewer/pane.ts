@@ -3,6 +3,7 @@ import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 
 import { difference, matched, reach, SAME_UNITS } from "./difference";
 import { Drawing, isSoftware } from "./drawing";
+import { withoutGradients } from "./gradients";
 import { niftiOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
@@ -87,7 +88,8 @@ export class Pane {
       windowed(nv.volumes[0]);
     };
     await nv.attachToCanvas(canvas, false);
-    if (!isSoftware(nv.gl)) await nv.setVolumeRenderIllumination(LIGHT); // costs a second texture, and time without a GPU
+    if (isSoftware(nv.gl)) withoutGradients(nv);
+    else await nv.setVolumeRenderIllumination(LIGHT);
     return new Pane(canvas, nv);
   }
 
@@ -188,6 +190,10 @@ export class Pane {
     volume.cal_min = low;
     volume.cal_max = high;
     this.nv.updateGLVolume();
+  }
+
+  hold(isHeld: boolean): void {
+    this.drawing.hold(isHeld);
   }
 
   setLayout(layout: Layout): void {

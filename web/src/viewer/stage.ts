@@ -123,6 +123,7 @@ export class Stage {
   readonly isRadiological = signal(true);
   readonly cursor = signal<Cursor | null>(null);
   private wish: Wish = { first: null, second: null, mode: "single" };
+  private isHeld = false;
 
   /** Gives a slot its canvas. */
   async mount(index: 0 | 1, canvas: HTMLCanvasElement): Promise<void> {
@@ -134,6 +135,7 @@ export class Stage {
       const pane = await Pane.open(canvas, this.heard(index));
       if (!canvas.isConnected) return pane.close();
       slot.pane = pane;
+      pane.hold(this.isHeld);
       pane.setLayout(this.layout.value);
       pane.setRadiological(this.isRadiological.value);
       this.link();
@@ -177,6 +179,12 @@ export class Stage {
       },
       windowed: (range) => this.setRange(index, range),
     };
+  }
+
+  /** Puts off what takes long to draw. */
+  hold(isHeld: boolean): void {
+    this.isHeld = isHeld;
+    for (const { pane } of this.slots) pane?.hold(isHeld);
   }
 
   setLayout(layout: Layout): void {

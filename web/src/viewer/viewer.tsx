@@ -29,15 +29,18 @@ interface ViewerProps {
   mode?: Mode;
   /** A volume is on its way: the canvas is made ready for it. */
   isSoon?: boolean;
+  /** Whoever makes it needs the processor: what takes long to draw without a GPU waits. */
+  isHeld?: boolean;
   onMode?: (mode: Mode) => void;
 }
 
-export function Viewer({ first, second = null, mode = "single", isSoon = false, onMode }: ViewerProps) {
+export function Viewer({ first, second = null, mode = "single", isSoon = false, isHeld = false, onMode }: ViewerProps) {
   const stage = useMemo(() => new Stage(), []);
   const frame = useRef<HTMLElement>(null);
   const shownMode = second ? mode : "single";
   useEffect(() => () => stage.close(), [stage]);
   useEffect(() => void stage.present({ first, second, mode: shownMode }), [stage, first?.key, second?.key, shownMode]);
+  useEffect(() => stage.hold(isHeld), [stage, isHeld]);
 
   return (
     <section class="viewer" aria-label="Viewer" ref={frame}>
@@ -97,6 +100,8 @@ function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const isWanted = useRef(false);
   const status = stage.slots[index].status.value;
+  // Between the choice of another volume and its loading there is a moment.
+  const phase = status.phase === "shown" && status.key !== shown?.key ? "loading" : status.phase;
   const hasImage = stage.slots[index].range.value !== null;
   isWanted.current ||= isSoon || shown !== null;
   useEffect(() => {
@@ -106,7 +111,7 @@ function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
 
   const title = shown ? (note ? `${note.title} − ${shown.title}` : shown.title) : "";
   return (
-    <div class="pane" data-testid={`pane-${index}`} data-phase={status.phase} aria-busy={status.phase === "loading"}>
+    <div class="pane" data-testid={`pane-${index}`} data-phase={phase} aria-busy={phase === "loading"}>
       <div class="pane-canvas" onKeyDownCapture={(event) => onKey(event, stage, index)}>
         <canvas
           ref={canvas}

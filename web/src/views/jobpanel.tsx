@@ -1,7 +1,7 @@
 // JobPanel: one job, live: how far it is, what it made, and the viewer on one or two of its results.
 import { useMemo } from "preact/hooks";
 
-import { api } from "../api/calls";
+import { api, isLoopback } from "../api/calls";
 import type { Problem } from "../api/problem";
 import { saveFile } from "../api/save";
 import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
@@ -148,6 +148,7 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
         {...pair}
         mode={shownMode}
         isSoon={isLive && record.kind !== "fit_direction"}
+        isHeld={isLive && isLoopback}
         onMode={(next) => note({ mode: next })}
       />
     </>

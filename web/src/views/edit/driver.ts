@@ -2,16 +2,16 @@
 import { signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
-import { api } from "../../api/calls";
+import { api, isLoopback } from "../../api/calls";
 import { asProblem, isAbort, type Problem } from "../../api/problem";
 import type { EditRequest, JobRecord, ResultFile } from "../../api/types";
 import { discard, drive } from "../../jobs/follow";
 import { LatestWins } from "../../jobs/latest";
 import { isKept } from "../../jobs/shown";
 
-/** Loopback has no need of compression, which is what a slider would wait for. */
+/** Compression is what a slider would wait for. */
 export const EDIT_OUTPUT = {
-  format: /^(localhost|127\.|\[::1\])/.test(location.hostname) ? "nii" : "nii.gz",
+  format: isLoopback ? "nii" : "nii.gz",
   dtype: "int16",
   intensity: "stored",
   preview: true,

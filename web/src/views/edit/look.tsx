@@ -1,6 +1,7 @@
 // What an edit shows: the volume as it is now, and where it started, on linked canvases.
 import { useSignal } from "@preact/signals";
 
+import { isLoopback } from "../../api/calls";
 import type { JobRecord } from "../../api/types";
 import type { Problem } from "../../api/problem";
 import { cardOf } from "../../catalogue";
@@ -64,6 +65,7 @@ export function Look({ start, now, record, isBusy, problem }: LookProps) {
         second={isCompared ? shownNow : shownStart}
         mode={mode.value}
         isSoon={isBusy}
+        isHeld={isBusy && isLoopback}
         onMode={(next) => (mode.value = next)}
       />
     </>
