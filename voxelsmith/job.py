@@ -16,6 +16,8 @@ OPEN_STATES = frozenset({"queued", "running"})
 KNOWN_STATES = OPEN_STATES | {"succeeded", "failed", "canceled", "expired"}
 PATIENCE_S = 30.0
 """wait() bears a server that does not answer for this long, such as one being restarted."""
+LATE = 0.1
+"""wait() looks so often that it learns of the end after this part of the job's time, or after 50 ms if that is more."""
 
 
 class Server(Protocol):
@@ -83,12 +85,10 @@ class Job:
         ServiceUnavailable when the server stays silent for longer than PATIENCE_S.
         """
         begun = heard = time.monotonic()
-        pause_s = 0.05
         while not self.is_done:
             if timeout_s is not None and time.monotonic() - begun >= timeout_s:
                 raise JobNotDone(f"job {self.id} is still {self.state} after {timeout_s:g} s")
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, 1.0)
+            time.sleep(min(max(0.05, LATE * (time.monotonic() - begun)), 1.0))
             try:
                 self.refresh()
                 heard = time.monotonic()

@@ -13,8 +13,13 @@ test.use({ viewport: { width: 1280, height: 860 } });
 async function keep(page: Page, name: string): Promise<void> {
   const path = join(ROOT, "docs", "images", `page-${name}.png`);
   await page.mouse.move(0, 0);
-  await look(page.getByRole("main")); // until the 3D views are there
-  await page.screenshot({ path, animations: "disabled" });
+  let seen: Buffer | null = null;
+  for (;;) {
+    const now = await page.screenshot({ path, animations: "disabled" });
+    if (seen && now.equals(seen)) break; // the 3D views come a moment after the planes
+    seen = now;
+    await page.waitForTimeout(1000);
+  }
   const shrink = "import sys; from PIL import Image; p = sys.argv[1]; Image.open(p).convert('RGB').quantize(256).save(p, optimize=True)";
   execFileSync(PYTHON, ["-c", shrink, path], { cwd: ROOT });
 }
