@@ -1,9 +1,11 @@
 """Relay: the events of any number of jobs for any number of listeners, over one thread and one connection."""
 
+import logging
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jobs.errors import QueueUnavailable
@@ -14,6 +16,8 @@ SLICE_S = 0.05
 """One blocking read. It does not know of those who begin to listen meanwhile: their first event waits for its end."""
 CHECK_EVERY_S = 1.0
 """So often listeners are looked for to whom nothing will happen any more."""
+
+log = logging.getLogger("voxelsmith.relay")
 
 Tell = Callable[[Event | None], object]
 """What a listener is told: events, and None where no more will come. The relay's thread calls it; it must not wait."""
@@ -70,8 +74,10 @@ class Relay:
                 if time.monotonic() - checked >= CHECK_EVERY_S:
                     checked = time.monotonic()
                     self._release(by_job)
-            except QueueUnavailable:  # a client comes back with the id of the last event it saw
-                self._end([ear for ears in by_job.values() for ear in ears])
+            except Exception as err:  # whatever it is: those who listen later must find the thread alive
+                if not isinstance(err, QueueUnavailable):
+                    log.exception("all event streams were cut")
+                self._end([ear for ears in by_job.values() for ear in ears])  # a client resumes after what it saw last
 
     def _wait_for_ears(self) -> Mapping[str, Sequence[_Ear]]:
         """Those that listen now, by job; nothing once the relay is closed."""
@@ -114,7 +120,8 @@ class Relay:
     def _end(self, ears: Sequence[_Ear]) -> None:
         for ear in ears:
             if self._forget(ear):
-                ear.tell(None)
+                with suppress(RuntimeError):  # of an event loop that is gone
+                    ear.tell(None)
 
 
 def _catch_up(ear: _Ear, events: Sequence[Event]) -> None:

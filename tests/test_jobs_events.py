@@ -134,6 +134,14 @@ def test_listeners_are_released_where_the_queue_fails_or_the_front_end_stops(que
     assert list(waiting) == []
 
 
+def test_an_event_that_cannot_be_read_ends_its_listeners_and_not_the_relay(queue: JobQueue, submit: Submit) -> None:
+    bad, good = submit(), submit()
+    queue.redis.xadd(queue.records.key("events", bad.id), {"type": "state", "data": "{"})
+    assert list(listened(queue, bad.id)) == []
+    run_through(queue, good)
+    assert list(listened(queue, good.id))[-1].type == "end"
+
+
 def test_published_events_are_read_like_any_other(queue: JobQueue, submit: Submit) -> None:
     job = submit()
     queue.events.publish(job.id, Event("", "progress", {"stage": "load"}))
