@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from processes import eventually
 from ready import is_alive
 
 from voxelsmith.embedded_valkey import DataFolderError, EmbeddedValkey
@@ -80,7 +81,7 @@ def test_an_orphan_is_stopped_and_its_data_kept(tmp_path: Path) -> None:
     owner.communicate()
     assert is_alive(orphan)
     with EmbeddedValkey(tmp_path) as server:
-        assert not is_alive(orphan)
+        eventually(lambda: not is_alive(orphan))
         assert read(server, "a") == b"1"
 
 
@@ -92,7 +93,7 @@ def test_an_orphan_that_does_not_answer_is_killed(tmp_path: Path, monkeypatch: p
     owner.kill()
     owner.communicate()
     with EmbeddedValkey(tmp_path) as server:
-        assert not is_alive(orphan)
+        eventually(lambda: not is_alive(orphan))
         assert server.is_running
 
 

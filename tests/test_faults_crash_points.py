@@ -61,7 +61,7 @@ def crash(settings: Settings, call: str, when: int) -> bool:
         (record,) = sound_records(queue, [job.id])
         assert record.state is JobState.SUCCEEDED
         assert [entry.name for entry in record.results] == ["000.nii.gz", "001.nii.gz"]
-        assert not is_alive(process.pid)
+        eventually(lambda: not is_alive(process.pid))
     return killed
 
 
