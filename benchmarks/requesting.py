@@ -17,6 +17,8 @@ START_S = 300.0
 HOLD_S = 60
 """Longest that the service holds an answer (Prefer: wait)."""
 NO_STAGE = frozenset({"queued", "total"})
+Answer = tuple[float, dict[str, float], int]
+"""Seconds from the POST to the last volume's last byte, its stages, and the volumes' bytes."""
 
 
 def request(
@@ -24,33 +26,39 @@ def request(
 ) -> list[Request]:
     """One Request per num_samples of `rounds`, which says how often each is asked for; one job at a time.
 
-    Ascending, since the worker's peak only grows.
+    Once each in ascending order, since the worker's peak only grows; then in turn, so that a machine that is faster at
+    one time than at another is so for all of them.
 
     Raises: ChildFailed; voxelsmith.problems.
     """
     data = scratch / f"data-{model}-{precision}"
-    found = []
     with served(data, models / model, plan.device, precision, plan.threads) as (url, pid), Client(url) as client:
         _await(client)
         first_s = _once(client, model, 1)[0]
-        for count, repeats in sorted(rounds.items()):
-            with Bystanders() as bystanders:
-                answers = [_once(client, model, count) for _ in range(repeats)]
-            found.append(
-                Request(
-                    model,
-                    size,
-                    precision,
-                    count,
-                    first_s,
-                    seconds=[whole_s for whole_s, _, _ in answers],
-                    stages=[stages for _, stages, _ in answers],
-                    size_bytes=answers[-1][2],
-                    worker_peak_bytes=worker_peak_bytes(pid),
-                    other_cores=bystanders.cores,
-                )
-            )
-    return found
+        answers: dict[int, list[Answer]] = {count: [] for count in sorted(rounds)}
+        peaks: dict[int, int | None] = {}
+        with Bystanders() as bystanders:
+            for turn in range(max(rounds.values())):
+                for count, told in answers.items():
+                    if turn < rounds[count]:
+                        told.append(_once(client, model, count))
+                    if not turn:
+                        peaks[count] = worker_peak_bytes(pid)
+    return [
+        Request(
+            model,
+            size,
+            precision,
+            count,
+            first_s,
+            seconds=[whole_s for whole_s, _, _ in told],
+            stages=[stages for _, stages, _ in told],
+            size_bytes=told[-1][2],
+            worker_peak_bytes=peaks[count],
+            other_cores=bystanders.cores,
+        )
+        for count, told in answers.items()
+    ]
 
 
 @contextmanager
@@ -87,8 +95,7 @@ def _await(client: Client) -> None:
     raise ChildFailed(f"the service had no worker within {START_S:g} s")
 
 
-def _once(client: Client, model: str, count: int) -> tuple[float, dict[str, float], int]:
-    """Seconds from the POST to the last volume's last byte, its stages, and the volumes' bytes."""
+def _once(client: Client, model: str, count: int) -> Answer:
     begun = time.perf_counter()
     job = client.generate(model=model, num_samples=count, seed=1, wait_s=HOLD_S).wait()
     answered = time.perf_counter()
