@@ -84,8 +84,8 @@ def _colour(way: str) -> str:
 
 def _stages(axes: Any, run: Run) -> None:
     """One sample of the largest size, split, by precision."""
-    size = max((row.size for row in run.requests), default=0)
-    rows = [row for row in run.requests if row.size == size and row.num_samples == min(run.plan.counts)]
+    size = max((row.size for row in run.main_requests), default=0)
+    rows = [row for row in run.main_requests if row.size == size and row.num_samples == min(run.plan.counts)]
     _title(axes, f"POST /generate, one sample of {size}³", "seconds", empty=not rows)
     names = list(dict.fromkeys(name for row in rows for name in row.stage_medians()))
     for at, row in enumerate(rows):
@@ -103,10 +103,10 @@ def _stages(axes: Any, run: Run) -> None:
 
 
 def _by_samples(axes: Any, run: Run) -> None:
-    size = max((row.size for row in run.requests), default=0)
+    size = max((row.size for row in run.main_requests), default=0)
     _title(axes, f"A request of several samples, {size}³", "seconds per sample", empty=not size, along="num_samples")
     for precision in run.machine.precisions:
-        rows = [row for row in run.requests if row.size == size and row.precision == precision]
+        rows = [row for row in run.main_requests if row.size == size and row.precision == precision]
         _line(axes, precision, [(r.num_samples, median(r.seconds) / r.num_samples) for r in rows])
         _line(axes, f"{precision}, forward alone", [(r.num_samples, _forward_s(rows)) for r in rows], dashed=True)
     if size:
@@ -125,7 +125,7 @@ def _by_size(axes: Any, run: Run) -> None:
     for way in (PLAIN, *run.machine.precisions):
         passes = [row for row in run.passes if (row.part, row.subject, row.way) == ("forward", "hagan", way)]
         _line(axes, f"forward, {way}", [(row.size, median(row.seconds)) for row in passes], colour=way)
-    requests = [row for row in run.requests if run.passes and (row.precision, row.num_samples) == ("float32", 1)]
+    requests = [row for row in run.main_requests if run.passes and (row.precision, row.num_samples) == ("float32", 1)]
     points = [(row.size, median(row.seconds)) for row in requests]
     _line(axes, "whole request, float32", points, colour="float32", dashed=True)
     if run.passes:

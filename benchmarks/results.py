@@ -149,10 +149,16 @@ class Run:
         wanted = (part, subject, size, way)
         return next((p for p in self.passes if (p.part, p.subject, p.size, p.way) == wanted), None)
 
+    @property
+    def main_requests(self) -> list[Request]:
+        """Of each size those to the model that was asked first; another one is there for comparison."""
+        models = {row.size: row.model for row in reversed(self.requests)}
+        return [row for row in self.requests if models[row.size] == row.model]
+
     def request(self, size: int, precision: str, num_samples: int) -> Request | None:
         """The requests of that kind, if they were measured."""
         wanted = (size, precision, num_samples)
-        return next((r for r in self.requests if (r.size, r.precision, r.num_samples) == wanted), None)
+        return next((r for r in self.main_requests if (r.size, r.precision, r.num_samples) == wanted), None)
 
 
 def precision_of(way: str) -> str:
