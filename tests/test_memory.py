@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,19 @@ def test_the_outline_of_a_card_has_the_size_of_the_loaded_model(tmp_path: Path, 
     card = WRITERS[family](tmp_path, "m")
     for precision in ("float32", "bfloat16"):
         assert outline(card, precision).size_bytes == load(tmp_path / "m", card, precision=precision).size_bytes
+
+
+def test_to_know_what_a_hagan_needs_costs_neither_time_nor_memory(tmp_path: Path) -> None:
+    """torch imports its compiler for arithmetic on tensors without values, in the first job of each worker."""
+    write_tiny_hagan(tmp_path, "m")
+    code = (
+        "import sys, torch; from pathlib import Path; from model_store.catalogue import Catalogue; "
+        "from model_store.load import load; from workers.memory import peak_bytes; folder = Path(sys.argv[1]); "
+        "card = Catalogue([folder]).card('m'); load(folder / 'm', card); "
+        "peak_bytes(card, 'synthesise', 'float32', True, torch.device('cpu')); "
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=Path(__file__).parents[1])
 
 
 def _paper(**fields: object) -> ModelCard:

@@ -26,6 +26,8 @@ def fold_nearest_upsampling(weight: Tensor) -> Tensor:
     """
     if weight.shape[2:] != (3, 3, 3):
         raise ValueError(f"expected a (out, in, 3, 3, 3) weight, got {tuple(weight.shape)}")
+    if weight.is_meta:  # only a shape is asked for, and torch would load its compiler for it: a second and 75 MB
+        return weight.new_empty((weight.shape[1], weight.shape[0], 4, 4, 4))
     folded = weight.flip((2, 3, 4)).transpose(0, 1)
     for axis in (2, 3, 4):
         pad = [0, 0] * (4 - axis)
