@@ -12,8 +12,8 @@ export interface Told {
 }
 
 /**
- * Posts a job and follows it. When the signal is aborted, the job is canceled on the service and then removed, also where
- * its id is only learned after that. Throws: Problem where it fails.
+ * Posts a job and follows it. When the signal is aborted, the job is canceled on the service, and removed where it has
+ * made nothing yet; also where its id is only learned after that. Throws: Problem where it fails.
  */
 export async function drive(
   post: () => Promise<JobRecord>,
@@ -34,7 +34,8 @@ export async function drive(
     if (!signal.aborted) throw fault;
   }
   if (signal.aborted) {
-    await discard(id);
+    if (record.results.length === 0) await discard(id);
+    else if (!record.ended_at) await api.removeJob(id).catch(() => undefined); // canceled: its volumes may be on screen
     return null;
   }
   if (record.error) throw new Problem("The job failed", record.error.detail, 0, record.error.code);
