@@ -17,6 +17,12 @@ def test_hounsfield_units_there_and_back() -> None:
     np.testing.assert_array_equal(to_stored(network, -1024, 600, (-1, 1), "int16"), hu)
 
 
+def test_axes_in_memory_backwards_give_the_same_values() -> None:
+    straight = to_stored(NETWORK, -1024, 600, (-1, 1), "int16")
+    reversed_axes = NETWORK[::-1, :, ::-1]
+    np.testing.assert_array_equal(to_stored(reversed_axes, -1024, 600, (-1, 1), "int16"), straight[::-1, :, ::-1])
+
+
 def test_values_beyond_the_window_are_clipped_and_nan_is_low() -> None:
     values = np.array([-5000, -1024, 600, 9999, np.nan, np.inf, -np.inf, 3.4e38], np.float32)
     np.testing.assert_array_equal(
