@@ -1,6 +1,6 @@
 """The command: `python -m benchmarks` (`make bench`), with `--device cuda:0` the same on a GPU (`make bench-gpu`).
 
-A whole run takes about ten minutes on two cores. It writes benchmarks/results/<device>.json, and the picture and the
+A whole run takes a quarter of an hour on two cores. It writes benchmarks/results/<device>.json, and the picture and the
 table of docs/performance.md. A run of some parts, or a quick one, leaves the documents alone and writes all three to
 benchmarks/results/, unless --record says otherwise.
 """

@@ -143,7 +143,8 @@ def _writing(place: Workplace) -> None:
 
 
 def _requests(place: Workplace) -> None:
-    """The first model of the largest size in each precision and for several samples; the others once each."""
+    """The first model of the largest size in each precision and for several samples; of the others one sample
+    in the first precision."""
     plan, served = place.plan, {model: size for model, (size,) in place.sizes["request"].items()}
     main = next((model for model, size in served.items() if size == max(served.values())), "")
     for model, size in served.items():
