@@ -1,5 +1,5 @@
 // Edit: sliders along directions, the way between two volumes, styles of two in one, directions of one's own.
-import { canvas, drawn } from "./page";
+import { canvas, drawn, SLOW, succeeded } from "./page";
 import { apart, expect, look, type Page, test } from "./test";
 
 interface Step {
@@ -63,6 +63,15 @@ test("a scrubber goes from one volume to the other", async ({ page }) => {
   await page.keyboard.press("End");
   await expect.poll(async () => apart(first, await look(canvas(page)))).toBeGreaterThan(2);
   await expect(page.getByText("5 of 5", { exact: true })).toBeVisible();
+});
+
+test("a job that is opened while it runs goes on", async ({ page }) => {
+  test.slow();
+  await page.goto("/#/edit?model=brain-demo-256&tab=interpolate");
+  await page.getByRole("button", { name: "Interpolate", exact: true }).click();
+  await expect(page.getByTestId("edit-status")).toHaveAttribute("data-busy", "true");
+  await page.getByRole("link", { name: "Open the job" }).click();
+  await succeeded(page, SLOW);
 });
 
 test("a crossover mixes the styles of two, where a model has styles", async ({ page }) => {

@@ -11,9 +11,16 @@ export interface Told {
   made: (result: ResultFile, record: JobRecord) => void;
 }
 
+/** Jobs that a person looks at by themselves: no longer the driver's to cancel or to remove. */
+const spared = new Set<string>();
+
+export function spare(id: string): void {
+  spared.add(id);
+}
+
 /**
  * Posts a job and follows it. When the signal is aborted, the job is canceled on the service, and removed where it has
- * made nothing yet; also where its id is only learned after that. Throws: Problem where it fails.
+ * made nothing yet; also where its id is only learned after that. A spared job goes on. Throws: Problem where it fails.
  */
 export async function drive(
   post: () => Promise<JobRecord>,
@@ -34,6 +41,7 @@ export async function drive(
     if (!signal.aborted) throw fault;
   }
   if (signal.aborted) {
+    if (spared.has(id)) return null;
     if (record.results.length === 0) await discard(id);
     else if (!record.ended_at) await api.removeJob(id).catch(() => undefined); // canceled: its volumes may be on screen
     return null;
@@ -44,6 +52,7 @@ export async function drive(
 
 /** Removes a job that nobody asks for any more. Returns as soon as it will take no more of the service's time. */
 export async function discard(id: string): Promise<void> {
+  if (spared.has(id)) return;
   const left = await api.removeJob(id).catch(() => undefined);
   if (left) void removed(left).catch(() => undefined); // it stays in the gallery, canceled
 }

@@ -5,6 +5,7 @@ import { isLoopback } from "../../api/calls";
 import type { JobRecord } from "../../api/types";
 import type { Problem } from "../../api/problem";
 import { cardOf } from "../../catalogue";
+import { spare } from "../../jobs/follow";
 import { describe, type Kept, keep, shownOf } from "../../jobs/shown";
 import { formatRoute } from "../../route";
 import { doing } from "../../text/words";
@@ -54,7 +55,12 @@ export function Look({ start, now, record, isBusy, problem }: LookProps) {
           </Button>
         )}
         {record && (
-          <a class="button plain" href={formatRoute("jobs", record.id)}>
+          <a
+            class="button plain"
+            href={formatRoute("jobs", record.id)}
+            onClick={() => spare(record.id)}
+            onAuxClick={() => spare(record.id)}
+          >
             Open the job
           </a>
         )}
