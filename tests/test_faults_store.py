@@ -9,7 +9,7 @@ import pytest
 from disks import fill, small_disk
 from invariants import Invariants, recover
 from processes import eventually, pid_of, supervised
-from tracing import await_idle, injected, needs_strace
+from tracing import await_idle, injected, is_idle, needs_strace
 
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -120,10 +120,9 @@ def test_a_worker_frozen_in_the_middle_of_a_publish_changes_nothing_when_it_wake
                 before = queue.get(job.id)
                 assert before.state is JobState.SUCCEEDED
             os.kill(frozen, signal.SIGCONT)
-            eventually(lambda: any(one.name == worker and not one.about["job"] for one in slow.workers()))
+            eventually(lambda: is_idle(slow, worker))
         assert queue.get(job.id) == before
-        if call == "fsync":
-            assert queue.counts().of("fenced")
+        assert queue.counts().of("fenced")
     invariants.hold(queue, [job.id])
 
 

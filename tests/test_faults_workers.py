@@ -13,6 +13,7 @@ import pytest
 from invariants import Invariants, recover, wait_until_gone
 from processes import PLAY_WORKER, eventually, pid_of, running, supervised
 from ready import is_alive
+from tracing import is_idle
 
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -61,7 +62,8 @@ def test_a_frozen_worker_that_wakes_up_publishes_nothing(
     slow = JobQueue(queue.redis, patient)
     with supervised(patient):
         eventually(lambda: (tmp_path / "0").exists())
-        frozen = pid_of(slow)
+        (sleeper,) = slow.workers()
+        frozen = int(sleeper.about["pid"])
         with queue.redis.pipeline() as pipe:  # its lease is over
             pipe.zadd(queue.records.key("leases"), {job.id: 1})
             pipe.hset(queue.records.key("job", job.id), "lease", 1)
@@ -72,13 +74,12 @@ def test_a_frozen_worker_that_wakes_up_publishes_nothing(
             record = queue.wait(job.id, 30)
             assert record.state is JobState.SUCCEEDED
             os.kill(frozen, signal.SIGCONT)
-            eventually(
-                lambda: any(worker.about["pid"] == frozen and not worker.about["job"] for worker in slow.workers())
-            )
+            eventually(lambda: is_idle(slow, sleeper.name))
         assert queue.get(job.id) == record
         assert record.metrics is not None
         assert record.metrics["pid"] != frozen
         assert is_alive(frozen)
+        assert list(queue.redis.scan_iter(f"rq:*{job.id}*")) == []
     invariants.hold(queue, [job.id])
 
 

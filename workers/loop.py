@@ -6,8 +6,9 @@ from types import FrameType
 from typing import Any
 
 from rq import Queue, SimpleWorker
-from rq.exceptions import NoSuchJobError, StopRequested
+from rq.exceptions import InvalidJobOperation, NoSuchJobError, StopRequested
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker.base import WorkerStatus
@@ -76,6 +77,16 @@ class DeviceWorker(SimpleWorker):  # type: ignore[misc]
         while self._pulse.is_draining:
             time.sleep(_DRAINED_LOOK_S)
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def handle_job_success(self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry) -> None:
+        """As RQ's, which fails where a reaper has taken the delivery back: then only RQ's own leftovers go."""
+        try:
+            super().handle_job_success(job, queue, started_job_registry)
+        except InvalidJobOperation:
+            with self.connection.pipeline() as pipe:
+                self.cleanup_execution(job, pipeline=pipe)
+                pipe.delete(job.key)
+                pipe.execute()
 
     def subscribe(self) -> None:
         """No remote commands: they reach no SimpleWorker that is busy, and cancel goes through the record."""
