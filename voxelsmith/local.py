@@ -17,6 +17,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from jobs.settings import Settings
+from jobs.stopping import StopWish
 from service.main import check_surroundings, make_server
 from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.surroundings import store_url
@@ -77,7 +78,7 @@ class Stack:
         """API first, then the workers (who hand back what they cannot finish), Valkey last."""
         self._started.close()
 
-    def watch(self, stopping: threading.Event) -> None:
+    def watch(self, stopping: StopWish) -> None:
         """Looks after the parts until `stopping` is set; restarts a Valkey that died. Raises: StackError."""
         while not stopping.wait(_LOOK_S):
             if not self.valkey.is_running:

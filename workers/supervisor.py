@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from jobs.logs import configure
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.settings import Settings
+from jobs.stopping import StopWish
 
 WORKER_COMMAND = (sys.executable, "-m", "workers.main")
 _EXIT_UNFIT = 78
@@ -64,7 +64,7 @@ class Supervisor:
     """Workers per device (only the CPU takes more than one)."""
     command: Sequence[str] = WORKER_COMMAND
     seats: list[Seat] = field(default_factory=list)
-    _stopping: threading.Event = field(default_factory=threading.Event)
+    _stopping: StopWish = field(default_factory=StopWish)
 
     def __post_init__(self) -> None:
         cores = os.cpu_count() or 1

@@ -3,7 +3,6 @@
 import shlex
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from jobs.stopping import StopWish
 from voxelsmith import extras
 from voxelsmith.client import DEMO_MODEL
 from voxelsmith.commands import options as o
@@ -77,7 +77,7 @@ def _linger(stack: Any, show: Callable[[], None], status: Status) -> None:
     typer.echo(f"\nOpen {stack.url}/#/jobs to look at all this; Ctrl-C stops the service.")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's background process has not
     with suppress(KeyboardInterrupt):
-        stack.watch(threading.Event())
+        stack.watch(StopWish())
 
 
 def _print(steps: list[Any], out: Path) -> None:

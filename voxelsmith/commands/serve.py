@@ -1,7 +1,6 @@
 """voxelsmith serve, api, worker: the whole service, or one of its two roles."""
 
 import signal
-import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from jobs.connection import check_server, connect
 from jobs.logs import configure
 from jobs.settings import Settings
+from jobs.stopping import StopWish
 from service.main import check_surroundings, make_server
 from voxelsmith import extras
 from voxelsmith.commands import options as o
@@ -44,7 +44,7 @@ def serve(
     extras.require("torch", "worker")
     settings = _changed(place.settings, host=host, port=port, device=device, precision=precision, threads=threads)
     configure(settings.log_format)
-    stopping = threading.Event()
+    stopping = StopWish()
     _on_signals(stopping.set)
     with Stack(data or place.data, settings, workers) as stack:
         typer.echo(f"Voxelsmith is listening on {stack.url}")
@@ -96,12 +96,13 @@ def _changed(settings: Settings, **changes: object) -> Settings:
 
 def _on_signals(stop: Callable[[], object]) -> None:
     """The first SIGINT, SIGTERM or SIGHUP asks for an orderly end, another one does not wait for it."""
-    asked = threading.Event()
+    is_asked = False
 
     def ask(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
+        nonlocal is_asked
+        if is_asked:
             raise KeyboardInterrupt
-        asked.set()
+        is_asked = True
         stop()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
