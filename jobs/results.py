@@ -234,9 +234,11 @@ class ResultStore:
         """Removes what nothing points to: temp files of dead processes, and files of jobs without a record.
 
         `min_age_s` spares an upload whose job is just being submitted. Returns how many jobs' files went.
+        Raises: StoreUnavailable.
         """
         if self._root is not None:
-            durable.sweep_temp(self._root / _TEMP)
+            with _failing_clearly():
+                durable.sweep_temp(self._root / _TEMP)
         newest: dict[tuple[str, str], float] = {}
         for top in ("results", "uploads"):
             for key, modified in self._entries(top):

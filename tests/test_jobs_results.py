@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -198,6 +199,12 @@ def test_the_sweep_spares_known_and_young(store: ResultStore, source: Path, root
         os.utime(root / key, (old, old))
     assert store.sweep(lambda job_id: job_id == "known") == 2
     assert sorted(left_behind(root)) == ["directions/m/a.json", "results/known/a", "uploads/young/a"]
+
+
+def test_a_sweep_that_cannot_remove_says_so_and_ends_no_thread(store: ResultStore, root: Path) -> None:
+    (root / ".tmp" / f"{socket.gethostname()}.999999999.x").mkdir(parents=True)
+    with pytest.raises(StoreUnavailable):
+        store.sweep(lambda _: True)
 
 
 def test_every_file_is_synced_before_it_has_its_name(store: ResultStore, source: Path, tmp_path: Path) -> None:
