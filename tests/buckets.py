@@ -30,12 +30,14 @@ class Gate:
         self.port = int(self._listener.getsockname()[1])
         self.state: Literal["open", "shut", "hole"] = "open"
         self._lines: list[socket.socket] = []
+        self._turning = threading.Lock()  # held while a connection finds the state, so that none outlives it
         threading.Thread(target=self._accept, daemon=True).start()
 
     def turn(self, state: Literal["open", "shut", "hole"]) -> None:
         """Breaks what goes through; new connections find the new state."""
-        self.state = state
-        lines, self._lines = self._lines, []
+        with self._turning:
+            self.state = state
+            lines, self._lines = self._lines, []
         _end(*lines)
 
     def close(self) -> None:
@@ -48,15 +50,19 @@ class Gate:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self.state == "shut":
-                _end(client)
-                continue
-            self._lines.append(client)
-            if self.state == "open":
-                server = socket.create_connection(self._server)
-                self._lines.append(server)
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=_carry, args=pair, daemon=True).start()
+            with self._turning:
+                self._take(client)
+
+    def _take(self, client: socket.socket) -> None:
+        if self.state == "shut":
+            _end(client)
+            return
+        self._lines.append(client)
+        if self.state == "open":
+            server = socket.create_connection(self._server)
+            self._lines.append(server)
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=_carry, args=pair, daemon=True).start()
 
 
 def _carry(source: socket.socket, target: socket.socket) -> None:

@@ -36,7 +36,7 @@ class Invariants:
         _warm_up(temp)
         self._descriptors = descriptors()
 
-    def hold(self, queue: JobQueue, accepted: Iterable[str], *, timeout_s: float = 20.0) -> list[JobRecord]:
+    def hold(self, queue: JobQueue, accepted: Iterable[str], *, timeout_s: float = 60.0) -> list[JobRecord]:
         """Call it when all that the test started has ended; the records of the ids that were answered with 202.
 
         What a start of the service clears away may still be there, and is cleared away first.
@@ -45,11 +45,11 @@ class Invariants:
         self.left_nothing(queue, timeout_s)
         return records
 
-    def left_nothing(self, queue: JobQueue, timeout_s: float = 20.0) -> None:
+    def left_nothing(self, queue: JobQueue, timeout_s: float = 60.0) -> None:
         """The fourth: no process, temp file or open descriptor is left of what the test did."""
-        remove_orphaned_scratch()
-        queue.sweep()
         eventually(lambda: not self._processes() or None, timeout_s)
+        remove_orphaned_scratch()  # of processes that are gone, and so is the sweep
+        queue.sweep()
         assert sorted(self.temp.rglob("*")) == []
         store = Path(queue.settings.store_url.removeprefix("file://"))
         assert list(store.glob(".tmp/*")) == []
@@ -113,7 +113,7 @@ def all_records(queue: JobQueue) -> dict[str, JobRecord]:
             return found
 
 
-def recover(queue: JobQueue, accepted: Iterable[str], timeout_s: float = 40.0) -> None:
+def recover(queue: JobQueue, accepted: Iterable[str], timeout_s: float = 90.0) -> None:
     """Does what reapers do, without their patience for messages that may still come, until every job has ended."""
     waiting = list(accepted)
 
@@ -162,12 +162,12 @@ def is_fixture(pid: int) -> bool:
     """A Valkey that this process started and will end."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone, before or after the file was opened
         return True
     return "valkey" in stat.partition(")")[0] and int(stat.rpartition(")")[2].split()[1]) == os.getpid()
 
 
-def wait_until_gone(pid: int, timeout_s: float = 30.0) -> None:
+def wait_until_gone(pid: int, timeout_s: float = 60.0) -> None:
     """Fails the test where a process stays."""
     deadline = time.monotonic() + timeout_s
     while is_alive(pid):

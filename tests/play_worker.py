@@ -1,7 +1,8 @@
 """A worker process whose jobs do what their payload's `acts` say, with all the machinery around them being real.
 
 Each act is one word: step, keep:NAME, sleep:S, kill, freeze (stop until SIGCONT), hang (in C, deaf to Python), raise,
-lost (the device), litter (a temp file left behind), mark (leaves a file in `marks`), once:ACT (not if done before).
+lost (the device), litter (a temp file left behind), mark (leaves a file in `marks` that names the process),
+await:NAME (until there is a file of that name in `marks`), once:ACT (not if done before; leaves a file in `marks`).
 """
 
 import ctypes
@@ -67,7 +68,11 @@ def _play(act: str, index: int, payload: dict[str, Any], sink: QueueSink) -> Non
     elif word == "lost":
         raise DeviceLost
     elif word == "mark":
-        (Path(payload["marks"]) / str(index)).touch()
+        with (Path(payload["marks"]) / str(index)).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+    elif word == "await":
+        while not (Path(payload["marks"]) / value).exists():
+            time.sleep(0.02)
     elif word == "litter":
         tempfile.mkstemp()
 

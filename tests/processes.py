@@ -40,7 +40,7 @@ class ValkeyProcess:
             command = [str(get_binary_path()), *arguments, *self._options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         client = Redis(unix_socket_path=str(self.socket), retry=None)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 client.ping()
@@ -78,7 +78,7 @@ def supervised(settings: Settings, command: Sequence[str] = PLAY_WORKER, count: 
         thread.join()
 
 
-def eventually(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+def eventually(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """The condition's first true value; fails the test when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -91,6 +91,13 @@ def pid_of(queue: JobQueue) -> int:
     """Of the one worker that is alive."""
     workers = eventually(queue.workers)
     return int(workers[0].about["pid"])
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether a stop has reached all threads; a main thread that is traced also stops for a moment at each call."""
+    others = [task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in others]
+    return bool(states) and set(states) == {"T"}
 
 
 def running(queue: JobQueue, job: JobRecord) -> bool:

@@ -25,5 +25,5 @@ def is_alive(pid: int) -> bool:
     """A process that runs; a zombie awaiting its parent does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before the file was opened, or before it was read
         return False

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import httpx
 import nibabel
 import numpy as np
 import pytest
+from processes import eventually
 from ready import await_ready
 from tiny_models import write_tiny_hagan
 from typer.testing import CliRunner, Result
@@ -20,7 +22,7 @@ from jobs.settings import Settings
 from voxelsmith import Client
 from voxelsmith.cli import app
 from voxelsmith.embedded_valkey import EmbeddedValkey
-from voxelsmith.local import Stack, listen
+from voxelsmith.local import Stack
 
 
 def run(*args: object) -> Result:
@@ -115,8 +117,6 @@ def test_verify_of_a_folder_without_a_service(tmp_path: Path) -> None:
 def roles(tmp_path: Path) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
     """`voxelsmith api` and `voxelsmith worker` over one Valkey and one store: the API's URL and the two processes."""
     write_tiny_hagan(tmp_path / "models", "tiny")
-    with listen("127.0.0.1", 0) as probe:
-        port = probe.getsockname()[1]
     with EmbeddedValkey(tmp_path / "queue") as valkey:
         environment = {
             **os.environ,
@@ -126,17 +126,18 @@ def roles(tmp_path: Path) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]
             "VOXELSMITH_THREADS": "1",
         }
         command = [sys.executable, "-m", "voxelsmith"]
-        started = [
-            subprocess.Popen([*command, *role], env=environment, stderr=subprocess.DEVNULL)
-            for role in (["api", "--port", str(port)], ["worker"])
-        ]
-        yield f"http://127.0.0.1:{port}", started
+        with (tmp_path / "log").open("w") as log:
+            started = [
+                subprocess.Popen([*command, *role], env=environment, stderr=log)
+                for role in (["api", "--port", "0"], ["worker"])
+            ]
+        # A free port that is looked for here may be another's by the time that the process takes it.
+        yield eventually(lambda: re.search(r"running on (http://\S+)", (tmp_path / "log").read_text()), 90)[1], started
         for process in started:
             process.kill()
             process.wait()
 
 
-@pytest.mark.timeout(180)
 def test_api_and_worker_as_two_roles(roles: tuple[str, list["subprocess.Popen[bytes]"]]) -> None:
     url, processes = roles
     await_ready(url)
@@ -144,7 +145,7 @@ def test_api_and_worker_as_two_roles(roles: tuple[str, list["subprocess.Popen[by
         assert client.generate(model="tiny", seed=1).volume().shape == (32, 32, 32)
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(30) for process in processes] == [0, 0]
+    assert [process.wait(60) for process in processes] == [0, 0]
 
 
 def test_a_role_without_its_queue_says_so_in_one_line(tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_a_demo_that_is_kept_shows_what_it_made_until_it_is_interrupted(tmp_path
         with Client(url.removesuffix("/#/jobs")) as client:
             client.ready()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     with Stack(tmp_path / "out" / "service", Settings(models_url=str(tmp_path / "models"), port=0, threads=1)) as stack:
-        jobs = httpx.get(f"{stack.url}/jobs").json()["items"]
+        jobs = httpx.get(f"{stack.url}/jobs", timeout=60).json()["items"]
         assert [job["kind"] for job in jobs if job["state"] == "succeeded"][-2:] == ["encode", "generate"]

@@ -116,7 +116,7 @@ def test_the_same_key_gives_the_same_job(client: Client) -> None:
 
 
 def test_jobs_are_paged_newest_first_and_removed(client: Client) -> None:
-    made = [client.generate(model="tiny", seed=k, wait_s=30).id for k in range(3)]
+    made = [client.generate(model="tiny", seed=k, wait_s=30).wait().id for k in range(3)]
     listed = [job.id for job in client.jobs(limit=1)]
     assert [job_id for job_id in listed if job_id in made] == made[::-1]
     client.job(made[0]).remove()
@@ -198,7 +198,7 @@ def test_an_unknown_state_with_an_end_time_is_terminal() -> None:
     with serving(later) as client:
         job = client.job("a")
         assert not job.is_done
-        assert job.wait(timeout_s=5).state == "aborted"
+        assert job.wait(timeout_s=60).state == "aborted"
 
 
 def test_a_failed_job_raises_its_code() -> None:
@@ -216,7 +216,7 @@ def test_wait_ends_at_its_timeout() -> None:
 def test_wait_bears_a_server_that_is_away_for_a_moment() -> None:
     answers = sequence((200, record("running")), (503, b"{}"), (503, b"starting"), (200, record("succeeded")))
     with serving(answers) as client:
-        assert client.job("a").wait(timeout_s=5).state == "succeeded"
+        assert client.job("a").wait(timeout_s=60).state == "succeeded"
 
 
 def test_damaged_bytes_are_refused_and_leave_no_file(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_worker_is_healthy_while_it_shows_signs_of_life(
     settings: Settings, queue: JobQueue, play: Callable[..., AbstractContextManager[Supervisor]]
 ) -> None:
     with play(lease_s=30.0):
-        eventually(queue.workers, 20.0)
+        eventually(queue.workers, 90.0)
         assert alive(settings.model_copy(update={"lease_s": 30.0})).returncode == 0
         assert not is_alive(queue, "another-host")
     gone = alive(settings)

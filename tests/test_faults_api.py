@@ -18,7 +18,7 @@ import pytest
 from invariants import Invariants, recover, sound_records
 from processes import ValkeyProcess, eventually, supervised
 from ready import is_alive
-from service_fixtures import models, serving, until  # noqa: F401
+from service_fixtures import LEASE_S, SHORT_LEASE_S, models, serving, until  # noqa: F401
 from test_service_uploads import open_files
 from tracing import injected, needs_strace
 
@@ -169,7 +169,8 @@ DATA = bytes(range(256)) * 2**17
 def test_a_client_gone_in_mid_download_leaves_nothing_open(
     settings: Settings, models: Path, invariants: Invariants
 ) -> None:
-    with serving(settings.model_copy(update={"port": 0, "models_url": str(models)})) as api:
+    own = settings.model_copy(update={"port": 0, "models_url": str(models), "lease_s": LEASE_S})
+    with serving(own) as api:
         job_id = api.submit()
         api.finish(job_id, {"000.nii.gz": DATA})
         path = f"/jobs/{job_id}/results/000.nii.gz"
@@ -179,7 +180,7 @@ def test_a_client_gone_in_mid_download_leaves_nothing_open(
             with socket.create_connection(("127.0.0.1", api.port), timeout=30) as line:
                 line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 assert line.recv(100).startswith(b"HTTP/1.1 200 ")
-        until(lambda: open_files() <= before + 1, 30)  # one more connection to the queue stays
+        until(lambda: open_files() <= before + 1)  # one more connection to the queue stays
         assert api.http.get(path).content == DATA
         api.queue.transport.forget(job_id, 1)
     with connect(settings) as redis:
@@ -189,15 +190,16 @@ def test_a_client_gone_in_mid_download_leaves_nothing_open(
 def test_a_result_that_expires_during_its_download_comes_whole(
     settings: Settings, models: Path, invariants: Invariants
 ) -> None:
-    with serving(settings.model_copy(update={"port": 0, "models_url": str(models)})) as api:
+    own = settings.model_copy(update={"port": 0, "models_url": str(models), "lease_s": SHORT_LEASE_S})
+    with serving(own) as api:
         job_id = api.submit()
         api.finish(job_id, {"000.nii.gz": DATA})
         with api.http.stream("GET", f"/jobs/{job_id}/results/000.nii.gz", timeout=60) as answer:
             pieces = answer.iter_raw(2**16)
             received = [next(pieces)]
             api.queue.redis.zadd(api.queue.records.key("expiring"), {job_id: 1})
-            until(lambda: api.http.get(f"/jobs/{job_id}").status_code == 410, 30)
-            until(lambda: not api.stored("results"), 30)
+            until(lambda: api.http.get(f"/jobs/{job_id}").status_code == 410)
+            until(lambda: not api.stored("results"))
             received += pieces
         assert b"".join(received) == DATA
         assert api.http.get(f"/jobs/{job_id}/results/000.nii.gz").status_code == 410

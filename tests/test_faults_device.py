@@ -1,5 +1,6 @@
 """The real worker: its device is short of memory or lost, its models break or go, its output is no number."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 
 def outcome(queue: JobQueue, card: ModelCard, **body: object) -> JobRecord:
-    return queue.wait(make(queue, card, "generate", {"seed": 5, **body}).id, 60)
+    return queue.wait(make(queue, card, "generate", {"seed": 5, **body}).id, 120)
 
 
 def code_of(record: JobRecord) -> str | None:
@@ -105,7 +106,7 @@ def test_broken_models_and_wild_output_fail_their_jobs_and_others_are_served(
     wild = write_wild(folder)
     with supervised(own, MODULE):
         records = [outcome(queue, card) for card in (flipped, cut, swapped)]
-        endless = queue.wait(make(queue, wild, "generate", {"latents": [[1.0] * 8]}).id, 60)
+        endless = queue.wait(make(queue, wild, "generate", {"latents": [[1.0] * 8]}).id, 120)
         fine = outcome(queue, good)
     assert Catalogue([folder]).broken().keys() == {"flipped", "cut", "swapped"}
     assert [code_of(record) for record in records] == ["model_broken"] * 3
@@ -146,7 +147,7 @@ sys.stdin.read()
 
 def test_a_second_worker_on_a_card_is_refused_until_the_first_is_gone() -> None:
     """Without a card: the lock alone, under a name as cards have it."""
-    command = [sys.executable, "-c", LOCKS, "GPU-of-a-test"]
+    command = [sys.executable, "-c", LOCKS, f"GPU-of-test-{os.getpid()}"]  # the name is the whole machine's
     first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
     assert first.stdout.readline() == "locked\n"

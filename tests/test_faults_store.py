@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from disks import fill, small_disk
 from invariants import Invariants, recover
-from processes import eventually, pid_of, supervised
+from processes import eventually, is_frozen, pid_of, supervised
 from tracing import await_idle, injected, is_idle, needs_strace
 
 from jobs.queue import JobQueue
@@ -75,10 +75,12 @@ def test_a_store_that_goes_away_and_comes_back(
     root = Path(settings.store_url.removeprefix("file://"))
     elsewhere = root.with_name("elsewhere")
     with supervised(settings.model_copy(update={"lease_s": 5.0})):
-        first = submit({"acts": ["keep:000.nii.gz", "mark", "sleep:1", "keep:001.nii.gz"], "marks": str(tmp_path)})
+        acts = ["keep:000.nii.gz", "once:await:gone", "keep:001.nii.gz"]
+        first = submit({"acts": acts, "marks": str(tmp_path)})
         eventually(lambda: (tmp_path / "1").exists())
         root.rename(elsewhere)
         root.touch()
+        (tmp_path / "gone").touch()
         assert queue.wait(first.id, 30).state is JobState.FAILED
         root.unlink()
         elsewhere.rename(root)
@@ -124,10 +126,3 @@ def test_a_worker_frozen_in_the_middle_of_a_publish_changes_nothing_when_it_wake
         assert queue.get(job.id) == before
         assert queue.counts().of("fenced")
     invariants.hold(queue, [job.id])
-
-
-def is_frozen(pid: int) -> bool:
-    """Whether a stop has reached all threads; the traced one also stops for a moment at each call."""
-    others = [task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
-    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in others]
-    return bool(states) and set(states) == {"T"}

@@ -1,5 +1,6 @@
 """`voxelsmith serve` as a process: one command, everything behind it, and nothing left when it is gone."""
 
+import contextlib
 import os
 import re
 import signal
@@ -47,7 +48,7 @@ class Service:
 
     def family(self) -> dict[int, str]:
         """Processes below this one (Valkey, workers) with their command lines."""
-        return {pid: name for child in children(self.process.pid) for pid, name in [(child, command_line(child))]}
+        return {pid: name for pid in children(self.process.pid) if (name := command_line(pid))}
 
     def signal_all(self, number: int) -> None:
         """As the terminal does on Ctrl-C: the whole process group."""
@@ -61,15 +62,21 @@ class Service:
 
 
 def children(pid: int) -> list[int]:
+    """Threads and processes that end meanwhile have none."""
     below = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            below += [child, *children(child)]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for child in map(int, (task / "children").read_text().split()):
+                    below += [child, *children(child)]
     return below
 
 
 def command_line(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    """Empty where the process has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
 
 
 @pytest.fixture
@@ -104,7 +111,7 @@ def test_kill_9_of_the_parent_loses_no_job_and_leaves_no_worker(start: Callable[
     service.process.kill()
     service.process.wait()
     workers = [pid for pid, name in family.items() if "valkey" not in name]
-    eventually(lambda: not any(is_alive(pid) for pid in workers), 20)
+    eventually(lambda: not any(is_alive(pid) for pid in workers))
 
     again = start()
     eventually(lambda: not any(is_alive(pid) for pid in family))  # the orphaned Valkey is stopped
@@ -136,7 +143,6 @@ def test_a_job_queued_when_the_parent_dies_is_done_by_the_next_one(start: Callab
     assert again.process.wait(60) == 0
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.fault
 def test_a_dead_valkey_is_started_again_under_the_service(start: Callable[..., Service]) -> None:
     service = start()
@@ -144,7 +150,7 @@ def test_a_dead_valkey_is_started_again_under_the_service(start: Callable[..., S
         job = client.generate(model="tiny", seed=3)
         valkey = min(pid for pid, name in service.family().items() if "valkey" in name)  # later ones are its children
         os.kill(valkey, signal.SIGKILL)
-        assert job.wait(timeout_s=90).state == "succeeded"
+        assert job.wait(timeout_s=180).state == "succeeded"
     assert "starting it again" in service.text()
 
 
@@ -183,7 +189,7 @@ def test_a_second_ctrl_c_does_not_wait(start: Callable[..., Service]) -> None:
     family = service.family()
     service.process.send_signal(signal.SIGINT)
     service.process.send_signal(signal.SIGINT)
-    service.process.wait(30)
-    eventually(lambda: not any(is_alive(pid) for pid in family), 10)
+    service.process.wait(60)
+    eventually(lambda: not any(is_alive(pid) for pid in family))
     with Client(service.url) as client, pytest.raises(ServerUnreachable):
         client.ready()

@@ -54,18 +54,17 @@ def remote(redis_server: RedisServer, s3: S3, tmp_path: Path) -> Settings:
         store_url=s3.url,
         models_url=str(tmp_path / "models"),
         port=0,
-        lease_s=1.0,
+        lease_s=10.0,
         threads=1,
     )
 
 
 def test_jobs_run_over_redis_with_tls_and_a_user_of_few_rights(remote: Settings, redis_server: RedisServer) -> None:
     with serving(remote) as api, supervised(remote):
-        eventually(lambda: api.http.get("/readyz").status_code == 200, 20)
-        assert api.http.get("/readyz").json()["durable"] is True
+        eventually(lambda: api.http.get("/readyz").json().get("durable") is True, 90)
         accepted = [api.queue.submit("generate", "tiny", "a" * 64, {}, {"acts": [f"keep:{k}"]}, None, "d" * 64).id
                     for k in range(5)]  # fmt: skip
-        eventually(lambda: all(api.queue.get(job_id).state is JobState.SUCCEEDED for job_id in accepted), 30)
+        eventually(lambda: all(api.queue.get(job_id).state is JobState.SUCCEEDED for job_id in accepted), 90)
         assert "voxelsmith_queue_up 1.0" in api.http.get("/metrics").text
         records = sound_records(api.queue, accepted)
         assert api.http.get(records[0].results[0].url).status_code == 307
@@ -204,7 +203,7 @@ def test_any_process_may_be_killed_while_jobs_run(cluster: Cluster, s3: S3) -> N
         load()
         s3.gate.turn("shut")
         load()
-        eventually(lambda: httpx.get(f"{cluster.urls[0]}/readyz", timeout=20).json()["checks"]["store"] is False, 30)
+        eventually(lambda: httpx.get(f"{cluster.urls[0]}/readyz", timeout=60).json()["checks"]["store"] is False, 60)
         s3.gate.turn("open")
         eventually(all_succeeded, 90)
 

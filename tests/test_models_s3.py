@@ -159,7 +159,7 @@ def test_the_least_recently_used_go_first_and_what_is_held_stays(tmp_path: Path)
 
 
 def test_holders_do_not_wait_for_one_another(tmp_path: Path) -> None:
-    cache, inside = FileCache(tmp_path, 10**6), threading.Barrier(2, timeout=10)
+    cache, inside = FileCache(tmp_path, 10**6), threading.Barrier(2, timeout=60)
 
     def hold() -> None:
         with cache.holding(names(1), lambda _: fetch(1)):

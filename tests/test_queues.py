@@ -27,6 +27,12 @@ Submit = Callable[..., JobRecord]
 Play = Callable[..., AbstractContextManager[Supervisor]]
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """No test here is about a lost worker: a busy machine must make none."""
+    return settings.model_copy(update={"lease_s": 5.0})
+
+
 def post(queue: JobQueue, model: str = "a", priority: Any = "normal", acts: tuple[str, ...] = ()) -> str:
     body = {"model": model, "seed": 1}
     made = queue.submit("generate", model, "a" * 64, body, {**body, "acts": list(acts)}, None, "d" * 64,
@@ -117,14 +123,14 @@ def test_a_job_passed_over_whose_message_is_lost_is_delivered_anew(queue: JobQue
         return all(queue.get(job).state is JobState.SUCCEEDED for job in (a, b))
 
     with play():
-        eventually(all_are_done, 20)
+        eventually(all_are_done)
     sound_records(queue, [a, b])
 
 
 def test_workers_change_their_models_rarely(queue: JobQueue, play: Play, tmp_path: Path) -> None:
     posted = [post(queue, model, acts=("keep:x",)) for model in "abababab"]
     with play():
-        eventually(lambda: all(queue.get(job).state.is_terminal for job in posted), 20)
+        eventually(lambda: all(queue.get(job).state.is_terminal for job in posted))
     started = sorted((queue.get(job) for job in posted), key=lambda record: record.started_at or record.created_at)
     run = [record.model for record in started]
     assert sum(one != two for one, two in itertools.pairwise(run)) == 1
@@ -134,7 +140,7 @@ def test_workers_change_their_models_rarely(queue: JobQueue, play: Play, tmp_pat
 def test_a_drained_worker_ends_its_job_and_takes_no_more(queue: JobQueue, play: Play, settings: Settings) -> None:
     environment = {
         "VOXELSMITH_REDIS_URL": settings.redis_url.get_secret_value(),
-        "VOXELSMITH_LEASE_S": "1",
+        "VOXELSMITH_LEASE_S": str(settings.lease_s),
         "VOXELSMITH_QUEUE_PREFIX": settings.queue_prefix,
         "VOXELSMITH_STORE_URL": settings.store_url,
     }
@@ -156,32 +162,29 @@ def test_a_drained_worker_ends_its_job_and_takes_no_more(queue: JobQueue, play: 
         assert ids_queued(queue) == set(waiting)
         # A second worker of the drained host takes none either; one that is resumed does.
         command("resume", socket.gethostname())
-        eventually(lambda: all(queue.get(job).state is JobState.SUCCEEDED for job in waiting), 20)
+        eventually(lambda: all(queue.get(job).state is JobState.SUCCEEDED for job in waiting))
     sound_records(queue, [running, *waiting])
     assert queue.turns.draining() == set()
 
 
 def test_one_worker_is_drained_by_its_name_and_another_takes_its_jobs(queue: JobQueue, play: Play) -> None:
     with play(count=2):
-        eventually(lambda: len(queue.workers()) == 2)
-        one, two = queue.workers()
+        one, two = eventually(lambda: len(found := queue.workers()) == 2 and found)
         queue.turns.drain(one.name)
         posted = [post(queue, acts=("sleep:0.05",)) for _ in range(6)]
-        eventually(lambda: all(queue.get(job).state is JobState.SUCCEEDED for job in posted), 20)
+        eventually(lambda: all(queue.get(job).state is JobState.SUCCEEDED for job in posted))
         assert {(queue.get(job).metrics or {})["pid"] for job in posted} == {two.about["pid"]}
     sound_records(queue, posted)
     assert queue.turns.draining() == set(), "a worker's name goes with it"
 
 
 def test_a_drained_worker_stops_when_told_to(queue: JobQueue, play: Play) -> None:
-    with play() as supervisor:
+    with play(shutdown_grace_s=40.0) as supervisor:
         eventually(queue.workers)
         queue.turns.drain(socket.gethostname())
-        eventually(lambda: queue.workers()[0].about.get("draining"))
-        began = time.monotonic()
+        eventually(lambda: any(worker.about.get("draining") for worker in queue.workers()))
         supervisor.stop()
-        eventually(lambda: not queue.workers())
-        assert time.monotonic() - began < 3
+        eventually(lambda: not queue.workers(), 20)  # long before its grace is over
 
 
 @pytest.mark.parametrize(

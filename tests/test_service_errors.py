@@ -123,7 +123,7 @@ def test_as_many_wait_as_there_are_threads_and_as_many_listen_as_there_are_conne
     assert (answer.status_code, answer.json()["code"]) == (503, "too_many_listeners")
     began = time.monotonic()
     assert api.post("/generate", {"model": "tiny"}, Prefer="wait=30").status_code == 202
-    assert time.monotonic() - began < 10, "Prefer is only a wish"
+    assert time.monotonic() - began < 25, "Prefer is only a wish"
 
 
 def test_metrics_tell_how_many_jobs_wait_and_run(api: Api) -> None:

@@ -23,7 +23,8 @@ VALUES = st.recursive(
 PIECES = [b"--B", b"\r\n", b"\r", b"\n", b"--", b'Content-Disposition: form-data; name="volume"', b'"', b";", b"\xff",
           b"Content-Disposition: form-data; name*=utf-8''%ff; name*0*=x'y'z", b"request", b"\0", b":", b"=", b"x" * 60,
           b"Content-Type: application/json", b"%zz", b"name"]  # fmt: skip
-quick = settings(max_examples=200, deadline=None)
+# The same examples in every run: what is wrong with one is told to whoever made it so.
+quick = settings(max_examples=400, derandomize=True, deadline=None)
 
 
 @quick

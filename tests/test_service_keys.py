@@ -14,7 +14,7 @@ import pytest
 from conftest import ValkeyProcess
 from pydantic import SecretStr
 from redis import Redis
-from service_fixtures import Api, models, serving  # noqa: F401
+from service_fixtures import LEASE_S, Api, models, serving  # noqa: F401
 from test_service_uploads import encode, scan  # noqa: F401
 
 from jobs.errors import QuotaExceeded, UnknownKey
@@ -42,12 +42,13 @@ class Guarded:
 
 @pytest.fixture
 def guarded(settings: Settings, models: Path) -> Iterator[Guarded]:
-    with serving(settings.model_copy(update={"port": 0, "models_url": str(models), **LIMITS})) as api:
+    changes = {"port": 0, "models_url": str(models), "lease_s": LEASE_S, **LIMITS}
+    with serving(settings.model_copy(update=changes)) as api:
         keys = ApiKeys(api.queue.redis, api.settings)
 
         def holder(name: str, scope: Scope) -> Api:
             _, token = keys.create(name, {scope})
-            client = httpx.Client(base_url=api.http.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+            client = httpx.Client(base_url=api.http.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
             return Api(client, api.queue, api.settings, api.port, api.listeners, api.waiters)
 
         people = [holder("alice", Scope.JOBS), holder("bob", Scope.JOBS), holder("root", Scope.ADMIN)]

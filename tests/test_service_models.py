@@ -147,6 +147,6 @@ def test_a_queue_that_is_gone_is_told_within_seconds(
         assert "voxelsmith_queue_up 0.0" in api.http.get("/metrics").text
         assert api.http.get("/healthz").status_code == 200
         assert api.http.get("/models").status_code == 200
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         own_valkey.start()
         assert api.http.get(f"/jobs/{job_id}").json()["state"] == "queued"

@@ -3,12 +3,12 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from service_fixtures import Api, models, shared_api  # noqa: F401
+from service_fixtures import Api, models, shared_api, until  # noqa: F401
+from test_service_uploads import open_files
 from test_volumes_refusals import BROKEN
 
 from service.body import MAX_JSON_BYTES
@@ -274,7 +274,7 @@ def test_a_bad_request_gets_its_answer_and_leaves_nothing(shared_api: Api, name:
 def test_every_broken_file_is_refused_and_leaves_nothing(shared_api: Api) -> None:
     """The files of tests/test_volumes_refusals.py, as uploads."""
     shared_api.http.get("/healthz")
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = open_files()
     for name, (data, reason) in BROKEN.items():
         answer = shared_api.http.request("POST", "/encode", **form((REQUEST, ENCODE), (VOLUME, data)))
         assert_problem(answer, 422, "unreadable_volume", "/volume")
@@ -282,7 +282,7 @@ def test_every_broken_file_is_refused_and_leaves_nothing(shared_api: Api) -> Non
             assert re.search(reason, answer.json()["errors"][0]["detail"]), name
     assert shared_api.stored("uploads") == []
     assert shared_api.http.get("/jobs").json()["items"] == []
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 5
+    until(lambda: open_files() <= before)
 
 
 def test_the_tables_are_long() -> None:

@@ -51,7 +51,7 @@ def test_any_request_gets_an_answer_of_the_schema(
     @given(operations[call].as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
         case.headers = {**(case.headers or {}), "Prefer": "wait=0"}  # no worker does jobs here
-        answer = case.call(base_url=f"http://127.0.0.1:{shared_api.port}", timeout=20)
+        answer = case.call(base_url=f"http://127.0.0.1:{shared_api.port}", timeout=60)
         if not (call == "GET /readyz" and answer.status_code == 503):
             case.validate_response(answer, checks=CHECKS)
 

@@ -41,12 +41,14 @@ def encode(server: Api, scan: bytes, name: str = "scan.nii.gz", **fields: Any) -
 
 
 def open_files() -> int:
-    """Descriptors of this process but for Unix sockets: as many connections to the queue stay as calls met."""
+    """Descriptors of this process but for Unix sockets, as many connections to the queue stay as calls met, and those
+    that are no file: the storage layer opens three of them on its first use, whichever test that is in, for good."""
     unix = {f"socket:[{line.split()[6]}]" for line in Path("/proc/self/net/unix").read_text().splitlines()[1:]}
     count = 0
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            count += str(entry.readlink()) not in unix
+            place = str(entry.readlink())
+            count += place not in unix and not place.startswith("anon_inode:")
     return count
 
 
@@ -236,7 +238,7 @@ def test_the_store_being_full_is_told(api: Api, scan: bytes, tmp_path: Path) -> 
 def test_a_body_that_does_not_come_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch, path: str, kind: str) -> None:
     monkeypatch.setattr(body, "PATIENCE_S", 0.3)
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--B\r\n"
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=60) as line:
         line.sendall(head.encode())
         assert line.recv(1000).startswith(b"HTTP/1.1 408 ")
 

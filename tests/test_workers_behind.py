@@ -16,7 +16,7 @@ from workers.bench import Bench
 from workers.run import FolderSink, run
 from workers.steps import Product
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_at_most_one_product_is_in_flight() -> None:
 
 
 def test_the_thread_is_gone_after_an_error_and_the_product_in_flight_is_kept() -> None:
-    before, kept = threading.active_count(), []
+    before, kept = set(threading.enumerate()), []
 
     def fail() -> None:
         with WriteBehind(kept.append) as behind:
@@ -109,7 +109,7 @@ def test_the_thread_is_gone_after_an_error_and_the_product_in_flight_is_kept() -
     with pytest.raises(KeyError):
         fail()
     assert kept == ["product"]
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_lines_logged_while_writing_tell_the_job() -> None:

@@ -43,16 +43,16 @@ def digests(record: JobRecord) -> list[str]:
 def test_jobs_of_every_kind_on_a_real_model(queue: JobQueue, settings: Settings, models: Path, card: ModelCard) -> None:
     own = settings.model_copy(update={"models_url": str(models), "lease_s": 5.0})
     with supervised(own, MODULE):
-        pair = queue.wait(make(queue, card, "generate", {"seed": 5, "num_samples": 2}).id, 60)
-        alone = queue.wait(make(queue, card, "generate", {"seed": 6}).id, 20)
+        pair = queue.wait(make(queue, card, "generate", {"seed": 5, "num_samples": 2}).id, 120)
+        alone = queue.wait(make(queue, card, "generate", {"seed": 6}).id, 120)
         (worker,) = JobQueue(queue.redis, own).workers()
         assert worker.about["device"] == "cpu"
         assert 0 < worker.about["memory"]["used_bytes"] <= worker.about["memory"]["total_bytes"]
-        broken = queue.wait(make(queue, card.model_copy(update={"name": "broken"}), "generate", {"seed": 1}).id, 20)
+        broken = queue.wait(make(queue, card.model_copy(update={"name": "broken"}), "generate", {"seed": 1}).id, 120)
         fit = {"fit": {"method": "sefa", "name_prefix": "sefa", "count": 2}}
-        fitted = queue.wait(make(queue, card, "fit_direction", fit).id, 20)
+        fitted = queue.wait(make(queue, card, "fit_direction", fit).id, 120)
     with supervised(own, MODULE):
-        again = queue.wait(make(queue, card, "generate", {"seed": 5, "num_samples": 2}).id, 60)
+        again = queue.wait(make(queue, card, "generate", {"seed": 5, "num_samples": 2}).id, 120)
     assert pair.state is JobState.SUCCEEDED, pair.error
     assert digests(pair)[1:] == digests(alone)
     assert digests(pair) == digests(again)
@@ -70,7 +70,7 @@ def test_a_device_that_is_not_there_stops_the_worker_with_one_line(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with supervised(settings.model_copy(update={"device": "cuda:9"}), MODULE) as supervisor:
-        eventually(lambda: supervisor.seats[0].is_unfit, 30)
+        eventually(lambda: supervisor.seats[0].is_unfit, 120)
     errors = [line for line in capfd.readouterr().err.splitlines() if "ERROR" in line]
     assert len(errors) == 1
     assert "cannot start" in errors[0]

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +20,16 @@ Submit = Callable[..., JobRecord]
 Play = Callable[..., object]
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """No test here is about a lost worker: a busy machine must make none."""
+    return settings.model_copy(update={"lease_s": 5.0})
+
+
 def test_a_job_runs_and_its_files_are_published(queue: JobQueue, submit: Submit, play: Play) -> None:
     job = submit({"acts": ["keep:000.nii.gz", "keep:001.nii.gz"]})
     with play():
-        record = queue.wait(job.id, 8)
+        record = queue.wait(job.id, 30)
     assert record.state is JobState.SUCCEEDED
     assert record.progress.done == record.progress.total == 2
     assert record.timings_s.keys() == {"queued", "forward", "store", "total"}
@@ -38,7 +43,7 @@ def test_a_job_runs_and_its_files_are_published(queue: JobQueue, submit: Submit,
 def test_one_process_keeps_its_models_for_all_jobs(queue: JobQueue, submit: Submit, play: Play) -> None:
     jobs = [submit({"acts": ["step"]}) for _ in range(5)]
     with play():
-        pids = {queue.wait(job.id, 8).metrics["pid"] for job in jobs}
+        pids = {queue.wait(job.id, 30).metrics["pid"] for job in jobs}
     assert len(pids) == 1
 
 
@@ -51,7 +56,7 @@ def test_an_upload_reaches_the_work_and_goes_when_the_job_ends(
     job_id = key.split("/")[1]
     queue.submit("encode", "tiny", "a" * 64, {}, {"acts": [], "upload": key}, None, "d" * 64, job_id=job_id)
     with play():
-        record = queue.wait(job_id, 8)
+        record = queue.wait(job_id, 30)
         assert [entry.name for entry in record.results] == ["from-the-scan"]
         eventually(lambda: queue.results.list("uploads") == [])
 
@@ -59,8 +64,8 @@ def test_an_upload_reaches_the_work_and_goes_when_the_job_ends(
 def test_a_failing_job_says_nothing_of_the_machine(queue: JobQueue, submit: Submit, play: Play) -> None:
     job, following = submit({"acts": ["keep:000.nii.gz", "raise"]}), submit({"acts": ["step"]})
     with play():
-        record = queue.wait(job.id, 8)
-        assert queue.wait(following.id, 8).state is JobState.SUCCEEDED
+        record = queue.wait(job.id, 30)
+        assert queue.wait(following.id, 30).state is JobState.SUCCEEDED
     assert record.state is JobState.FAILED
     assert record.error is not None
     assert record.error.code == "internal_error"
@@ -74,11 +79,10 @@ def test_cancel_takes_effect_between_steps_and_keeps_what_is_finished(
     job = submit({"acts": ["keep:000.nii.gz"] + ["sleep:0.2"] * 40})
     with play():
         eventually(lambda: queue.get(job.id).results)
-        queue.cancel(job.id)
-        began = time.monotonic()
-        record = queue.wait(job.id, 8)
-        assert time.monotonic() - began < 1.5
+        asked = queue.cancel(job.id)
+        record = queue.wait(job.id, 30)
     assert record.state is JobState.CANCELED
+    assert record.progress.done <= asked.progress.done + 2
     assert [entry.name for entry in record.results] == ["000.nii.gz"]
     assert queue.results.verify(f"results/{job.id}/000.nii.gz", record.results[0].sha256)
 
@@ -119,7 +123,7 @@ def test_a_foreign_rq_job_does_not_stop_the_worker(queue: JobQueue, submit: Subm
     queue.redis.rpush(queue.transport.rq.key, "broken")
     job = submit({"acts": ["step"]})
     with play():
-        assert queue.wait(job.id, 8).state is JobState.SUCCEEDED
+        assert queue.wait(job.id, 30).state is JobState.SUCCEEDED
 
 
 def test_the_supervisor_loads_no_torch() -> None:

@@ -8,6 +8,7 @@ test.beforeEach(async ({ page }) => {
 
 test("a seed becomes voxels on the canvas, and another seed others", async ({ page }) => {
   await generate(page, "tiny", 1);
+  await succeeded(page); // until then the 3D view may be held back, and look() takes the planes for all there is
   const first = await look(await drawn(page));
   expect(lit(first)).toBeGreaterThan(0.1);
   expect(shades(first)).toBeGreaterThan(8);
@@ -22,6 +23,7 @@ test("a seed becomes voxels on the canvas, and another seed others", async ({ pa
 test("the shipped model's head looks like one", async ({ page }) => {
   test.slow();
   await generate(page, "head-style-64", 3);
+  await succeeded(page, SLOW);
   const picture = await look(await drawn(page, 0, SLOW));
   expect(lit(picture)).toBeGreaterThan(0.08);
   expect(lit(picture), "a head in air, not noise from edge to edge").toBeLessThan(0.6);
@@ -69,6 +71,7 @@ test("the cursor tells its place in millimetres and the value under it in the fi
 
 test("the window darkens and brightens the picture, and the file's own comes back", async ({ page }) => {
   await generate(page, "tiny", 1);
+  await succeeded(page);
   const plain = await look(await drawn(page));
   const level = page.getByRole("slider", { name: "Level" });
   const own = await level.inputValue();
