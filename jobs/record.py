@@ -54,6 +54,8 @@ class Claim:
     payload: dict[str, Any]
     created_at: datetime
     started_at: datetime
+    so_far: Manifest
+    """What earlier attempts have published."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class JobRecords:
             raise LeaseLost
         names = ("kind", "model", "model_sha256", "digest", "payload", "created", "started")
         with answering():
-            values = cast("list[Any]", self.redis.hmget(self.key("job", job_id), names))
+            *values, so_far = cast("list[Any]", self.redis.hmget(self.key("job", job_id), (*names, "manifest")))
         if None in values:
             raise LeaseLost
         kind, model, model_sha256, digest, payload, created, started = (value.decode() for value in values)
@@ -160,6 +162,7 @@ class JobRecords:
             payload=json.loads(payload),
             created_at=_time(created),
             started_at=_time(started),
+            so_far=Manifest.model_validate_json(so_far) if so_far else Manifest(),
         )
 
     def renew(self, job_id: str, delivery: int, *, commits: bool = False) -> bool:

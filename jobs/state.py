@@ -83,6 +83,8 @@ class Manifest(Envelope):
     latents: list[Any] | None = None
     metrics: dict[str, Any] | None = None
     timings_s: dict[str, float] = Field(default_factory=dict)
+    replay_sha256: str = ""
+    """Of all that decides the bytes of the files (docs/decisions/0030): who has the same may go on from them."""
 
     @property
     def size_bytes(self) -> int:

@@ -35,8 +35,11 @@ DEFAULT_RULES = "default off ~* &* +@all"
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Below those that Linux gives to outgoing connections, or one of them might take it before its server does."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def write_certificate(folder: Path) -> None:

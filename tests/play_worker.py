@@ -17,7 +17,8 @@ from typing import Any
 from jobs.settings import Settings
 from jobs.state import JobKind, Manifest, ResultFile
 from workers.process import run_worker
-from workers.tasks import DeviceLost, QueueSink
+from workers.sink import QueueSink
+from workers.tasks import DeviceLost
 
 
 class PlayWork:

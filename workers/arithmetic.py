@@ -1,10 +1,17 @@
-"""What a precision is worth on this processor."""
+"""What a device computes, and what a precision is worth on it."""
 
 from collections.abc import Iterator
 
 import torch
 
 from model_store.load import Precision
+
+
+def kind_of(device: torch.device) -> str:
+    """What two devices must share for the same network to give the same bytes on both."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+    return f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
 
 
 def warnings_of(device: str, precision: Precision) -> Iterator[str]:

@@ -26,7 +26,8 @@ from workers.memory import measured_peak_bytes
 from workers.occupancy import memory_of
 from workers.process import NotYet, UnfitWorker, run_worker
 from workers.run import run
-from workers.tasks import DeviceLost, QueueSink
+from workers.sink import QueueSink
+from workers.tasks import DeviceLost
 
 _FETCH_PATIENCE_S = 60.0
 log = logging.getLogger("voxelsmith.worker")

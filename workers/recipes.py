@@ -21,8 +21,8 @@ from workers.steps import Event, Finding, Latent, Product, Stage
 from workers.walks import walk
 
 
-def generate(request: GenerateRequest, bench: Bench) -> Iterator[Event]:
-    """One volume per seed or latent. Sample k of seed s is the sample of seed s + k."""
+def generate(request: GenerateRequest, bench: Bench, finished: int = 0) -> Iterator[Event]:
+    """One volume per seed or latent but for the first `finished`. Sample k of seed s is the sample of seed s + k."""
     yield Stage("load", 0, request.count)
     renderer = _renderer(request, bench)
     if request.latents is not None:
@@ -33,15 +33,18 @@ def generate(request: GenerateRequest, bench: Bench) -> Iterator[Event]:
     else:
         seeds = request.seeds or [(request.seed or 0) + k for k in range(request.count)]
         noisy = [renderer.with_noise(renderer.draw(seed), k, seed) for k, seed in enumerate(seeds)]
-    yield from renderer.products([(latent, None) for latent in noisy])
+    yield from renderer.products([(latent, None) for latent in noisy], finished)
 
 
-def edit(request: EditRequest, bench: Bench, direction: DirectionCard | None = None) -> Iterator[Event]:
-    """One latent, changed: one volume per strength, value or step, all with the same noise."""
+def edit(
+    request: EditRequest, bench: Bench, direction: DirectionCard | None = None, finished: int = 0
+) -> Iterator[Event]:
+    """One latent, changed: one volume per strength, value or step, all with the same noise, but for the first
+    `finished`."""
     yield Stage("load", 0, 1)
     renderer = _renderer(request, bench)
     latents = [(renderer.with_noise(latent), label) for latent, label in walk(request, renderer, direction)]
-    yield from renderer.products(latents)
+    yield from renderer.products(latents, finished)
 
 
 def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:

@@ -16,7 +16,7 @@ from volumes.orientation import from_network
 from volumes.volume import Volume
 from workers.bench import Bench
 from workers.landing import Landing
-from workers.steps import Event, Latent, Product, Stage
+from workers.steps import Event, Finished, Latent, Product, Stage
 
 
 class Renderer:
@@ -119,9 +119,11 @@ class Renderer:
         place = own_grid(self.card.shape, self.card.axes, self.card.spacing_mm)
         return Product(Volume(from_network(array.numpy(), self.card.axes), place.affine), latent, label, await_voxels)
 
-    def products(self, latents: Sequence[tuple[Latent, str | None]]) -> Iterator[Event]:
-        """The volumes of latents with their labels, one by one, so that each is the same alone and among others."""
-        for index, (latent, label) in enumerate(latents):
+    def products(self, latents: Sequence[tuple[Latent, str | None]], finished: int = 0) -> Iterator[Event]:
+        """The volumes of latents with their labels, one by one, so that each is the same alone and among others.
+        The first `finished` are there already."""
+        yield from (Finished(latent) for latent, _ in latents[:finished])
+        for index, (latent, label) in enumerate(latents[finished:], finished):
             yield Stage("forward", index, len(latents))
             if self.bench.device.type == "cuda":
                 yield self._product_to_come(latent, label)

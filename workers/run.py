@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,13 @@ from model_store.check import CardMismatch, check_direction, check_request
 from volumes.files import read
 from volumes.header import Limits
 from volumes.volume import VolumeError
+from workers.arithmetic import kind_of
 from workers.behind import WriteBehind
 from workers.bench import Bench
 from workers.fitting import fit_direction
 from workers.provenance import origin, replay_record, replayed
 from workers.recipes import edit, encode, generate
-from workers.steps import Event, Finding, Product, Stage
+from workers.steps import Event, Finding, Finished, Product, Stage
 from workers.writer import Sink, Writer
 
 BESIDE_THE_REQUEST = frozenset({"upload", "direction"})
@@ -73,7 +74,9 @@ def run(
         found: dict[str, Any] = {}
         with WriteBehind(writer.keep_volume) as behind:
             try:
-                for event in _events(request, scan_path, bench, direction, limits):
+                has_samples = isinstance(request, GenerateRequest | EditRequest)
+                finished = writer.resume(record, kind_of(bench.device)) if has_samples else 0
+                for event in _events(request, scan_path, bench, direction, limits, finished):
                     _take(event, writer, behind, sink, clock, found)
                     if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
                         publish_direction(event.direction.model_dump(mode="json"))
@@ -150,15 +153,24 @@ class FolderSink:
         shutil.move(path, self.folder / entry.name)
         return entry
 
+    def resume(self, replay_sha256: str, samples: Iterable[Sequence[str]]) -> list[list[ResultFile]]:  # noqa: ARG002
+        """A command makes all volumes anew."""
+        return []
+
 
 def _events(
-    request: AnyRequest, scan_path: Path | None, bench: Bench, direction: DirectionCard | None, limits: Limits
+    request: AnyRequest,
+    scan_path: Path | None,
+    bench: Bench,
+    direction: DirectionCard | None,
+    limits: Limits,
+    finished: int,
 ) -> Iterator[Event]:
-    """The recipe of the request's kind."""
+    """The recipe of the request's kind, which leaves out the first `finished` volumes."""
     if isinstance(request, GenerateRequest):
-        return generate(request, bench)
+        return generate(request, bench, finished)
     if isinstance(request, EditRequest):
-        return edit(request, bench, direction)
+        return edit(request, bench, direction, finished)
     if isinstance(request, FitDirectionRequest):
         return fit_direction(request, bench)
     if scan_path is None:
@@ -178,6 +190,8 @@ def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: 
     elif isinstance(event, Product):
         clock.enter("write")
         behind.put(event)
+    elif isinstance(event, Finished):
+        writer.keep_latent(event.latent)
     else:
         clock.enter("write")
         if event.direction is not None:

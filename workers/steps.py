@@ -64,4 +64,11 @@ class Finding:
     direction: DirectionCard | None = None
 
 
-Event = Stage | Product | Finding
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A volume that an earlier attempt made from this latent."""
+
+    latent: Latent
+
+
+Event = Stage | Product | Finding | Finished

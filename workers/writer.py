@@ -2,8 +2,9 @@
 
 import hashlib
 import io
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +41,12 @@ class Sink(Protocol):
     def keep(self, path: Path, entry: ResultFile) -> ResultFile:
         """Stores a finished file durably, may move it away, and gives the entry with its address."""
 
+    def resume(self, replay_sha256: str, samples: Iterable[Sequence[str]]) -> list[list[ResultFile]]:
+        """Takes over what an earlier attempt with the same digest left of this job, which gives the same bytes.
+
+        `samples`: the names of each sample's files. Returns the files of the first samples that are there and whole.
+        """
+
 
 class Writer:
     """The files of one job, made in `scratch`. Same products, same bytes: nothing here knows the time or the job."""
@@ -53,6 +60,20 @@ class Writer:
         self.files: list[ResultFile] = []
         self._latents: list[Latent] = []
 
+    def resume(self, replay: Mapping[str, Any], arithmetic: str) -> int:
+        """Goes on after the volumes that an earlier attempt at the same replay, on the same kind of device, has
+        finished; how many."""
+        digest = hashlib.sha256(json.dumps([replay, arithmetic], sort_keys=True).encode()).hexdigest()
+        names = (self._names(index) for index in itertools.count())
+        for files in self.sink.resume(digest, names):
+            self.results += [file for file in files if file.shape is not None]
+            self.files += [file for file in files if file.shape is None]
+        return len(self.results)
+
+    def keep_latent(self, latent: Latent) -> None:
+        """Of a volume that is finished."""
+        self._latents.append(latent)
+
     def keep_volume(self, product: Product) -> None:
         """One result: the volume and, where wanted, its preview.
 
@@ -63,13 +84,14 @@ class Writer:
         network_array = np.asarray(product.volume.array, dtype=np.float32)
         stored = Volume(self._stored(network_array), product.volume.affine)
         index = len(self.results)
-        preview = f"{index:03d}.png" if self.output.preview else None
+        *previews, name = self._names(index)
+        preview = previews[0] if previews else None
         # The preview first: a result that a reader can see has all that it names.
         if preview is not None:
             path = self.scratch / preview
             written = _put(path, three_planes(stored, self._window()))
             self.files.append(self._keep(path, written, index, "png"))
-        path = self.scratch / f"{index:03d}.{self.output.format}"
+        path = self.scratch / name
         source = product.latent.source
         origin = self.origin | {"latent": source, "label": product.label}
         if product.latent.noise_seed is not None:
@@ -88,7 +110,7 @@ class Writer:
             label=product.label,
         )
         self.results.append(entry)
-        self._latents.append(product.latent)
+        self.keep_latent(product.latent)
 
     def keep_direction(self, direction: DirectionCard) -> None:
         """A fitted direction as a file of its own."""
@@ -115,6 +137,11 @@ class Writer:
     def manifest(self, **found: Any) -> Manifest:
         """What has been kept up to now."""
         return Manifest(results=list(self.results), files=list(self.files), **found)
+
+    def _names(self, index: int) -> list[str]:
+        """Of a sample's files, the volume last."""
+        preview = [f"{index:03d}.png"] if self.output.preview else []
+        return [*preview, f"{index:03d}.{self.output.format}"]
 
     def _keep(self, path: Path, written: Written, index: int, kind: str, **facts: Any) -> ResultFile:
         size, digest = written

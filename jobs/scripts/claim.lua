@@ -10,7 +10,7 @@ if redis.call('HINCRBY', job, 'attempts', 1) == 1 then
   observe('wait', (at - tonumber(redis.call('HGET', job, 'created'))) / 1000000)
 end
 redis.call('HSET', job, 'state', 'running', 'worker', worker, 'started', integer(at), 'lease', integer(at + ARGV[4]))
-redis.call('HDEL', job, 'manifest', 'missing', 'passed')
+redis.call('HDEL', job, 'missing', 'passed')
 redis.call('ZREM', key('queued'), id)
 redis.call('ZADD', key('leases'), integer(at + ARGV[4]), id)
 event(id, 'state', '{"state":"running"}')

@@ -1,0 +1,112 @@
+"""A job that comes back to a worker goes on after the samples that are finished, where they would be the same."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from invariants import sound_records
+from processes import eventually, pid_of, supervised
+from tiny_models import write_tiny_hagan
+
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+from jobs.state import JobKind, JobRecord, JobState
+from model_store.card import ModelCard
+
+pytestmark = pytest.mark.fault
+MODULE = (sys.executable, "-m", "workers.main")
+SAMPLES = 64
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return settings.model_copy(update={"models_url": str(tmp_path / "models"), "lease_s": 5.0})
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> ModelCard:
+    return write_tiny_hagan(tmp_path / "models", "tiny")
+
+
+def post(queue: JobQueue, card: ModelCard, kind: JobKind = "generate") -> JobRecord:
+    way = {"op": "interpolate", "target": {"seed": 8}, "steps": SAMPLES}
+    body = {"generate": {"seed": 7, "num_samples": SAMPLES}, "edit": {"source": {"seed": 7}, "edit": way}}[kind]
+    request = {"model": card.name, "output": {"preview": True}, **body}
+    return queue.submit(kind, card.name, card.sha256, request, request, None, "d" * 64)
+
+
+@contextmanager
+def begun(queue: JobQueue, settings: Settings, job: JobRecord) -> Iterator[None]:
+    """Supervised workers of which one has finished some of the job's samples, but not all."""
+    with supervised(settings, MODULE):
+        eventually(lambda: len(queue.get(job.id).results) >= 3, 120)
+        yield
+
+
+def places(queue: JobQueue, record: JobRecord) -> dict[str, int]:
+    """Each file by name, with what it has of its own until it is written again."""
+    folder = Path(queue.settings.store_url.removeprefix("file://")) / "results" / record.id
+    return {file.name: (folder / file.name).stat().st_ino for file in (*record.results, *record.files)}
+
+
+def assert_as_in_one_go(queue: JobQueue, settings: Settings, card: ModelCard, done: JobRecord) -> None:
+    with supervised(settings, MODULE):
+        undisturbed = queue.wait(post(queue, card, done.kind).id, 120)
+    for ours, theirs in ((done.results, undisturbed.results), (done.files, undisturbed.files)):
+        assert [(file.name, file.sha256) for file in ours] == [(file.name, file.sha256) for file in theirs]
+    sound_records(queue, [done.id, undisturbed.id])
+
+
+@pytest.mark.parametrize(("kind", "number"), [("generate", signal.SIGKILL), ("edit", signal.SIGTERM)])
+def test_what_a_worker_finished_before_its_end_is_not_made_again(
+    queue: JobQueue, settings: Settings, card: ModelCard, kind: JobKind, number: signal.Signals
+) -> None:
+    job = post(queue, card, kind)
+    with begun(queue, settings, job):
+        os.kill(pid_of(queue), number)
+        eventually(lambda: queue.get(job.id).state is JobState.QUEUED or queue.get(job.id).attempts == 2)
+        finished = queue.get(job.id)
+        before = places(queue, finished)
+        done = queue.wait(job.id, 120)
+    assert (done.state, done.attempts) == (JobState.SUCCEEDED, 2)
+    assert len(finished.results) < SAMPLES
+    after = places(queue, done)
+    assert {name: after[name] for name in before} == before
+    assert_as_in_one_go(queue, settings, card, done)
+
+
+def test_a_finished_sample_that_is_damaged_is_made_again(queue: JobQueue, settings: Settings, card: ModelCard) -> None:
+    job = post(queue, card)
+    with begun(queue, settings, job):
+        pass
+    stopped = queue.get(job.id)
+    assert stopped.state is JobState.QUEUED
+    before = places(queue, stopped)
+    path = Path(settings.store_url.removeprefix("file://")) / "results" / job.id / "001.nii.gz"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with supervised(settings, MODULE):
+        done = queue.wait(job.id, 120)
+    after = places(queue, done)
+    assert after["000.nii.gz"] == before["000.nii.gz"]
+    assert after["001.nii.gz"] != before["001.nii.gz"]
+    assert_as_in_one_go(queue, settings, card, done)
+
+
+def test_another_arithmetic_makes_all_samples_anew(queue: JobQueue, settings: Settings, card: ModelCard) -> None:
+    job = post(queue, card)
+    with begun(queue, settings, job):
+        pass
+    before = places(queue, queue.get(job.id))
+    bfloat16 = settings.model_copy(update={"precision": "bfloat16"})
+    with supervised(bfloat16, MODULE):
+        done = queue.wait(job.id, 120)
+    assert done.state is JobState.SUCCEEDED
+    after = places(queue, done)
+    assert all(after[name] != before[name] for name in before)
+    assert_as_in_one_go(queue, bfloat16, card, done)
