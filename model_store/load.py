@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from model_store.card import ModelCard
 from model_store.families.base import Served
@@ -33,6 +34,8 @@ FAMILIES: Mapping[str, Callable[[ModelCard], Served]] = {
     "stylegan": ServedStyleGAN,
     "stylegan3d": ServedStyleGAN3D,
 }
+
+_ELEMENTWISE = {Tensor.mul, Tensor.__mul__, Tensor.div, Tensor.__truediv__, Tensor.square}
 
 
 def load(
@@ -66,15 +69,30 @@ def outline(card: ModelCard, precision: Precision = "float32", low_memory: bool 
     """
     model = _build(card, low_memory)
     model.to(DTYPES[precision]).requires_grad_(False).eval()
-    with torch.device("meta"):
+    with torch.device("meta"), _ShapesAlone():
         model.settle()
     return model
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """Tensors of the device "meta" have a shape and no values. For arithmetic on them torch imports its compiler, a
+    second and 75 MB in each worker; within this mode what leaves the shape as it is is not asked for."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is nn.init.normal_:
+            return kwargs["tensor"]
+        if func in _ELEMENTWISE and args[0].is_meta and all(isinstance(by, int | float) for by in args[1:]):
+            return torch.empty_like(args[0])
+        return func(*args, **kwargs)
 
 
 def _build(card: ModelCard, low_memory: bool) -> Served:
     if card.family not in FAMILIES:
         raise BrokenModel("card.json is of a family that this version does not know")
-    with torch.device("meta"):  # only shapes: no memory, and no time spent on random weights
+    with torch.device("meta"), _ShapesAlone():  # no memory, and no time spent on random weights
         model = FAMILIES[card.family](card)
     model.low_memory = low_memory
     return model

@@ -42,9 +42,10 @@ def test_the_outline_of_a_card_has_the_size_of_the_loaded_model(tmp_path: Path, 
         assert outline(card, precision).size_bytes == load(tmp_path / "m", card, precision=precision).size_bytes
 
 
-def test_to_know_what_a_hagan_needs_costs_neither_time_nor_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", WRITERS)
+def test_to_load_a_model_and_know_what_it_needs_costs_no_compiler(tmp_path: Path, family: str) -> None:
     """torch imports its compiler for arithmetic on tensors without values, in the first job of each worker."""
-    write_tiny_hagan(tmp_path, "m")
+    WRITERS[family](tmp_path, "m")
     code = (
         "import sys, torch; from pathlib import Path; from model_store.catalogue import Catalogue; "
         "from model_store.load import load; from workers.memory import peak_bytes; folder = Path(sys.argv[1]); "
