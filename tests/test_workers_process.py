@@ -73,6 +73,17 @@ def test_a_failing_job_says_nothing_of_the_machine(queue: JobQueue, submit: Subm
     assert [entry.name for entry in record.results] == ["000.nii.gz"]
 
 
+def test_an_attempt_that_makes_nothing_leaves_what_the_one_before_it_made(
+    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path
+) -> None:
+    job = submit({"acts": ["once:keep:000.nii.gz", "once:kill", "raise"], "marks": str(tmp_path)})
+    with play(lease_s=1.5):
+        record = queue.wait(job.id, 60)
+    assert (record.state, record.attempts) == (JobState.FAILED, 2)
+    (kept,) = record.results
+    assert queue.results.verify(f"results/{job.id}/{kept.name}", kept.sha256)
+
+
 def test_cancel_takes_effect_between_steps_and_keeps_what_is_finished(
     queue: JobQueue, submit: Submit, play: Play
 ) -> None:

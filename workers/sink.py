@@ -115,6 +115,10 @@ class QueueSink:
             replay_sha256=self._replay_sha256,
         )
 
+    def kept_so_far(self) -> Manifest | None:
+        """For a job that ends early; None leaves in the record what earlier attempts published."""
+        return self.manifest() if self._kept else None
+
     def _check(self) -> None:
         if self._lease.is_lost.is_set():
             raise LeaseLost

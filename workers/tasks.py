@@ -96,9 +96,9 @@ class Tasks:
             log.exception("job %s lost the device: ending the process", claim.id)
             self._pulse.abandon(EXIT_DEVICE_LOST, crashed=True)
         except JobCanceled:
-            self._publish(claim, JobState.CANCELED, sink.manifest())
+            self._publish(claim, JobState.CANCELED, sink.kept_so_far())
         except Exception as err:
-            self._publish(claim, JobState.FAILED, sink.manifest(), _told(err, claim))
+            self._publish(claim, JobState.FAILED, sink.kept_so_far(), _told(err, claim))
         else:
             self._publish(claim, JobState.SUCCEEDED, manifest)
 
