@@ -25,7 +25,7 @@ from jobs.errors import (
 )
 from jobs.state import ResultFile
 from model_store.catalogue import Catalogue
-from volumes.files import write
+from volumes.files import read, write
 from volumes.volume import Volume
 from workers.bench import Bench
 from workers.run import FolderSink, replay, run
@@ -136,6 +136,23 @@ def test_stored_values_are_the_cards_units_and_unit_values_lie_in_0_to_1(bench, 
     assert np.allclose(found["int"], np.rint(found["hu"]), atol=1)
     assert np.allclose(found["unit"], (found["hu"] + 1024) / 1624, atol=1e-5)
     assert np.allclose(found["byte"], np.rint(found["unit"] * 255), atol=1)
+
+
+@pytest.mark.parametrize(("dtype", "steps"), [("int16", 32767), ("uint8", 255), ("float32", 1e9)])
+def test_unit_values_are_read_back_as_such_from_the_formats_that_can_scale(bench, tmp_path, dtype, steps):
+    made = {}
+    for format_ in ("nii", "mha", "npy"):
+        output = {"format": format_, "dtype": dtype, "intensity": "unit"}
+        _run("generate", {"seed": 3, "output": output}, bench, tmp_path / format_)
+        made[format_] = tmp_path / format_ / f"000.{format_}"
+    image = nibabel.load(made["nii"])
+    voxels = np.load(made["npy"]) / (1 if dtype == "float32" else steps)
+    assert 0 <= voxels.min() < voxels.max() <= 1
+    assert np.allclose(image.get_fdata(), voxels, atol=1 / steps)
+    assert np.allclose(read(made["mha"]).array, voxels, atol=1 / steps)
+    ends = (float(image.header["cal_min"]), float(image.header["cal_max"]))
+    assert ends == pytest.approx([(hu + 1024) / 1624 for hu in (-200, 300)], abs=1 / min(steps, 1e6))
+    assert b"Comment = synthetic; voxelsmith; tiny\n" in made["mha"].read_bytes()
 
 
 def test_the_same_job_gives_the_same_bytes_every_time(bench, models, tmp_path):

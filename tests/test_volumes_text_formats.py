@@ -88,6 +88,18 @@ def test_metaimage_keys_of_the_writer_and_intensity_scaling(tmp_path: Path) -> N
     np.testing.assert_array_equal(read(tmp_path / "x.mha").array, VOXELS * 2.0 - 5)
 
 
+@pytest.mark.parametrize("form", ["nii.gz", "nrrd"])
+def test_metaimages_that_sitk_made_from_other_formats_keep_their_names(form: str, tmp_path: Path) -> None:
+    """ITK writes what it read of a NIfTI, an NRRD or a DICOM header into the MetaImage, under names of any signs."""
+    sitk.WriteImage(sitk.GetImageFromArray(np.ascontiguousarray(VOXELS.T)), str(tmp_path / f"x.{form}"))
+    image = sitk.ReadImage(str(tmp_path / f"x.{form}"))
+    assert image.GetMetaDataKeys()
+    for name, value in {"0008|0005": "ISO_IR 100", "0010|0010": "Nobody^Known = \u00fc", "(private)": ""}.items():
+        image.SetMetaData(name, value)
+    sitk.WriteImage(image, str(tmp_path / "x.mha"), useCompression=True)
+    np.testing.assert_array_equal(read(tmp_path / "x.mha").array, VOXELS)
+
+
 @pytest.mark.parametrize("form", ["nrrd", "mha", "nii", "nii.gz"])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"])

@@ -37,19 +37,20 @@ def write(
     format: FileFormat,
     window: tuple[float, float] | None = None,
     provenance: Mapping[str, Any],
+    slope: float = 1.0,
 ) -> Written:
     """Write a volume with the type that its array has: the same bytes for the same input. Size and SHA-256 of the file
     come from the bytes as they are written.
 
-    nii.gz and nii carry the display window and the provenance, nrrd the provenance, mha and npy neither. npy holds the
-    array alone, turned to RAS.
+    nii.gz and nii carry the display window and the provenance, nrrd the provenance, mha one line of what it is. npy
+    holds the array alone, turned to RAS. `slope` is what one step of the array is worth; nrrd and npy cannot say it.
 
     Raises:
         ValueError: a type of voxel that the formats do not hold.
     """
     if volume.array.dtype.str[1:] not in nifti.DTYPES.values():
         raise ValueError(f"voxels of type {volume.array.dtype} cannot be written")
-    marking = Marking(window, provenance)
+    marking = Marking(window, provenance, slope)
     with HashedFile(path) as file:
         match format:
             case "nii.gz" | "nii":
@@ -57,7 +58,7 @@ def write(
             case "nrrd":
                 nrrd.write(volume, file, marking)
             case "mha":
-                metaimage.write(volume, file)
+                metaimage.write(volume, file, marking)
             case "npy":
                 array = np.ascontiguousarray(reorient(volume).array)
                 np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))

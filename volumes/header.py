@@ -28,6 +28,13 @@ class Marking:
     """Display window in stored units."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """JSON-ready: the model and what made the sample."""
+    slope: float = 1.0
+    """What one step of the stored numbers is worth, for the formats that can say so."""
+
+    @property
+    def description(self) -> str:
+        """One short line of ASCII for people."""
+        return f"synthetic; voxelsmith; {self.provenance.get('model', '')}".encode("ascii", "replace")[:79].decode()
 
     @property
     def text(self) -> str:

@@ -9,12 +9,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from volumes.header import LPS_TO_RAS, MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, checked_shape
+from volumes.header import LPS_TO_RAS, MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, Marking, checked_shape
 from volumes.packing import ZLIB_WINDOW, packed, voxel_bytes
 from volumes.text import integers, lines_of, numbers, written
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
-LINE = re.compile(r"([A-Za-z][\w.|()-]{0,80}) *=(.*)", re.ASCII)
+LINE = re.compile(r"([^\s=][^=]{0,200}?) *=(.*)", re.DOTALL)
+"""A name and its value. Names that ITK takes over from other formats have any signs: "0008|0060", "dim[0]"."""
 END_OF_HEADER = re.compile(rb"(?:^|\n)ElementDataFile *= *([^\r\n]*)\r?\n")
 DTYPES = {
     "MET_CHAR": "i1",
@@ -141,13 +142,14 @@ def _affine(fields: dict[str, str]) -> Affine:
     return checked_affine(LPS_TO_RAS @ world)
 
 
-def write(volume: Volume, file: BinaryIO) -> None:
+def write(volume: Volume, file: BinaryIO, marking: Marking) -> None:
     """Write a volume (X, Y, Z), zlib-packed: all of it first, because the header states the packed size."""
     world = LPS_TO_RAS @ volume.affine
     sizes = np.array(volume.spacing_mm)
     parts = list(packed(voxel_bytes(volume.array), ZLIB_WINDOW))
     lines = [
         "ObjectType = Image",
+        f"Comment = {marking.description}",
         "NDims = 3",
         "BinaryData = True",
         "BinaryDataByteOrderMSB = False",
@@ -158,6 +160,7 @@ def write(volume: Volume, file: BinaryIO) -> None:
         "CenterOfRotation = 0 0 0",
         f"ElementSpacing = {written(sizes)}",
         f"DimSize = {' '.join(str(side) for side in volume.shape)}",
+        *([f"ElementToIntensityFunctionSlope = {marking.slope!r}"] if marking.slope != 1 else []),
         f"ElementType = {ELEMENT_TYPES[volume.array.dtype.str[1:]]}",
         "ElementDataFile = LOCAL",
     ]

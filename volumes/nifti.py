@@ -153,10 +153,10 @@ def write(volume: Volume, file: BinaryIO, marking: Marking, is_packed: bool) -> 
     fields["dim"] = (3, *volume.shape, 1, 1, 1, 1)
     fields["datatype"] = next(code for code, name in DTYPES.items() if name == volume.array.dtype.str[1:])
     fields["bitpix"] = 8 * volume.array.dtype.itemsize
-    fields["scl_slope"], fields["xyzt_units"] = 1, MILLIMETRES
-    fields["descrip"] = f"synthetic; voxelsmith; {marking.provenance.get('model', '')}".encode("ascii", "replace")[:79]
+    fields["scl_slope"], fields["xyzt_units"] = marking.slope, MILLIMETRES
+    fields["descrip"] = marking.description
     if marking.window is not None:
-        fields["cal_min"], fields["cal_max"] = marking.window
+        fields["cal_min"], fields["cal_max"] = (end * marking.slope for end in marking.window)
     _place(fields, volume.affine)
     parts = _parts(fields.tobytes() + (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension, volume)
     file.writelines(packed(parts, GZIP_WINDOW) if is_packed else parts)

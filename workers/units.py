@@ -6,11 +6,16 @@ from numpy.typing import NDArray
 from jobs.errors import NonFiniteOutput
 from jobs.requests import OutputOptions
 from model_store.card import ModelCard
-from volumes.intensity import NotFiniteError, to_stored
+from volumes.intensity import UNIT_SCALE, NotFiniteError, to_stored
 from volumes.volume import Array
 
 MEASURED = OutputOptions(dtype="float32", intensity="stored")
 """What measurements are taken in: the card's units, not rounded."""
+
+
+def step_of(output: OutputOptions) -> float:
+    """What one step of a file's numbers is worth: integers hold [0, 1] in parts of it."""
+    return 1.0 if output.intensity == "stored" else 1.0 / UNIT_SCALE.get(np.dtype(output.dtype).str[1:], 1.0)
 
 
 def in_units(network_array: NDArray[np.float32], card: ModelCard, output: OutputOptions) -> Array:

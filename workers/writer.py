@@ -19,7 +19,7 @@ from volumes.hashed import Written
 from volumes.preview import three_planes
 from volumes.volume import Volume
 from workers.steps import Latent, Product
-from workers.units import in_units
+from workers.units import in_units, step_of
 
 MEDIA_TYPES = {
     "nii.gz": "application/gzip",
@@ -96,7 +96,14 @@ class Writer:
         origin = self.origin | {"latent": source, "label": product.label}
         if product.latent.noise_seed is not None:
             origin["noise_seed"] = product.latent.noise_seed
-        written = write(stored, path, format=self.output.format, window=self._window(), provenance=origin)
+        written = write(
+            stored,
+            path,
+            format=self.output.format,
+            window=self._window(),
+            provenance=origin,
+            slope=step_of(self.output),
+        )
         entry = self._keep(
             path,
             written,
