@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -182,6 +183,26 @@ def test_answers_do_not_wait_for_an_acknowledgement() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.timeout(240)
+def test_ctrl_c_twice_is_no_fault_of_the_job(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXELSMITH_MAX_CRASHES", "1")
+    service = start()
+    await_ready(service.url)
+    with Client(service.url) as client:
+        job = client.generate(model="tiny", seed=1, num_samples=64)
+        eventually(lambda: job.refresh().results)
+    for pid, name in service.family().items():
+        if "workers.main" in name:
+            os.kill(pid, signal.SIGSTOP)  # as one whose sample takes long
+    service.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # two at once would count as one
+    service.process.send_signal(signal.SIGINT)
+    service.process.wait(60)
+    again = start()
+    with Client(again.url) as client:
+        assert client.job(job.id).wait(timeout_s=120).record["attempts"] == 2
 
 
 def test_a_second_ctrl_c_does_not_wait(start: Callable[..., Service]) -> None:

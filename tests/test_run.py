@@ -217,8 +217,8 @@ def test_a_replay_is_refused_on_other_weights_another_scan_or_no_record(bench, t
     other.write_bytes(scan.read_bytes() + b"x")
     refusals = [
         (record | {"model": {"sha256": "0" * 64}}, scan, "weights"),
-        (record, other, "scan"),
-        (record, None, "scan"),
+        (record, other, "not the one"),
+        (record, None, "none was given"),
         (record | {"provenance_version": 99}, scan, "version"),
         ({"hello": 1}, scan, "not the provenance record"),
         ([], scan, "not the provenance record"),
@@ -310,6 +310,11 @@ def test_output_that_is_not_finite_fails_the_job(tmp_path):
     with pytest.raises(NonFiniteOutput):
         _run("generate", {"model": "wild", "latents": [[1.0] * 8]}, bench, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(NonFiniteOutput):
+        _run("generate", {"model": "wild", "latents": [[0.0] * 8, [1.0] * 8]}, bench, tmp_path / "half")
+    assert set(_digests(tmp_path / "half")) == {"000.nii.gz", "000.png", "latents.npy", "provenance.json"}
+    (made,) = json.loads((tmp_path / "half" / "provenance.json").read_text())["results"]
+    assert made["sha256"] == _digests(tmp_path / "half")["000.nii.gz"]
     with pytest.raises(ModelBroken, match="not finite"):
         bench.warm_up("wild")
 
@@ -317,7 +322,7 @@ def test_output_that_is_not_finite_fails_the_job(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        ("generate", {"latents": [[1e300] * 8]}),
+        ("generate", {"latents": [[3e38] * 8]}),
         ("edit", {"source": {"seed": 1}, "edit": {"op": "interpolate", "target": {"latent": [3e38] * 8}, "steps": 2}}),
     ],
 )

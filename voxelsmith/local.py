@@ -16,6 +16,9 @@ from typing import Self
 import uvicorn
 from pydantic import SecretStr
 
+from jobs.connection import connect
+from jobs.errors import VoxelsmithError
+from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.stopping import StopWish
 from service.main import check_surroundings, make_server
@@ -64,6 +67,7 @@ class Stack:
             undo.callback(self.valkey.stop)
             self._check()
             supervisor = Supervisor(self.settings, self._workers)
+            undo.callback(self._leave_none_running, supervisor)
             self._run("workers", supervisor.run, undo, supervisor.stop)
             server = make_server(self.settings)
             # uvicorn sets its own level when configured; it is to be as talkative as everything else here.
@@ -87,6 +91,12 @@ class Stack:
             for name, thread in self._threads.items():
                 if not thread.is_alive():
                     raise StackError(f"the {name} ended unexpectedly; the log above says why")
+
+    def _leave_none_running(self, supervisor: Supervisor) -> None:
+        """Where the end did not wait for the workers: their jobs go back as they are, which is nobody's fault."""
+        supervisor.kill()
+        with contextlib.suppress(VoxelsmithError), connect(self.settings, retries=0) as redis:
+            JobQueue(redis, self.settings).hand_back_all()
 
     def _check(self) -> None:
         """Raises: StackError where the service would be open to other machines without a key."""

@@ -5,13 +5,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.errors import InvalidRequest, JobCanceled, OutOfMemory, UnknownDirection, UnreadableVolume
+from jobs.errors import InvalidRequest, JobCanceled, OutOfMemory, UnknownDirection, UnreadableVolume, VoxelsmithError
 from jobs.requests import (
     REQUESTS,
     AnyRequest,
@@ -80,10 +80,13 @@ def run(
                     _take(event, writer, behind, sink, clock, found)
                     if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
                         publish_direction(event.direction.model_dump(mode="json"))
-            except JobCanceled:
-                _close(writer, behind, clock, found, record)  # what was finished is kept, and can be replayed
+                return _close(writer, behind, clock, found, record)
+            except (JobCanceled, VoxelsmithError):
+                with suppress(VoxelsmithError):
+                    behind.settle()
+                    if writer.results:  # which are kept, and can be replayed
+                        _close(writer, behind, clock, found, record)
                 raise
-            return _close(writer, behind, clock, found, record)
 
 
 def replay(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, sink: Sink) -> Manifest:
