@@ -24,11 +24,9 @@ def parse_card(name: str, data: bytes) -> ModelCard:
     try:
         card = ModelCard.model_validate_json(data)
     except ValidationError as err:
-        first = err.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BrokenModel(f"card.json is not valid{f' at {place}' if place else ''}: {first['msg']}") from err
+        raise BrokenModel(f"card.json is not valid{_first_fault(err)}") from err
     if card.name != name:
-        raise BrokenModel("card.json carries another name than its folder")
+        raise BrokenModel(f"card.json carries another name, {card.name}, than its folder, {name}")
     if card.family not in FAMILIES:
         raise BrokenModel("card.json is of a family that this version does not know")
     if WEIGHTS not in card.files:
@@ -36,6 +34,16 @@ def parse_card(name: str, data: bytes) -> ModelCard:
     if not has_plain_names(card):
         raise BrokenModel("card.json lists a file whose name is not a plain file name")
     return card
+
+
+def _first_fault(err: ValidationError) -> str:
+    """An unknown field before all else: misspelt, it is the reason why another one is missing."""
+    errors = err.errors(include_input=False, include_url=False)
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f" at {place}: there is no field of that name"
+    return f" at {place}: {first['msg']}" if place else f": {first['msg']}"
 
 
 def parse_direction(stem: str, data: bytes, card: ModelCard) -> DirectionCard | None:

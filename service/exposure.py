@@ -6,6 +6,9 @@ import socket
 from jobs.errors import QueueUnavailable
 from jobs.keys import ApiKeys
 
+MAKE_A_KEY = "voxelsmith keys create"
+"""The advice of a refusal. It is for the usual data folder; who knows of another one adds it."""
+
 
 class KeyRule:
     """Whether requests need a key. Once one was made they do, wherever the service listens."""
@@ -35,7 +38,7 @@ def check_exposure(host: str, keys: ApiKeys) -> None:
     if not is_loopback(host) and not keys.any_active():
         raise ValueError(
             "without an API key the service only listens on a loopback address, such as 127.0.0.1: "
-            "make one with `voxelsmith keys create`"
+            f"make one with `{MAKE_A_KEY}`"
         )
 
 
@@ -44,5 +47,5 @@ def is_loopback(host: str) -> bool:
     try:
         addresses = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
     except OSError as err:
-        raise ValueError("the host to listen on is not known on this machine") from err
+        raise ValueError(f"the host to listen on, {host}, is not known on this machine") from err
     return all(ipaddress.ip_address(address).is_loopback for address in addresses)

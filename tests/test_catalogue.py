@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from stylegan3d_pickles import generator
 from tiny_models import write_tiny_hagan
+from tiny_stylegan3d import write_stylegan3d
 
 from jobs.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
 from model_store.card import DirectionCard, ModelCard, TruncationSpec
@@ -38,6 +41,11 @@ def _change_card(folder: Path, **fields) -> None:
     (folder / "card.json").write_text(json.dumps(card | fields))
 
 
+def _misspell_modality(folder: Path) -> None:
+    path = folder / "card.json"
+    path.write_text(path.read_text().replace('"modality"', '"modallity"'))
+
+
 def _truncate(folder: Path) -> None:
     data = (folder / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(data[:-100])
@@ -60,8 +68,9 @@ BREAKS = {
     "bad-json": (_bad_json, "card.json is not valid"),
     "not-a-card": (_not_a_card, "card.json is not valid"),
     "unknown-field": (lambda f: _change_card(f, surprise=1), "card.json is not valid at surprise"),
+    "misspelt-field": (_misspell_modality, "card.json is not valid at modallity: there is no field of that name"),
     "huge-card": (lambda f: (f / "card.json").write_text(" " * 2**20 + "{}"), "card.json is too large"),
-    "other-name": (lambda f: _change_card(f, name="another"), "another name"),
+    "other-name": (lambda f: _change_card(f, name="lungs"), "another name, lungs, than its folder, other-name"),
     "other-family": (lambda f: _change_card(f, family="diffusion"), "family"),
     "no-weights": (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors is missing"),
     "no-digest": (lambda f: _change_card(f, files={}), "names no weights.safetensors"),
@@ -244,6 +253,8 @@ def test_requests_that_fit_the_card_pass(plain, request_):
         (_edit(MOVE, {"latent": [0.0] * 9}), "/source/latent"),
         (_edit({"op": "interpolate", "target": {"latent": [0.0]}, "steps": 2}), "/edit/target/latent"),
         (_edit({"op": "mix", "target": {"seed": 2}, "crossover": 1}), "/edit/op"),
+        (_generate(seed=1, noise="random"), "/noise"),
+        (_edit(MOVE, noise="random"), "/noise"),
         (
             FitDirectionRequest.model_validate(
                 {"model": "m", "fit": {"method": "sefa", "name_prefix": "s", "count": 9}}
@@ -291,6 +302,14 @@ def test_psi_lies_in_0_to_1_where_the_card_says_psi(plain):
     check_request(card, _generate(seed=1, truncation=0.0))
     with pytest.raises(CardMismatch, match="psi"):
         check_request(card, _generate(seed=1, truncation=1.5))
+
+
+@pytest.mark.parametrize("noise", [True, False])
+def test_random_noise_is_for_a_style_model_that_has_noise_inputs(tmp_path, noise):
+    card = write_stylegan3d(tmp_path, variables=generator(noise=noise))
+    check_request(card, _generate(seed=1))
+    with nullcontext() if noise else pytest.raises(CardMismatch, match="no noise inputs"):
+        check_request(card, _generate(seed=1, noise="random"))
 
 
 def test_a_direction_fits_its_own_weights_and_a_target_needs_a_regression(plain):

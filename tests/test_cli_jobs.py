@@ -215,7 +215,10 @@ def test_replay_makes_the_same_bytes_from_a_provenance_record(run: Run, tmp_path
             assert (tmp_path / "again" / row["name"]).read_bytes() == (tmp_path / folder / row["name"]).read_bytes()
     refused = run("replay", tmp_path / "encoded" / "provenance.json", "--out", tmp_path / "no")
     assert refused.exit_code == 2
-    assert "scan" in refused.stderr
+    assert "--scan FILE" in refused.stderr
+    other = run("replay", tmp_path / "encoded" / "provenance.json", "--scan", __file__, "--out", tmp_path / "no")
+    assert other.exit_code == 2
+    assert "not the one of the provenance record" in " ".join(other.stderr.split())
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"results": [1]}', '{"results": []}'])

@@ -44,6 +44,15 @@ def test_a_key_made_before_the_service_opens_it_to_other_machines(tmp_path: Path
     assert made["key"] not in listed
 
 
+def test_the_advice_to_make_a_key_is_for_the_services_own_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "of two words"
+    refused = voxelsmith("serve", "--host", "0.0.0.0", "--port", "0", "--data", str(folder))
+    assert refused.returncode == 1
+    assert f"`voxelsmith keys create --data '{folder}'`" in refused.stderr
+    usual = voxelsmith("serve", "--host", "0.0.0.0", "--port", "0", XDG_DATA_HOME=str(tmp_path))
+    assert "`voxelsmith keys create`" in usual.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "reason"),
     [

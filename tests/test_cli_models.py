@@ -93,6 +93,8 @@ def test_import_hagan_makes_a_model_that_is_listed(run: Run, models: Path, tmp_p
     again = run(*words)
     assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
     assert "--force" in again.stderr
+    assert run(*words, folder=tmp_path / "new").exit_code == 0, "an import makes the model folder"
+    assert (tmp_path / "new" / "lungs" / "card.json").exists()
 
 
 def test_an_ambiguous_size_names_the_option(run: Run, tmp_path: Path) -> None:

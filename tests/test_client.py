@@ -68,6 +68,19 @@ def test_latents_go_back_in_as_numpy(client: Client) -> None:
     assert np.array_equal(np.asarray(job.volume(0).dataobj), np.asarray(job.volume(1).dataobj))
 
 
+def test_numpy_scalars_and_arrays_may_stand_anywhere_in_a_request(client: Client, scan: Path) -> None:
+    plain = client.generate(model="tiny", seed=3, num_samples=2, truncation=0.5).wait()
+    counted = {"seed": np.int64(3), "num_samples": np.uint8(2), "truncation": np.float32(0.5)}
+    assert client.generate(model="tiny", **counted).wait().record["request"] == plain.record["request"]
+    walk = {"op": "interpolate", "target": {"latent": np.zeros(8, np.float32), "space": "z"}, "steps": np.int16(2)}
+    assert len(client.edit(model="tiny", source={"seed": np.int64(1)}, edit=walk).wait().results) == 2
+    window = {"window": np.array([-800, -400])}
+    assert client.encode(scan, model="tiny", reconstruct=np.True_, preprocess=window).wait().metrics
+    client.fit_direction("tiny", {"method": "sefa", "name_prefix": "counted", "count": np.int64(1)}).wait()
+    with pytest.raises(TypeError, match="set"):
+        client.generate(model="tiny", output={"format": {"nii"}})
+
+
 def test_edit_starts_from_an_earlier_job(client: Client, scan: Path) -> None:
     encoded = client.encode(scan, model="tiny").wait()
     walk = {"op": "interpolate", "target": {"seed": 1}, "steps": 2}
@@ -143,7 +156,7 @@ def test_a_file_that_is_not_there_is_a_file_error(client: Client, tmp_path: Path
 
 
 def test_every_http_code_has_one_class() -> None:
-    codes = {400, 401, 403, 404, 405, 409, 410, 413, 415, 416, 422, 429, 431, 500, 503, 507}
+    codes = {400, 401, 403, 404, 405, 409, 410, 412, 413, 415, 416, 422, 429, 431, 500, 503, 507}
     assert codes <= set(problems.PROBLEMS)
     for status, cls in problems.PROBLEMS.items():
         err = problems.problem_of(status, {"code": "c", "detail": "d", "errors": [{"pointer": "/p", "detail": "x"}]})

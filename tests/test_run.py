@@ -140,19 +140,17 @@ def test_stored_values_are_the_cards_units_and_unit_values_lie_in_0_to_1(bench, 
 
 @pytest.mark.parametrize(("dtype", "steps"), [("int16", 32767), ("uint8", 255), ("float32", 1e9)])
 def test_unit_values_are_read_back_as_such_from_the_formats_that_can_scale(bench, tmp_path, dtype, steps):
-    made = {}
     for format_ in ("nii", "mha", "npy"):
         output = {"format": format_, "dtype": dtype, "intensity": "unit"}
         _run("generate", {"seed": 3, "output": output}, bench, tmp_path / format_)
-        made[format_] = tmp_path / format_ / f"000.{format_}"
-    image = nibabel.load(made["nii"])
-    voxels = np.load(made["npy"]) / (1 if dtype == "float32" else steps)
+    image, mha = nibabel.load(tmp_path / "nii" / "000.nii"), tmp_path / "mha" / "000.mha"
+    voxels = np.load(tmp_path / "npy" / "000.npy") / (1 if dtype == "float32" else steps)
     assert 0 <= voxels.min() < voxels.max() <= 1
     assert np.allclose(image.get_fdata(), voxels, atol=1 / steps)
-    assert np.allclose(read(made["mha"]).array, voxels, atol=1 / steps)
+    assert np.allclose(read(mha).array, voxels, atol=1 / steps)
     ends = (float(image.header["cal_min"]), float(image.header["cal_max"]))
     assert ends == pytest.approx([(hu + 1024) / 1624 for hu in (-200, 300)], abs=1 / min(steps, 1e6))
-    assert b"Comment = synthetic; voxelsmith; tiny\n" in made["mha"].read_bytes()
+    assert b"Comment = synthetic; voxelsmith; tiny\n" in mha.read_bytes()
 
 
 def test_the_same_job_gives_the_same_bytes_every_time(bench, models, tmp_path):
@@ -183,6 +181,15 @@ JOBS = {
     "fit": {"fit": {"method": "sefa", "name_prefix": "s", "count": 2}},
 }
 KINDS = {"interpolate": "edit", "fit": "fit_direction"}
+
+
+def test_an_encode_of_a_seed_is_the_encode_of_its_volume(bench, tmp_path):
+    _run("generate", {"seed": 4, "output": {"dtype": "float32"}}, bench, tmp_path / "made")
+    of_file = _run("encode", {}, bench, tmp_path / "file", tmp_path / "made" / "000.nii.gz")
+    of_seed = _run("encode", {"source": {"seed": 4}, "reconstruct": True}, bench, tmp_path / "seed")
+    assert np.allclose(of_seed.latents, of_file.latents, atol=1e-4)
+    record = json.loads((tmp_path / "seed" / "provenance.json").read_text())
+    assert replay(record, None, bench, FolderSink(tmp_path / "again")).latents == of_seed.latents
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -1,5 +1,6 @@
 """Real worker processes under a real supervisor. What becomes of jobs when they are killed: test_faults_workers.py."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobRecord, JobState
+from workers.devices import check_device, devices
 from workers.loop import job_class
-from workers.supervisor import devices, settings_line
+from workers.supervisor import settings_line
 
 Submit = Callable[..., JobRecord]
 Play = Callable[..., object]
@@ -70,6 +72,7 @@ def test_a_failing_job_says_nothing_of_the_machine(queue: JobQueue, submit: Subm
     assert record.error is not None
     assert record.error.code == "internal_error"
     assert "/" not in record.error.detail
+    assert record.progress.done == 1
     assert [entry.name for entry in record.results] == ["000.nii.gz"]
 
 
@@ -93,7 +96,7 @@ def test_cancel_takes_effect_between_steps_and_keeps_what_is_finished(
         asked = queue.cancel(job.id)
         record = queue.wait(job.id, 30)
     assert record.state is JobState.CANCELED
-    assert record.progress.done <= asked.progress.done + 2
+    assert record.progress.done == 1 <= asked.progress.total == record.progress.total
     assert [entry.name for entry in record.results] == ["000.nii.gz"]
     assert queue.results.verify(f"results/{job.id}/000.nii.gz", record.results[0].sha256)
 
@@ -146,6 +149,42 @@ def test_devices_without_a_driver_are_the_cpu() -> None:
     assert devices("cpu") == ["cpu"]
     assert devices("cuda:1") == ["cuda:1"]
     assert devices("all")[0] in ("cpu", "cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "told"),
+    [
+        ("foo", "float32", "cpu, cuda:N"),
+        ("cuda", "float32", "cpu, cuda:N"),
+        ("cuda:2", "float32", "there is no cuda:2"),
+        ("cpu", "float16", "float16 needs a CUDA device"),
+        ("cpu", "tf32", "tf32 needs a CUDA device"),
+    ],
+)
+def test_a_device_that_cannot_be_used_is_refused(tmp_path: Path, device: str, precision: str, told: str) -> None:
+    for card in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / card).mkdir()
+    with pytest.raises(ValueError, match=told):
+        check_device(device, precision, tmp_path)
+    for usable in ("cpu", "all", "cuda:1"):
+        check_device(usable, "bfloat16", tmp_path)
+    check_device("all", precision, tmp_path)
+
+
+def test_where_the_driver_lists_nothing_a_gpu_is_given_a_try(tmp_path: Path) -> None:
+    check_device("cuda:0", "float16", tmp_path / "none")
+    with pytest.raises(ValueError, match="float16"):
+        check_device("all", "float16", tmp_path / "none")
+    with pytest.raises(ValueError, match="its driver lists: 0"):
+        check_device("cuda:0", "float32", tmp_path)
+
+
+def test_a_supervisor_of_a_device_that_is_none_ends_with_one_line() -> None:
+    environment = {**os.environ, "VOXELSMITH_DEVICE": "foo"}
+    command = [sys.executable, "-m", "workers.supervisor"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "cpu, cuda:N" in done.stderr
 
 
 def test_settings_reach_a_worker_whole(settings: Settings) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error.
 
 import os
 import sys
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from jobs.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
+from service.pointers import described
 from training.errors import DataRefused
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
 from voxelsmith.commands import workers as workers_commands
@@ -64,6 +66,21 @@ app = typer.Typer(
 )
 
 
+def _tell_version(is_asked: bool) -> None:
+    """The same bytes are promised per version, and on the same torch."""
+    if is_asked:
+        torch = _version("torch")
+        typer.echo(f"voxelsmith {_version('voxelsmith') or 'unknown'}" + (f" (torch {torch})" if torch else ""))
+        raise typer.Exit
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -73,6 +90,9 @@ def root(
             "--models", metavar="DIR", envvar="VOXELSMITH_MODELS_URL", help="Model folder beside the shipped one."
         ),
     ] = None,
+    _asks_version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version, and torch's.")
+    ] = False,
 ) -> None:
     """The inference server for 3D medical-image GANs."""
     try:
@@ -80,7 +100,7 @@ def root(
     except ValidationError as err:
         first = err.errors(include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"])
-        raise typer.BadParameter(f"VOXELSMITH_{name.upper()}: {first['msg']}") from err
+        raise typer.BadParameter(f"VOXELSMITH_{name.upper()}: {described(first)}") from err
 
 
 app.add_typer(serve.app)

@@ -94,7 +94,8 @@ class Client:
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST /encode: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source={"job": ...}`."""
+        """POST /encode: a scan file (.nii, .nii.gz, .nrrd, .mha), or a `source`: an earlier result as {"job": ...}, a
+        sample as {"seed": ...}."""
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
         body = _without_none(
@@ -144,12 +145,12 @@ class Client:
         wishes = [f"{name}={value}" for name, value in (("wait", wait_s), ("priority", priority)) if value is not None]
         headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
-            return Job(self, self._json("POST", f"/{kind}", json=body, headers=headers))
+            return Job(self, self._post(f"/{kind}", body, headers))
         with Path(scan).open("rb") as file:
             # The file's own name may hold a patient's; the server finds the format by content.
             parts = {
                 "volume": ("scan", file, "application/octet-stream"),
-                "request": (None, json.dumps(body), "application/json"),
+                "request": (None, _encoded(body), "application/json"),
             }
             return Job(self, self._json("POST", f"/{kind}", files=parts, headers=headers))
 
@@ -233,7 +234,7 @@ class Client:
 
     def fit_direction(self, model: str, fit: Mapping[str, Any]) -> Job:
         """POST /models/{name}/directions: `fit` is the JSON body of the call."""
-        return Job(self, self._json("POST", f"/models/{model}/directions", json=fit))
+        return Job(self, self._post(f"/models/{model}/directions", fit))
 
     def remove_direction(self, model: str, direction: str) -> None:
         self._send("DELETE", f"/models/{model}/directions/{direction}")
@@ -246,6 +247,10 @@ class Client:
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
         return self._send(method, path, **options).json()
+
+    def _post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Any:
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return self._json("POST", path, content=_encoded(body), headers=headers)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -283,6 +288,18 @@ def _raise_for_problem(response: httpx.Response) -> None:
 
 def _without_none(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """A request body as JSON, in which numpy's arrays and scalars may stand anywhere."""
+    return json.dumps(body, default=_plain, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    """What json asks for where it does not know a type. Raises: TypeError."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"a request cannot hold a {type(value).__name__}")
+    return value.tolist()
 
 
 def _listed(vectors: Vectors | None) -> Any:

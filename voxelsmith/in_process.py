@@ -18,6 +18,7 @@ from service.registry import Registry
 from voxelsmith.commands.options import Way
 from voxelsmith.surroundings import Surroundings
 from workers.bench import Bench
+from workers.devices import check_device, devices
 from workers.run import FolderSink, parse, replay, run
 
 
@@ -105,11 +106,13 @@ def _needs_store(request: AnyRequest, bench: Bench) -> bool:
 def _bench(way: Way, place: Surroundings) -> Bench:
     """Raises: typer.BadParameter for a device or precision that this machine lacks."""
     settings = place.settings
+    device, precision = way.device or settings.device, way.precision or settings.precision
     try:
+        check_device(device, precision)
         return Bench(
             place.catalogue,
-            device=way.device or settings.device,
-            precision=way.precision or settings.precision,
+            device=devices(device)[0],
+            precision=precision,
             threads=settings.threads if way.threads is None else way.threads,
             memory_bytes=settings.model_memory_bytes,
             low_memory=settings.low_memory,

@@ -130,7 +130,7 @@ def listen(host: str, port: int) -> socket.socket:
         # The protocol by its number: asyncio turns Nagle's delay off only for sockets that name TCP.
         listener = socket.socket(family, kind, protocol)
     except OSError as err:
-        raise StackError(str(err)) from err
+        raise StackError(f"cannot listen on {host}: {err.strerror}") from err
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

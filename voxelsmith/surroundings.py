@@ -1,5 +1,6 @@
 """What every command is given: the settings, read once, and where this user's data lies."""
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from jobs.settings import Settings, is_bucket
 from model_store.bucket import BucketShelf
 from model_store.cache import FileCache
 from model_store.catalogue import SHIPPED, Catalogue
+
+NO_MODELS = "there is no folder of models here"
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,17 @@ class Surroundings:
         return self.settings.models_path or self.data / "models"
 
     @property
+    def lacks_models(self) -> bool:
+        """Whether a model folder was named that is not there; the usual one need not be."""
+        named = self.settings.models_path
+        return named is not None and named != (self.data / "models").resolve() and not named.is_dir()
+
+    @property
     def catalogue(self) -> Catalogue:
+        """Raises: FileNotFoundError where the model folder that was named is not there."""
         settings = self.settings
+        if self.lacks_models:
+            raise FileNotFoundError(errno.ENOENT, NO_MODELS, str(self.models))
         if is_bucket(settings.models_url):
             cache = FileCache(settings.model_cache, settings.model_cache_bytes)
             return Catalogue([BucketShelf(Bucket(settings.models_url), cache), SHIPPED])

@@ -59,7 +59,8 @@ def replayed(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench
     """Kind and payload of the job that a provenance.json tells of.
 
     Raises:
-        InvalidRequest: no such record, other weights under the model's name, or another scan. And as `Bench.card`.
+        InvalidRequest: no such record, other weights under the model's name, another scan or none where there was one.
+            And as `Bench.card`.
     """
     try:
         kind, request, scan = provenance["kind"], dict(provenance["request"]), provenance["scan"]
@@ -72,7 +73,9 @@ def replayed(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench
         raise InvalidRequest("This provenance record is of another version.")
     if bench.card(model).sha256 != digest:
         raise InvalidRequest("The model's weights are not those of the provenance record.")
-    if scan_digest is not None and (scan_path is None or sha256_of(scan_path) != scan_digest):
+    if scan_digest is not None and scan_path is None:
+        raise InvalidRequest("An encode is done again with its scan, and none was given.")
+    if scan_digest is not None and scan_path is not None and sha256_of(scan_path) != scan_digest:
         raise InvalidRequest("The scan is not the one of the provenance record.")
     return kind, {**request, "direction": direction}
 

@@ -23,6 +23,7 @@ from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.settings import Settings
 from jobs.stopping import StopWish
+from workers.devices import check_device, devices
 
 WORKER_COMMAND = (sys.executable, "-m", "workers.main")
 _EXIT_UNFIT = 78
@@ -77,6 +78,14 @@ class Supervisor:
     def stop(self) -> None:
         """Asks run() to let the workers finish or hand back, and return. Safe from any thread or signal handler."""
         self._stopping.set()
+
+    def kill(self) -> None:
+        """Ends the workers at once, after stop(): for an end that does not wait for the sample in hand."""
+        for seat in self.seats:
+            process = seat.process
+            if process is not None:
+                process.kill()
+                process.wait()
 
     def run(self) -> int:
         """Supervises; the exit code: 0 when stopped, 1 when no worker can work."""
@@ -158,14 +167,6 @@ class Supervisor:
             _clear(seat)
 
 
-def devices(device: str) -> list[str]:
-    """The devices that a setting names; "all" is every CUDA device that the driver lists, or the CPU."""
-    if device != "all":
-        return [device]
-    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*"))
-    return [f"cuda:{index}" for index in range(len(cards))] or ["cpu"]
-
-
 def settings_line(settings: Settings) -> bytes:
     """All settings as one line of JSON, secrets included: for a worker's standard input alone."""
     values = settings.model_dump(mode="json")
@@ -221,6 +222,11 @@ def main() -> int:
         log.error("these settings are not valid: %s", fields)
         return 2
     configure(settings.log_format)
+    try:
+        check_device(settings.device, settings.precision)
+    except ValueError as err:
+        log.error("these settings are not valid: %s", err)
+        return 2
     supervisor = Supervisor(settings)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:

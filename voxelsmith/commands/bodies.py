@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from jobs.requests import REQUESTS
 from jobs.state import JobKind
+from service.pointers import located
 
 GROUPS = ("output", "preprocess")
 """Parts of a body whose fields are options of their own; every other option stands for a whole field."""
@@ -36,7 +37,7 @@ def compose(kind: JobKind, file: IO[str] | None, model: str | None, **options: A
     try:
         REQUESTS[kind].model_validate_json(json.dumps(body))
     except (ValidationError, ValueError, RecursionError) as err:
-        raise typer.BadParameter(_first_problem(err)) from err
+        raise typer.BadParameter(_first_problem(err, body)) from err
     return body
 
 
@@ -73,9 +74,9 @@ def _read(file: IO[str] | None) -> dict[str, Any]:
     return body
 
 
-def _first_problem(err: Exception) -> str:
+def _first_problem(err: Exception, body: dict[str, Any]) -> str:
+    """In the words of the server's refusal."""
     if not isinstance(err, ValidationError):
         return "the request is not valid JSON"
-    first = err.errors(include_url=False, include_input=False)[0]
-    where = "/".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    pointer, what = located(err, body)[0]
+    return f"{pointer.removeprefix('/')}: {what}" if pointer else what

@@ -56,12 +56,15 @@ def edit(
         "interpolate": {"target": target, "steps": steps},
         "mix": {"target": target, "crossover": crossover},
     }
+    source, change = _source(seed, read_vector(latent, index, "--latent"), from_job, index), _change(changes)
+    if request is None:
+        _require(source, change)
     body = compose(
         "edit",
         request,
         model=model,
-        source=_source(seed, read_vector(latent, index, "--latent"), from_job, index),
-        edit=_change(changes),
+        source=source,
+        edit=change,
         truncation=truncation,
         truncation_cutoff=truncation_cutoff,
         class_label=o.class_label(class_label),
@@ -71,6 +74,17 @@ def edit(
     )
     way = o.Way(out, server, as_json, device, precision, threads, data)
     run_and_report("edit", body, None, way, context.obj)
+
+
+def _require(source: dict[str, Any] | None, change: dict[str, Any] | None) -> None:
+    """Raises: typer.BadParameter, with the options to give where a part of the request is missing."""
+    if source is None:
+        raise typer.BadParameter("say what to edit: --seed, --latent or --from-job")
+    if change is None:
+        raise typer.BadParameter(
+            "say what to change: --direction with --strengths or --values, --to-seed or --to-latent with --steps, "
+            "or --mix-with with --crossover"
+        )
 
 
 def _target(to_seed: int | None, mix_with: int | None, crossover: int | None, vector: Any) -> dict[str, Any] | None:

@@ -6,13 +6,24 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def address(text: str | None) -> str | None:
+    """Raises: typer.BadParameter for what is no address of a server."""
+    if text is not None and not text.lower().startswith(("http://", "https://")):
+        raise typer.BadParameter(f"an address begins with http:// or https://; {text} does not")
+    return text
+
+
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="`voxelsmith models list` shows them.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where the files go.")]
 RequestFile = Annotated[
     typer.FileText | None,
     typer.Option("--request", metavar="FILE", help="JSON body as of the HTTP call ('-': standard input); options win."),
 ]
-Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="Send it to a server; without, run here.")]
+Server = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", callback=address, help="Send it to a server; without, run here."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[
     Path | None,

@@ -29,6 +29,8 @@ def replay(
     """Do a job again from its provenance.json, and say whether the same bytes came out."""
     way = o.Way(out, None, as_json, device, precision, threads)
     record = _read(file)
+    if scan is None and record.get("scan") is not None:
+        raise typer.BadParameter("the job was an encode, which needs its scan again: give it as --scan FILE")
     try:
         with progress_bar("replay") as on_stage:
             made = in_process().replay_job(record, scan, way, context.obj, on_stage)

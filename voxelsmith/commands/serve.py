@@ -1,7 +1,11 @@
 """voxelsmith serve, api, worker: the whole service, or one of its two roles."""
 
+import logging
+import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -11,13 +15,16 @@ from jobs.connection import check_server, connect
 from jobs.logs import configure
 from jobs.settings import Settings
 from jobs.stopping import StopWish
+from service.exposure import MAKE_A_KEY
 from service.main import check_surroundings, make_server
 from voxelsmith import extras
 from voxelsmith.commands import options as o
 from voxelsmith.local import Stack, StackError
-from voxelsmith.surroundings import Surroundings
+from voxelsmith.surroundings import NO_MODELS, Surroundings
+from workers.devices import check_device
 from workers.supervisor import Supervisor
 
+log = logging.getLogger("voxelsmith.serve")
 app = typer.Typer()
 Host = Annotated[
     str | None,
@@ -43,10 +50,11 @@ def serve(
     place: Surroundings = context.obj
     extras.require("torch", "worker")
     settings = _changed(place.settings, host=host, port=port, device=device, precision=precision, threads=threads)
-    configure(settings.log_format)
+    _check(settings)
+    _begin(place, settings)
     stopping = StopWish()
     _on_signals(stopping.set)
-    with Stack(data or place.data, settings, workers) as stack:
+    with _advising(place, data), Stack(data or place.data, settings, workers) as stack:
         typer.echo(f"Voxelsmith is listening on {stack.url}")
         typer.echo(f"API docs: {stack.url}/docs   data: {stack.data}   Ctrl-C stops it")
         stack.watch(stopping)
@@ -59,7 +67,7 @@ def api(context: typer.Context, host: Host = None, port: Port = None) -> None:
     """The HTTP API alone, against VOXELSMITH_REDIS_URL and VOXELSMITH_STORE_URL."""
     place: Surroundings = context.obj
     settings = _changed(place.settings, host=host, port=port)
-    configure(settings.log_format)
+    _begin(place, settings)
     try:
         check_surroundings(settings)
         server = make_server(settings)
@@ -81,7 +89,8 @@ def worker(
     place: Surroundings = context.obj
     extras.require("torch", "worker")
     settings = _changed(place.settings, device=device, precision=precision, threads=threads)
-    configure(settings.log_format)
+    _check(settings)
+    _begin(place, settings)
     with connect(settings) as redis:
         check_server(redis, settings)
     supervisor = Supervisor(settings, workers)
@@ -92,6 +101,36 @@ def worker(
 
 def _changed(settings: Settings, **changes: object) -> Settings:
     return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def _check(settings: Settings) -> None:
+    """Raises: typer.BadParameter for a device or precision that no worker here could use."""
+    try:
+        check_device(settings.device, settings.precision)
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
+
+
+def _begin(place: Surroundings, settings: Settings) -> None:
+    """Logging, and what an operator should know at once."""
+    configure(settings.log_format)
+    if place.lacks_models:
+        log.warning("%s: %s; until there is, only the shipped models are served", place.models, NO_MODELS)
+
+
+@contextmanager
+def _advising(place: Surroundings, data: Path | None) -> Iterator[None]:
+    """Where `keys create` would not find the folder of this service by itself, the advice to use it names the folder.
+
+    Raises: StackError.
+    """
+    try:
+        yield
+    except StackError as err:
+        if data is None and "redis_url" not in place.settings.model_fields_set:
+            raise
+        whole = f"{MAKE_A_KEY} --data {shlex.quote(str(data or place.data))}"
+        raise StackError(str(err).replace(MAKE_A_KEY, whole)) from err
 
 
 def _on_signals(stop: Callable[[], object]) -> None:

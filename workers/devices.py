@@ -1,0 +1,31 @@
+"""Which devices a setting names, and what is known of them without torch."""
+
+import re
+from pathlib import Path
+
+CARDS = Path("/proc/driver/nvidia/gpus")
+"""Where the driver lists its GPUs. In containers and under WSL it may be missing although there are some."""
+_DEVICE = re.compile(r"cpu|all|cuda:(?P<index>[0-9]{1,3})")
+_CUDA_ONLY = frozenset({"float16", "tf32"})
+
+
+def devices(device: str, cards: Path = CARDS) -> list[str]:
+    """The devices that a setting names; "all" is every CUDA device that the driver lists, or the CPU."""
+    if device != "all":
+        return [device]
+    return [f"cuda:{index}" for index in range(_count(cards))] or ["cpu"]
+
+
+def check_device(device: str, precision: str, cards: Path = CARDS) -> None:
+    """Refuses what no worker here could use. Raises: ValueError, one line for the user."""
+    match = _DEVICE.fullmatch(device)
+    if match is None:
+        raise ValueError(f"a device (--device, VOXELSMITH_DEVICE) is cpu, cuda:N such as cuda:0, or all; not {device}")
+    if match["index"] and cards.is_dir() and int(match["index"]) >= _count(cards):
+        raise ValueError(f"there is no {device} on this machine; GPUs that its driver lists: {_count(cards)}")
+    if precision in _CUDA_ONLY and devices(device, cards) == ["cpu"]:
+        raise ValueError(f"{precision} needs a CUDA device; take bfloat16 or float32 on the CPU")
+
+
+def _count(cards: Path) -> int:
+    return len(list(cards.glob("*")))
