@@ -8,13 +8,16 @@ NAME_PATTERN = r"^(?!.*\.\.)[a-z0-9][a-z0-9._-]{0,63}$(?!\n)"
 MAX_SAMPLES = 64
 MAX_SEED = 2**53 - 1 - MAX_SAMPLES  # sample k uses seed + k, and every JSON reader must hold it exactly
 MAX_LATENT_LENGTH = 65_536
+MAX_FLOAT32 = 3.4028234663852886e38
 
 # pydantic's own regex engine has no look-ahead, so names are checked by Python's.
 _CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, regex_engine="python-re")
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Vector = Annotated[list[float], Field(min_length=1, max_length=MAX_LATENT_LENGTH, fail_fast=True)]
+Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32)]
+"""What a network computes with; anything larger would be infinite to it."""
+Vector = Annotated[list[Number], Field(min_length=1, max_length=MAX_LATENT_LENGTH, fail_fast=True)]
 Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64)]
 """A vector (z_dim,) or, in a style space, one row per style (num_styles, w_dim)."""
 LatentSpace = Literal["z", "w"]
@@ -126,10 +129,10 @@ class PreprocessOptions(Request):
 
 
 class EncodeRequest(Request):
-    """The `request` part of POST /encode: a scan (the upload, or the result that `source` names) to its latent."""
+    """The `request` part of POST /encode: a scan (the upload, or the volume that `source` names) to its latent."""
 
     model: Name
-    source: JobSource | None = None
+    source: Source | None = None
     refine_steps: Annotated[int, Field(ge=0, le=1000)] = 0
     """Of descent from the encoder's guess. A model without an encoder starts at its mean latent, where 0 means 100."""
     reconstruct: bool = False
@@ -141,14 +144,14 @@ class EncodeRequest(Request):
 class MoveEdit(Request):
     op: Literal["move"]
     direction: Name
-    strengths: Annotated[list[float], Field(min_length=1, max_length=MAX_SAMPLES)]
+    strengths: Annotated[list[Number], Field(min_length=1, max_length=MAX_SAMPLES)]
     """In standard deviations of the latent along the unit direction."""
 
 
 class TargetEdit(Request):
     op: Literal["target"]
     direction: Name
-    values: Annotated[list[float], Field(min_length=1, max_length=MAX_SAMPLES)]
+    values: Annotated[list[Number], Field(min_length=1, max_length=MAX_SAMPLES)]
     """Of the attribute, in its own units."""
 
 

@@ -15,7 +15,7 @@ class CardMismatch(Exception):  # noqa: N818 -- the name that the house gives it
 
 
 def check_request(card: ModelCard, request: Any) -> None:
-    """A generate, encode, edit or fit request against the card: latents, class, truncation, styles.
+    """A generate, encode, edit or fit request against the card: latents, class, truncation, noise, styles.
 
     Raises:
         CardMismatch: the first thing that does not fit.
@@ -26,6 +26,8 @@ def check_request(card: ModelCard, request: Any) -> None:
         class_index(card, request.class_label)
     if hasattr(request, "truncation"):
         _check_truncation(card, request)
+    if getattr(request, "noise", "constant") == "random" and not _has_noise(card):
+        raise CardMismatch("/noise", "this model's network has no noise inputs; leave it constant")
     edit = getattr(request, "edit", None)
     if edit is not None and edit.op == "mix":
         _check_mix(card, edit)
@@ -99,6 +101,8 @@ def _reads_class(card: ModelCard, request: Any) -> bool:
     """Whether a class has to be known: z goes to the network with it, a style already holds it."""
     styled = card.latent.has_style_space
     if hasattr(request, "refine_steps"):  # an encoder does not read the class; only what renders z does
+        if hasattr(request.source, "seed") or getattr(request.source, "space", "w") == "z":
+            return True
         return not styled and (request.reconstruct or request.refine_steps > 0 or not card.has_encoder)
     return not (styled and _starts(request) == {"w"})
 
@@ -127,6 +131,11 @@ def _check_truncation(card: ModelCard, request: Any) -> None:
         raise CardMismatch("/truncation", "this model takes the level of a truncated normal, above 0")
     if level is not None and "seed" not in _starts(request):
         raise CardMismatch("/truncation", "this model truncates what a seed draws; a given latent is used as it is")
+
+
+def _has_noise(card: ModelCard) -> bool:
+    """Whether the network has noise inputs: each with a style space, but for an imported one that says it has none."""
+    return card.latent.has_style_space and card.network.get("noise", True) is not False
 
 
 def _check_fit(card: ModelCard, fit: Any) -> None:

@@ -40,6 +40,10 @@ class AddressTooLong(tree.VoxelsmithError):
     code, title = "address_too_long", "The address is too long"
 
 
+class PreconditionFailed(tree.VoxelsmithError):
+    code, title = "precondition_failed", "The record has changed"
+
+
 class RangeNotSatisfiable(tree.VoxelsmithError):
     code, title = "range_not_satisfiable", "The range lies outside the file"
 
@@ -123,6 +127,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     RequestTimeout: 408,
     ResultDamaged: 410,
     AddressTooLong: 414,
+    PreconditionFailed: 412,
     RangeNotSatisfiable: 416,
     HeadersTooLarge: 431,
     NotReady: 503,

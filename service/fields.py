@@ -1,4 +1,4 @@
-"""Header fields of HTTP as values: Prefer (RFC 7240), If-None-Match, If-Range and Range (RFC 9110)."""
+"""Header fields of HTTP as values: Prefer (RFC 7240), If-Match, If-None-Match, If-Range and Range (RFC 9110)."""
 
 import re
 from collections.abc import Iterable
@@ -52,6 +52,11 @@ def names_tag(field: str | None, tag: str) -> bool:
     if field is None:
         return False
     return field.strip() == "*" or tag in {found.removeprefix("W/") for found in _TAG.findall(field)}
+
+
+def accepts_tag(field: str, tag: str) -> bool:
+    """Whether an If-Match field has the tag, strongly compared: a weak one is never the same."""
+    return field.strip() == "*" or tag in _TAG.findall(field)
 
 
 def span_of(field: str | None, if_range: str | None, tag: str, size_bytes: int) -> Span | None:

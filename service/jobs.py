@@ -10,20 +10,24 @@ from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from jobs.events import Event
+from jobs.events import Event, order_of
 from jobs.ownership import Listen
 from jobs.queue import MAX_PAGE
 from jobs.requests import Name
 from jobs.state import JobKind, JobPage, JobRecord, JobState
 from service.dependencies import House, JobId, Jobs
 from service.errors import TooManyListeners
-from service.openapi import EVENT_STREAM, PROBLEMS, RECORD
-from service.replies import JSON, NO_CACHE, Streamed, current
+from service.openapi import DELETED, EVENT_STREAM, PROBLEMS, RECORD
+from service.replies import JSON, NO_CACHE, Streamed, current, require_match
 
 HEARTBEAT_S = 5.0
 """Silence on an event stream lasts no longer; a vanished listener is noticed after it."""
 
 EVENT_STREAM_TYPE = "text/event-stream"
+
+IfMatch = Annotated[
+    str | None, Header(description="The ETag that the record must have, or `*`; where it has another, 412.")
+]
 
 router = APIRouter(tags=["jobs"], responses=PROBLEMS)
 
@@ -50,15 +54,17 @@ def list_jobs(query: Annotated[JobFilter, Query()], jobs: Jobs) -> Response:
 
 @router.get("/jobs/{job_id}", responses=RECORD, response_model=JobRecord)
 @router.head("/jobs/{job_id}", include_in_schema=False)
-def get_job(job_id: JobId, jobs: Jobs, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+def get_job(
+    job_id: JobId, jobs: Jobs, if_match: IfMatch = None, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
     """One record, with an ETag."""
-    return current(jobs.get(job_id), if_none_match)
+    return current(require_match(jobs.get(job_id), if_match), if_none_match)
 
 
-@router.delete("/jobs/{job_id}", responses=RECORD, response_model=JobRecord)
-def delete_job(job_id: JobId, jobs: Jobs) -> Response:
+@router.delete("/jobs/{job_id}", responses=DELETED, response_model=JobRecord)
+def delete_job(job_id: JobId, jobs: Jobs, if_match: IfMatch = None) -> Response:
     """A queued job is canceled at once (200), a running one asked to stop (202), one that has ended removed (204)."""
-    if jobs.get(job_id).state.is_terminal:
+    if require_match(jobs.get(job_id), if_match).state.is_terminal:
         jobs.remove(job_id)
         return Response(status_code=204)
     record = jobs.cancel(job_id)
@@ -70,7 +76,8 @@ def follow_job(
     job_id: JobId, services: House, jobs: Jobs, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """Server-sent events from the start or after `Last-Event-ID`, up to the terminal `end`."""
-    if jobs.get(job_id).state.is_terminal and last_event_id == jobs.last_event_id(job_id):
+    has_ended = jobs.get(job_id).state.is_terminal
+    if has_ended and last_event_id and order_of(last_event_id) >= order_of(jobs.last_event_id(job_id)):
         return Response(status_code=204)  # tells an EventSource not to come back
     return answer_with(jobs.events(job_id, last_event_id), services.listeners)
 

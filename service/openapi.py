@@ -61,7 +61,18 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
     200: {"description": "Ended within the seconds of `Prefer: wait`", **_RECORD},
     **PROBLEMS,
 }
-RECORD: dict[int | str, dict[str, Any]] = {200: {"description": "The record", **_RECORD}}
+_CHANGED = {"description": "The record is not the one that `If-Match` names", **_PROBLEM}
+RECORD: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The record", **_RECORD, "headers": {"ETag": {"schema": {"type": "string"}}}},
+    304: {"description": "The client has this record"},
+    412: _CHANGED,
+}
+DELETED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The record of a job that was queued and is canceled", **_RECORD},
+    202: {"description": "The record of a running job that was asked to stop", **_RECORD},
+    204: {"description": "The job had ended, and is removed with its files"},
+    412: _CHANGED,
+}
 EVENT_STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "state, progress, result and end events", "content": {"text/event-stream": {}}},
     204: {"description": "The stream was read to its end before"},

@@ -17,8 +17,8 @@ from service.errors import ForeignOrigin, HostNotServed
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 CORS_METHODS = ("GET", "HEAD", "POST", "DELETE")
 CORS_ASKED = (
-    *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "If-Range", "Last-Event-ID"),
-    *("Prefer", "Range", "X-Request-ID"),
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "If-Range"),
+    *("Last-Event-ID", "Prefer", "Range", "X-Request-ID"),
 )
 CORS_SHOWN = ("Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", "X-Request-ID")
 _PORTS = {"http": 80, "https": 443}

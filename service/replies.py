@@ -9,7 +9,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from jobs.state import JobRecord
-from service.fields import names_tag
+from service.errors import PreconditionFailed
+from service.fields import accepts_tag, names_tag
 
 JSON = "application/json"
 POLL_S = 1
@@ -32,11 +33,22 @@ def accepted(record: JobRecord, wait_s: int | None) -> Response:
 def current(record: JobRecord, if_none_match: str | None) -> Response:
     """The record with its ETag, or 304 for a client that has this very version."""
     body = record.model_dump_json()
-    tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    tag = _tag_of(body)
     headers = {"ETag": tag, **NO_CACHE}
     if names_tag(if_none_match, tag):
         return Response(status_code=304, headers=headers)
     return Response(body, 200, headers, JSON)
+
+
+def require_match(record: JobRecord, if_match: str | None) -> JobRecord:
+    """The record, if the client asks for this very version of it or for any. Raises: PreconditionFailed."""
+    if if_match is not None and not accepts_tag(if_match, _tag_of(record.model_dump_json())):
+        raise PreconditionFailed("The job's record is not the one that If-Match names; ask for it again.")
+    return record
+
+
+def _tag_of(body: str) -> str:
+    return f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
 
 
 def plain(document: Any, status: int = 200) -> Response:

@@ -29,6 +29,7 @@ def get_result(
     services: House,
     if_none_match: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
+    range_: Annotated[str | None, Header(alias="range", description="One range of bytes, as `bytes=0-1023`.")] = None,
 ) -> Response:
     """A file of a job, as soon as it is stored. Where results lie in a bucket, 307 and an address there that is valid
     for a short time; scripts of a page get the file itself."""
@@ -36,7 +37,7 @@ def get_result(
     tag = f'"{file.sha256}"'
     if names_tag(if_none_match, tag):
         return Response(status_code=304, headers={"ETag": tag, **NO_CACHE})
-    span = _span(request.headers.get("range"), if_range, tag, file.size_bytes) if request.method == "GET" else None
+    span = _span(range_, if_range, tag, file.size_bytes) if request.method == "GET" else None
     headers = _headers(file, tag, span)
     if request.method == "HEAD":
         return Response(status_code=200, headers=headers)

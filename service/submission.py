@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.errors import InvalidRequest
 from jobs.ownership import OwnJobs
-from jobs.requests import AnyRequest, EncodeRequest
+from jobs.requests import AnyRequest, EncodeRequest, JobSource
 from jobs.seeds import settled
 from jobs.state import JobKind, JobRecord
 from service.dependencies import PostFields, Services
@@ -50,10 +50,11 @@ def submit(
     with ExitStack() as stack:
         if isinstance(request, EncodeRequest):
             _check_one_scan(request, scan)
-            payload["source"] = None
             path = _scan_path(request, scan, sources, services, stack)
-            uploaded_bytes = path.stat().st_size
-            payload["upload"] = stack.enter_context(stored(path, job_id, services.queue))
+            if path is not None:
+                payload["source"] = None
+                uploaded_bytes = path.stat().st_size
+                payload["upload"] = stack.enter_context(stored(path, job_id, services.queue))
         body = accepted.model_dump(mode="json")
         about = (kind, card.name, card.sha256, body, payload, fields.idempotency_key, digest)
         takes = {"samples": samples_of(request), "uploaded_bytes": uploaded_bytes}
@@ -77,13 +78,14 @@ def _check_one_scan(request: EncodeRequest, scan: Scan | None) -> None:
 
 def _scan_path(
     request: EncodeRequest, scan: Scan | None, sources: Sources, services: Services, stack: ExitStack
-) -> Path:
+) -> Path | None:
     """The scan that came along, checked, or the volume of an earlier job. It gets a copy under the new job's own id,
-    so that nobody can remove it from under the job."""
+    so that nobody can remove it from under the job. None: the worker makes the volume of a seed or a latent."""
     if scan is not None:
         check_scan(scan, services.settings)
         return scan.path
-    assert request.source is not None
+    if not isinstance(request.source, JobSource):
+        return None
     return stack.enter_context(services.results.read_path(sources.volume(request.source)))
 
 

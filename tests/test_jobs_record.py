@@ -7,7 +7,7 @@ import pytest
 
 from jobs.errors import LeaseLost, UnknownJob
 from jobs.queue import JobQueue
-from jobs.state import JobError, JobRecord, JobState, Manifest, ResultFile
+from jobs.state import JobError, JobKind, JobRecord, JobState, Manifest, Progress, ResultFile
 
 Submit = Callable[..., JobRecord]
 
@@ -139,6 +139,60 @@ def test_a_running_job_hears_of_its_cancel_and_keeps_what_it_made(queue: JobQueu
     queue.records.finish(job.id, 1, JobState.CANCELED)
     record = queue.get(job.id)
     assert (record.state, [file.name for file in record.results]) == (JobState.CANCELED, ["000.nii.gz"])
+
+
+@pytest.mark.parametrize("kind", ["generate", "edit"])
+@pytest.mark.parametrize("final", [JobState.CANCELED, JobState.FAILED])
+@pytest.mark.parametrize(
+    ("done", "total", "so_far", "last", "progress"),
+    [
+        (1, 4, 2, None, Progress(done=2, total=4)),  # the next one began, and two had been published
+        (2, 4, 2, 3, Progress(done=3, total=4)),  # the third was in flight
+        (2, 4, 1, None, Progress(done=1, total=4)),  # the second was made and not kept
+        (0, 1, 0, None, Progress(done=0, total=1)),
+        (0, 1, 2, None, Progress(done=2, total=2)),  # of an earlier attempt; this one had not counted its volumes yet
+    ],
+)
+def test_a_job_that_ends_early_has_done_as_many_as_it_keeps(
+    queue: JobQueue,
+    submit: Submit,
+    kind: JobKind,
+    final: JobState,
+    done: int,
+    total: int,
+    so_far: int,
+    last: int | None,
+    progress: Progress,
+) -> None:
+    def made(count: int) -> Manifest:
+        return Manifest(results=[entry(f"{k:03}.nii.gz") for k in range(count)])
+
+    job = submit(kind=kind)
+    queue.records.claim(job.id, 1, "worker")
+    if so_far:
+        queue.records.keep(job.id, 1, made(so_far), None)
+    queue.records.progress(job.id, 1, "forward", done, total)
+    queue.records.finish(job.id, 1, final, made(last) if last else None)
+    assert queue.get(job.id).progress == progress
+
+
+@pytest.mark.parametrize("kind", ["encode", "fit_direction"])
+def test_a_descent_that_ends_early_keeps_its_own_count(queue: JobQueue, submit: Submit, kind: JobKind) -> None:
+    job = submit(kind=kind)
+    queue.records.claim(job.id, 1, "worker")
+    queue.records.progress(job.id, 1, "refine", 70, 100)
+    queue.records.finish(job.id, 1, JobState.CANCELED, Manifest(results=[entry()]))
+    assert queue.get(job.id).progress == Progress(done=70, total=100)
+
+
+def test_a_job_that_is_canceled_on_its_way_back_counts_what_it_keeps(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "worker")
+    queue.records.progress(job.id, 1, "forward", 0, 3)
+    queue.records.keep(job.id, 1, Manifest(results=[entry()]), entry())
+    queue.records.hand_back(job.id, 1)
+    record = queue.cancel(job.id)
+    assert (record.state, record.progress) == (JobState.CANCELED, Progress(done=1, total=1))
 
 
 def test_a_canceled_job_whose_worker_is_lost_is_not_run_again(queue: JobQueue, submit: Submit) -> None:

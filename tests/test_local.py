@@ -186,6 +186,7 @@ def test_answers_do_not_wait_for_an_acknowledgement() -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault
 def test_ctrl_c_twice_is_no_fault_of_the_job(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOXELSMITH_MAX_CRASHES", "1")
     service = start()

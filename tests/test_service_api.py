@@ -132,6 +132,35 @@ def test_a_record_answers_not_modified_until_it_changes(api: Api) -> None:
     assert api.http.head(path).headers["etag"] == fresh.headers["etag"]
 
 
+def test_a_record_is_given_only_in_the_version_that_if_match_names(api: Api) -> None:
+    path = f"/jobs/{api.submit()}"
+    tag = api.http.get(path).headers["etag"]
+    for field, status in ((tag, 200), (f'"x", {tag}', 200), ("*", 200), ('"x"', 412), (f"W/{tag}", 412)):
+        assert api.http.get(path, headers={"If-Match": field}).status_code == status, field
+    both = api.http.get(path, headers={"If-Match": '"x"', "If-None-Match": tag})
+    assert (both.status_code, both.json()["code"]) == (412, "precondition_failed")
+    assert both.headers["content-type"] == "application/problem+json"
+    assert api.http.get("/jobs/unknown", headers={"If-Match": "*"}).status_code == 404
+
+
+def test_a_delete_under_an_old_etag_changes_nothing(api: Api) -> None:
+    """A client that repeats its cancel does not remove what the cancel kept."""
+    job_id = api.submit()
+    path = f"/jobs/{job_id}"
+    queued = {"If-Match": api.http.get(path).headers["etag"]}
+    api.queue.records.claim(job_id, 1, "test")
+    late = api.http.delete(path, headers=queued)
+    assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
+    assert not api.queue.records.renew(job_id, 1), "the worker hears of no cancel"
+    running = {"If-Match": api.http.get(path).headers["etag"]}
+    assert api.http.delete(path, headers=running).status_code == 202
+    api.finish(job_id, {"000.nii.gz": b"kept"}, state=JobState.CANCELED)
+    assert api.http.delete(path, headers=running).status_code == 412
+    assert api.http.get(f"{path}/results/000.nii.gz").content == b"kept"
+    assert api.http.delete(path, headers={"If-Match": "*"}).status_code == 204
+    assert api.http.delete(path, headers={"If-Match": "*"}).status_code == 404
+
+
 def test_jobs_are_paged_newest_first_and_filtered(api: Api) -> None:
     ids = [api.submit(seed=k) for k in range(5)]
     api.finish(ids[0])

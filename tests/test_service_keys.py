@@ -85,6 +85,12 @@ def test_every_call_of_the_schema_is_closed_or_says_nothing(guarded: Guarded) ->
         assert guarded.api.http.request(method, path).status_code == 401, (method, path)
 
 
+def test_the_page_and_the_reference_need_no_key(guarded: Guarded) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/healthz"):
+        assert guarded.api.http.get(path).status_code == 200, path
+    assert guarded.api.http.get("/assets/none.js").status_code == 404
+
+
 def test_what_is_no_key_of_ours_is_refused_alike(guarded: Guarded) -> None:
     unknown = "Bearer vxs_000000000000_" + "A" * 43
     for field in ("Bearer", "Basic YTpi", "Bearer a b", unknown, "Bearer x" * 200, "\xff", "Bearer \xff"):

@@ -13,7 +13,7 @@ from service_fixtures import Api, models, shared_api, until  # noqa: F401
 
 from jobs.state import JobState
 from service import jobs
-from service.fields import Span, UnsatisfiableError, names_tag, span_of, wait_of
+from service.fields import Span, UnsatisfiableError, accepts_tag, names_tag, span_of, wait_of
 
 DATA = bytes(range(256)) * 40
 
@@ -133,6 +133,10 @@ def test_tags_in_a_list() -> None:
     assert names_tag('W/"a", "b,c" , "d"', '"b,c"')
     assert not names_tag("b", '"b"')
     assert not names_tag(None, '"b"')
+    assert accepts_tag('"a", "b,c"', '"b,c"')
+    assert accepts_tag(" * ", '"b"')
+    assert not accepts_tag('W/"b"', '"b"')
+    assert not accepts_tag("", '"b"')
 
 
 @pytest.mark.parametrize(
@@ -177,8 +181,10 @@ def test_events_resume_after_the_last_one_seen_and_stop_a_browser_at_the_end(sha
     told = list(events(shared_api, job_id))
     assert list(events(shared_api, job_id, told[0][0])) == told[1:]
     assert list(events(shared_api, job_id, "not-an-id")) == told
-    last = shared_api.http.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": told[-1][0]})
-    assert (last.status_code, last.content) == (204, b"")
+    at, number = told[-1][0].split("-")
+    for seen in (told[-1][0], f"{at}-{int(number) + 1}", f"{int(at) * 10}-0"):
+        last = shared_api.http.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": seen})
+        assert (last.status_code, last.content) == (204, b""), seen
 
 
 def test_events_arrive_as_they_happen_and_silence_is_broken(shared_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

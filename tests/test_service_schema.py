@@ -38,6 +38,21 @@ def test_every_call_is_tried(operations: dict[str, Any]) -> None:
     assert set(operations) == set(CALLS)
 
 
+def test_answers_and_conditions_that_a_job_must_be_there_for_are_told(shared_api: Api) -> None:
+    paths = shared_api.http.get("/openapi.json").json()["paths"]
+    record, file = paths["/jobs/{job_id}"], paths["/jobs/{job_id}/results/{name}"]["get"]
+
+    def fields(call: dict[str, Any]) -> set[str]:
+        return {entry["name"] for entry in call["parameters"] if entry["in"] == "header"}
+
+    assert {"200", "304", "412"} <= set(record["get"]["responses"])
+    assert {"200", "202", "204", "412"} <= set(record["delete"]["responses"])
+    assert {"200", "206", "304", "307", "409", "416"} <= set(file["responses"])
+    assert fields(record["get"]) == {"if-match", "if-none-match"}
+    assert fields(record["delete"]) == {"if-match"}
+    assert fields(file) == {"range", "if-range", "if-none-match"}
+
+
 @pytest.mark.parametrize(
     ("call", "mode"), [*((call, SOUND) for call in CALLS), *((call, BROKEN) for call in BREAKABLE)]
 )

@@ -150,6 +150,15 @@ def test_a_result_can_be_encoded_again(api: Api, scan: bytes) -> None:
     assert b"".join(api.queue.results.open(payload["upload"])) == scan
 
 
+@pytest.mark.parametrize("source", [{"seed": 4}, {"latent": [0.5] * 8, "space": "z"}])
+def test_a_sample_that_is_still_to_be_made_can_be_encoded(api: Api, source: dict[str, Any]) -> None:
+    answer = api.post("/encode", {"model": "tiny", "source": source})
+    assert answer.status_code == 202, answer.text
+    payload = api.queue.records.claim(answer.json()["id"], 1, "test").payload
+    assert payload["source"] == source
+    assert "upload" not in payload
+
+
 def test_a_result_that_cannot_be_encoded_is_told_so(api: Api, scan: bytes) -> None:
     made = api.submit()
     source = {"job": made, "index": 0}

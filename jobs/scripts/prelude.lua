@@ -44,14 +44,25 @@ local function account(id, field, bytes)
   redis.call('HINCRBY', key('stored'), record[1], integer(tonumber(bytes) - (tonumber(record[2]) or 0)))
 end
 
+-- How far a final job came: to its end, or to the results that it keeps. Only where these are what its total counts.
+local function settle_progress(id, state)
+  local job = key('job', id)
+  local kind, total, manifest = unpack(redis.call('HMGET', job, 'kind', 'total', 'manifest'))
+  if state == 'succeeded' then
+    if total then redis.call('HSET', job, 'done', total) end
+  elseif kind == 'generate' or kind == 'edit' then
+    local kept = manifest and #cjson.decode(manifest).results or 0
+    redis.call('HSET', job, 'done', kept, 'total', math.max(tonumber(total) or 0, kept))
+  end
+end
+
 -- The only place where a job becomes final. Callers have checked that it is not final yet.
 local function finish(id, state, manifest, err, life)
   local at = now()
   local job = key('job', id)
   redis.call('HSET', job, 'state', state, 'ended', integer(at), 'expires', integer(at + life), 'error', err)
   if manifest ~= '' then redis.call('HSET', job, 'manifest', manifest) end
-  local total = redis.call('HGET', job, 'total')
-  if state == 'succeeded' and total then redis.call('HSET', job, 'done', total) end
+  settle_progress(id, state)
   redis.call('HDEL', job, 'stage', 'worker', 'lease', 'payload')
   redis.call('ZREM', key('queued'), id)
   redis.call('ZREM', key('leases'), id)

@@ -550,7 +550,7 @@ export interface components {
         EncodeRequest: {
             model: string;
             /** @default null */
-            source?: components["schemas"]["JobSource"] | null;
+            source?: (components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"]) | null;
             /** @default 0 */
             refine_steps?: number;
             /** @default false */
@@ -982,6 +982,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                "if-match"?: string | null;
                 "if-none-match"?: string | null;
             };
             path: {
@@ -993,10 +994,25 @@ export interface operations {
         responses: {
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -1028,7 +1044,9 @@ export interface operations {
     delete_job_jobs__job_id__delete: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "if-match"?: string | null;
+            };
             path: {
                 job_id: string;
             };
@@ -1042,6 +1060,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -1129,6 +1169,7 @@ export interface operations {
             header?: {
                 "if-none-match"?: string | null;
                 "if-range"?: string | null;
+                range?: string | null;
             };
             path: {
                 name: string;
