@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from jobs.errors import InvalidRequest, UnreadableVolume
-from jobs.requests import EditRequest, EncodeRequest, GenerateRequest
+from jobs.requests import EditRequest, EncodeRequest, GenerateRequest, LatentSource, SeedSource
 from model_store.card import DirectionCard, ModelCard
 from volumes.grid import grid_of, resample
 from volumes.metrics import SIDE, mae, psnr, ssim
@@ -18,6 +18,7 @@ from workers.bench import Bench
 from workers.inversion import invert
 from workers.rendering import Renderer
 from workers.steps import Event, Finding, Latent, Product, Stage
+from workers.units import MEASURED, in_units
 from workers.walks import walk
 
 
@@ -59,8 +60,9 @@ def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
     )
 
 
-def encode(request: EncodeRequest, scan: Volume, bench: Bench) -> Iterator[Event]:
-    """A scan to its latent; with refine_steps, further down from there; with reconstruct, back to volumes.
+def encode(request: EncodeRequest, scan: Volume | None, bench: Bench) -> Iterator[Event]:
+    """A scan, or the sample that the request names, to its latent; with refine_steps, further down from there; with
+    reconstruct, back to volumes.
 
     Raises:
         UnreadableVolume: nothing in the scan to encode.
@@ -68,6 +70,10 @@ def encode(request: EncodeRequest, scan: Volume, bench: Bench) -> Iterator[Event
     yield Stage("load", 0, 1)
     renderer = Renderer(bench, request.model, request.class_label)
     yield Stage("prepare", 0, 1)
+    if scan is None:
+        assert isinstance(request.source, SeedSource | LatentSource)
+        made = renderer.volume(renderer.locate(request.source))
+        scan = Volume(in_units(np.asarray(made.array, dtype=np.float32), renderer.card, MEASURED), made.affine)
     try:
         prepared = prepare(scan, preparation(renderer.card, request))
     except VolumeError as err:

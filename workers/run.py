@@ -18,6 +18,7 @@ from jobs.requests import (
     EditRequest,
     FitDirectionRequest,
     GenerateRequest,
+    JobSource,
     MoveEdit,
     OutputOptions,
     TargetEdit,
@@ -177,7 +178,9 @@ def _events(
     if isinstance(request, FitDirectionRequest):
         return fit_direction(request, bench)
     if scan_path is None:
-        raise InvalidRequest("An encode needs a volume.")
+        if request.source is None or isinstance(request.source, JobSource):
+            raise InvalidRequest("An encode needs a volume.")
+        return encode(request, None, bench)
     try:
         scan = read(scan_path, limits)
     except VolumeError as err:
