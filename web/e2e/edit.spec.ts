@@ -14,6 +14,54 @@ async function settled(page: Page): Promise<void> {
   await drawn(page);
 }
 
+test("the start is told while it is made, and when it is", async ({ page }) => {
+  await page.route("**/edit", async (route) => {
+    await page.waitForTimeout(1500);
+    await route.continue();
+  });
+  await page.goto("/#/edit?model=tiny");
+  const status = page.getByTestId("edit-status");
+  await expect(status).toContainText("Making the start");
+  await settled(page);
+  await expect(status).toContainText(/Done.*1 volume/);
+});
+
+test("the start's job goes when another start is chosen or the page is left, unless it is kept", async ({ page, request }) => {
+  const made = async (seed: number): Promise<number> => {
+    const { items } = (await (await request.get("/jobs?kind=edit&model=tiny&limit=50")).json()) as {
+      items: { request: { source: { seed?: number } } }[];
+    };
+    return items.filter((item) => item.request.source.seed === seed).length;
+  };
+  const startFrom = async (seed: number): Promise<void> => {
+    await page.getByLabel("Start: seed", { exact: true }).fill(String(seed));
+    await page.keyboard.press("Enter");
+    await expect.poll(() => made(seed)).toBe(1);
+    await settled(page);
+  };
+  await page.goto("/#/edit?model=tiny");
+  await startFrom(7701);
+  await startFrom(7702);
+  await expect.poll(() => made(7701)).toBe(0);
+  await page.getByRole("button", { name: "Keep to compare" }).click();
+  await startFrom(7703);
+  await page.getByText("An earlier result", { exact: true }).click();
+  await expect.poll(() => made(7703), "what goes is not offered").toBe(0);
+  await settled(page);
+  await page.getByText("A seed", { exact: true }).click();
+  await startFrom(7704);
+  await page.getByRole("link", { name: "Jobs", exact: true }).click();
+  await expect.poll(() => made(7704)).toBe(0);
+  expect(await made(7702), "its volume is kept").toBe(1);
+});
+
+test("a model without directions shows its start and where to make one", async ({ page }) => {
+  await page.goto("/#/edit?model=tiny-classes");
+  await settled(page);
+  await page.getByRole("main").getByRole("link", { name: "New", exact: true }).click();
+  await expect(page.getByRole("form", { name: "New direction" })).toBeVisible();
+});
+
 test("a slider moves the image, and its reset brings it back", async ({ page }) => {
   await page.goto("/#/edit?model=tiny");
   await settled(page);
@@ -63,6 +111,8 @@ test("a scrubber goes from one volume to the other", async ({ page }) => {
   await page.keyboard.press("End");
   await expect.poll(async () => apart(first, await look(canvas(page)))).toBeGreaterThan(2);
   await expect(page.getByText("5 of 5", { exact: true })).toBeVisible();
+  await page.getByRole("slider", { name: "Steps" }).fill("12");
+  await expect(page.getByTestId("pane-0")).toContainText("Step 5 of 5");
 });
 
 test("a job that is opened while it runs goes on", async ({ page }) => {
@@ -100,5 +150,9 @@ test("a direction is made from measured samples, used and removed", async ({ pag
   await expect(slider).toBeVisible();
   await settled(page);
   await page.getByRole("button", { name: `Remove the direction ${name}` }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Keep" }).click();
+  await expect(slider).toBeVisible();
+  await page.getByRole("button", { name: `Remove the direction ${name}` }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await expect(slider).toHaveCount(0);
 });

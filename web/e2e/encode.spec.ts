@@ -40,6 +40,21 @@ for (const name of ["ball.nii", "ball.nrrd", "ball.mha"]) {
   });
 }
 
+test("after a reload the scan can be given again, and has its own window", async ({ page, scans }) => {
+  await encode(page, join(scans, "ball.nii"));
+  await drawn(page, 1);
+  const left = page.getByRole("group", { name: "Window left" });
+  const windowed = await left.getByRole("slider", { name: "Window" }).inputValue();
+  await page.reload();
+  await drawn(page, 0);
+  const alone = await page.getByRole("slider", { name: "Window" }).inputValue();
+  expect(alone, "the reconstruction has another window").not.toBe(windowed);
+  await page.getByRole("region", { name: "Scan and reconstruction" }).locator("input[type=file]").setInputFiles(join(scans, "ball.nii"));
+  await drawn(page, 1);
+  await expect(page.getByText("Show the scan beside it", { exact: false })).toHaveCount(0);
+  await expect(left.getByRole("slider", { name: "Window" })).toHaveValue(windowed);
+});
+
 async function drop(page: Page, name: string, bytes: Buffer): Promise<void> {
   const transfer = await page.evaluateHandle(
     ([name, text]) => {

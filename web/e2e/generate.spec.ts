@@ -97,7 +97,26 @@ test("two results lie side by side, their cursors linked, or one over the other 
   await page.getByText("Difference", { exact: true }).click();
   await drawn(page);
   await expect(pane(page, 1)).toHaveCount(0);
+  await expect(page.getByTestId("readout"), "before the cursor moves").toContainText(/Difference-?\d/);
   await expect.poll(async () => apart(alone, await look(canvas(page)))).toBeGreaterThan(1);
+  await page.getByText("One", { exact: true }).click();
+  await expect(page.getByTestId("readout")).not.toContainText("Difference");
+});
+
+test("of two that are compared each can take the other's place, and none is compared with itself", async ({ page }) => {
+  await generate(page, "tiny", 20, 2);
+  await succeeded(page);
+  const other = page.getByLabel("Compare with");
+  await other.selectOption("001.nii.gz");
+  await page.getByRole("list", { name: "Results" }).getByRole("button", { name: "Seed 21" }).click();
+  await expect(pane(page, 0)).toContainText("Seed 21");
+  await expect(pane(page, 1)).toContainText("Seed 20");
+  await expect(other).toHaveValue("000.nii.gz");
+  await page.getByRole("button", { name: "Keep to compare" }).click();
+  await expect(other.locator("option[value=kept]")).toHaveCount(0);
+  await page.getByRole("list", { name: "Results" }).getByRole("button", { name: "Seed 20" }).click();
+  await other.selectOption("kept");
+  await expect(pane(page, 1)).toContainText("Seed 21");
 });
 
 test("a running job is canceled, and what it finished stays", async ({ page, request }) => {

@@ -1,4 +1,6 @@
 // A job's events. EventSource sends no headers, so the stream is read from fetch: same format, same resuming.
+import { signal } from "@preact/signals";
+
 import { EventParser, type RawEvent } from "./eventstream";
 import { authorization } from "./key";
 import { isAbort, problemOf } from "./problem";
@@ -11,6 +13,20 @@ export type JobEvent =
   | { type: "end"; data: JobRecord };
 
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
+/** Failures, one after the other, from which on a connection counts as lost. */
+const LOST_AFTER = 2;
+const lost = signal<ReadonlySet<string>>(new Set());
+
+/** Whether a job's events are asked for, but do not come. */
+export function isLost(jobId: string): boolean {
+  return lost.value.has(jobId);
+}
+
+function setLost(jobId: string, isLost: boolean): void {
+  if (lost.peek().has(jobId) === isLost) return;
+  const others = [...lost.peek()].filter((id) => id !== jobId);
+  lost.value = new Set(isLost ? [...others, jobId] : others);
+}
 
 /**
  * Events from the start up to and with `end`. A connection that breaks is taken up again after the last event seen.
@@ -19,19 +35,25 @@ const RETRY_MS = [250, 500, 1000, 2000, 4000];
 export async function* follow(jobId: string, signal: AbortSignal): AsyncGenerator<JobEvent, void, void> {
   let last = "";
   let failures = 0;
-  while (!signal.aborted) {
-    try {
-      for await (const event of listen(jobId, last, signal)) {
-        last = event.id;
-        failures = 0;
-        const read = { type: event.type, data: JSON.parse(event.data) } as JobEvent;
-        yield read;
-        if (read.type === "end") return;
+  try {
+    while (!signal.aborted) {
+      try {
+        for await (const event of listen(jobId, last, signal)) {
+          last = event.id;
+          failures = 0;
+          const read = { type: event.type, data: JSON.parse(event.data) } as JobEvent;
+          yield read;
+          if (read.type === "end") return;
+        }
+      } catch (fault) {
+        if (isAbort(fault) || !(fault instanceof TypeError)) throw fault;
       }
-    } catch (fault) {
-      if (isAbort(fault) || !(fault instanceof TypeError)) throw fault;
+      const wait_ms = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)] ?? 4000;
+      if (failures >= LOST_AFTER) setLost(jobId, true);
+      await pause(wait_ms, signal);
     }
-    await pause(RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)] ?? 4000, signal);
+  } finally {
+    setLost(jobId, false);
   }
 }
 
@@ -41,6 +63,7 @@ async function* listen(jobId: string, last: string, signal: AbortSignal): AsyncG
   if (answer.status === 503 || answer.status === 429) return; // too many listeners: asks again after a pause
   if (!answer.ok) throw await problemOf(answer);
   if (!answer.body) return;
+  setLost(jobId, false);
   const parser = new EventParser();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   try {

@@ -4,11 +4,14 @@ import { follow } from "../api/events";
 import { Problem } from "../api/problem";
 import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
 import { changedBy } from "./changes";
+import { isKept } from "./shown";
 
 export interface Told {
   changed: (record: JobRecord) => void;
   /** As soon as the file is stored, before the job has ended. */
   made: (result: ResultFile, record: JobRecord) => void;
+  /** The page needs the job for a while, nobody asked for it: no stopped one stays, whatever it made. */
+  isPassing?: boolean;
 }
 
 /** Jobs that a person looks at by themselves: no longer the driver's to cancel or to remove. */
@@ -16,6 +19,14 @@ const spared = new Set<string>();
 
 export function spare(id: string): void {
   spared.add(id);
+  passing.delete(id);
+}
+
+/** Jobs that the page removes when it is done with them: not for a person to choose from. */
+const passing = new Set<string>();
+
+export function isPassing(id: string): boolean {
+  return passing.has(id);
 }
 
 /**
@@ -29,10 +40,12 @@ export async function drive(
 ): Promise<JobRecord | null> {
   let record = await post();
   const { id } = record;
+  if (told.isPassing) passing.add(id);
   try {
     signal.throwIfAborted();
     told.changed(record);
     for await (const event of follow(id, signal)) {
+      signal.throwIfAborted(); // what comes now is not shown any more
       record = changedBy(event, record);
       told.changed(record);
       if (event.type === "result") told.made(event.data, record);
@@ -42,17 +55,22 @@ export async function drive(
   }
   if (signal.aborted) {
     if (spared.has(id)) return null;
-    if (record.results.length === 0) await discard(id);
+    if (told.isPassing || record.results.length === 0) await discard(id);
     else if (!record.ended_at) await api.removeJob(id).catch(() => undefined); // canceled: its volumes may be on screen
     return null;
   }
-  if (record.error) throw new Problem("The job failed", record.error.detail, 0, record.error.code);
-  return record;
+  if (!record.error) return record;
+  passing.delete(id); // its fault is for a person to look at
+  throw new Problem("The job failed", record.error.detail, 0, record.error.code);
 }
 
-/** Removes a job that nobody asks for any more. Returns as soon as it will take no more of the service's time. */
+/**
+ * Removes a job that nobody asks for any more, unless it is spared or its volume kept. Returns as soon as it will take
+ * no more of the service's time.
+ */
 export async function discard(id: string): Promise<void> {
-  if (spared.has(id)) return;
+  if (isKept(id)) passing.delete(id);
+  if (spared.has(id) || isKept(id)) return;
   const left = await api.removeJob(id).catch(() => undefined);
   if (left) void removed(left).catch(() => undefined); // it stays in the gallery, canceled
 }

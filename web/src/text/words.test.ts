@@ -31,7 +31,12 @@ test("a job says what it is doing", () => {
   } as unknown as JobRecord;
   expect(doing(record)).toBe("Synthesising 2 of 3");
   expect(doing({ ...record, state: "queued", queue_position: 4 })).toBe("Queued, 3 ahead");
-  expect(doing({ ...record, state: "succeeded", timings_s: { total: 2.34 } })).toBe("0 volumes in 2.3 s");
+  expect(doing({ ...record, state: "succeeded", timings_s: { total: 2.34 } })).toBe("Took 2.3 s");
+  expect(doing({ ...record, stage: "load" }), "a model is loaded once").toBe("Loading the model");
+  expect(doing({ ...record, state: "failed", timings_s: { total: 2.34 } })).toBe("");
+  const results = [{} as ResultFile];
+  expect(doing({ ...record, state: "canceled", results })).toBe("1 volume kept");
+  expect(doing({ ...record, state: "succeeded", results, timings_s: { total: 2.34 } })).toBe("1 volume in 2.3 s");
 });
 
 test("a latent moves along every direction by its strength, in each row of w alike", () => {

@@ -29,14 +29,20 @@ const STAGES: Record<string, string> = {
   fit: "Fitting",
 };
 
+export function volumes(count: number): string {
+  return count === 1 ? "1 volume" : `${count} volumes`;
+}
+
 /** What came of a job that has ended. */
 function outcome(record: JobRecord): string {
   const { results, timings_s } = record;
   if (record.state === "expired") return "The results were removed after their time";
-  const made = results.length === 1 ? "1 volume" : `${results.length} volumes`;
+  const isDone = record.state === "succeeded";
+  if (results.length === 0 && !isDone) return "";
+  const made = volumes(results.length);
   const total = timings_s["total"];
-  if (record.kind === "fit_direction") return total ? `Took ${seconds(total)}` : "";
-  return record.state === "succeeded" && total ? `${made} in ${seconds(total)}` : `${made} kept`;
+  if (record.kind === "fit_direction" || results.length === 0) return total ? `Took ${seconds(total)}` : "";
+  return isDone && total ? `${made} in ${seconds(total)}` : `${made} kept`;
 }
 
 /** What a job is doing now. */
@@ -46,7 +52,7 @@ export function doing(record: JobRecord): string {
   if (record.state !== "running") return outcome(record);
   const { done, total } = record.progress;
   const stage = STAGES[record.stage ?? ""] ?? "Starting";
-  return total > 1 ? `${stage} ${Math.min(done + 1, total)} of ${total}` : stage;
+  return total > 1 && record.stage !== "load" ? `${stage} ${Math.min(done + 1, total)} of ${total}` : stage;
 }
 
 export function bytes(size: number): string {

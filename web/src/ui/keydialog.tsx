@@ -36,9 +36,13 @@ export function KeyDialog() {
     if (input.current) input.current.value = "";
     isOpen.value = false;
   };
+  const cancel = (): void => {
+    keyRefusal.value = null; // so that the next refusal is news, also in the same words
+    isOpen.value = false;
+  };
   // Not on "close", which comes late: by then a refusal may have opened the dialog again.
   return (
-    <dialog ref={dialog} aria-labelledby="key-title" onCancel={() => (isOpen.value = false)}>
+    <dialog ref={dialog} aria-labelledby="key-title" onCancel={cancel}>
       <form onSubmit={take}>
         <h2 id="key-title">API key</h2>
         {keyRefusal.value && (
@@ -73,7 +77,7 @@ export function KeyDialog() {
               Forget the key
             </Button>
           )}
-          <Button onClick={() => (isOpen.value = false)}>Cancel</Button>
+          <Button onClick={cancel}>Cancel</Button>
           <Button kind="primary" type="submit">
             Use the key
           </Button>

@@ -40,6 +40,13 @@ export function niftiLength(head: Uint8Array): number | null {
   return length > 0 && length < 2 ** 31 ? length : null;
 }
 
+/** How a file's values are to be read and shown: slope, intercept, and the ends of its window; empty for no NIfTI file. */
+export function scalingOf({ bytes }: VolumeFile): number[] {
+  const facts = niftiFacts(new Uint8Array(bytes));
+  const view = new DataView(bytes);
+  return facts ? [112, 116, 128, 124].map((at) => view.getFloat32(at, facts.isLittle)) : [];
+}
+
 /** The voxels of a plain NIfTI file in place, without a copy; null where they are of a rarer kind. */
 export function voxelsOf(file: VolumeFile): Uint8Array | Int16Array | Float32Array | null {
   const facts = niftiFacts(new Uint8Array(file.bytes));

@@ -4,7 +4,7 @@ import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 import { difference, matched, reach, SAME_UNITS } from "./difference";
 import { Drawing, isSoftware } from "./drawing";
 import { withoutGradients } from "./gradients";
-import { niftiOf, type VolumeFile, voxelsOf } from "./nifti";
+import { niftiOf, scalingOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
 export interface Intensities {
@@ -41,6 +41,8 @@ export class Pane {
   private layout: Layout = "multi";
   /** The window of a volume whose file tells none. */
   private usual: Intensities | null = null;
+  /** What the values of the volume mean. */
+  private scaling = "";
 
   private constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -97,10 +99,12 @@ export class Pane {
     return this.nv.volumes[0];
   }
 
-  /** Shows a volume in place of the one that is there. One of the same grid keeps window, cursor and everything else. */
-  async show(file: VolumeFile, usual: Intensities | null): Promise<void> {
-    if (!this.swap(file)) {
+  /** Shows a volume in place of the one that is there. One of the same grid and scale keeps window, cursor and all else. */
+  async show(file: VolumeFile, scale: string, usual: Intensities | null): Promise<void> {
+    const scaling = [scale, ...scalingOf(file)].join(" ");
+    if (scaling !== this.scaling || !this.swap(file)) {
       const next = await imageOf(file, "gray");
+      this.scaling = scaling;
       this.usual = usual;
       if (usual && !tellsWindow(next)) {
         next.cal_min = usual.low;

@@ -88,7 +88,7 @@ class Slot {
     signal.throwIfAborted();
     pane.dropOverlay();
     this.reach.value = null;
-    await pane.show(file, first.window);
+    await pane.show(file, first.scale, first.window);
     this.range.value = pane.range;
     if (other) {
       const second = await other.open(signal, told);
@@ -161,6 +161,7 @@ export class Stage {
       this.slots[0].present(first, mode === "difference" ? second : null),
       this.slots[1].present(mode === "pair" ? second : null, null),
     ]);
+    if (this.cursor.value) this.read(this.cursor.value.mm); // other volumes lie under it now
     const range = this.slots[0].range.value;
     if (range && this.slots[1].range.value) this.setRange(0, range); // a volume that came later takes the other's window
   }
@@ -173,12 +174,14 @@ export class Stage {
 
   private heard(index: 0 | 1): Heard {
     return {
-      moved: (mm) => {
-        const values = this.slots.map((slot) => slot.pane?.valueAt(mm) ?? null);
-        this.cursor.value = { mm, values, difference: this.slots[0].pane?.differenceAt(mm) ?? null };
-      },
+      moved: (mm) => this.read(mm),
       windowed: (range) => this.setRange(index, range),
     };
+  }
+
+  private read(mm: Place): void {
+    const values = this.slots.map((slot) => slot.pane?.valueAt(mm) ?? null);
+    this.cursor.value = { mm, values, difference: this.slots[0].pane?.differenceAt(mm) ?? null };
   }
 
   /** Puts off what takes long to draw. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { difference, matched, reach } from "./difference";
-import { niftiFacts, niftiLength, niftiOf, voxelsOf } from "./nifti";
+import { niftiFacts, niftiLength, niftiOf, scalingOf, voxelsOf } from "./nifti";
 
 const AFFINE = [
   [-0.8, 0, 0, 10],
@@ -31,6 +31,16 @@ test("what is no whole NIfTI file has no voxels", () => {
   expect(voxelsOf({ name: "a.nii", bytes: bytes.slice(0, 356) })).toBeNull();
   expect(voxelsOf({ name: "a.nii", bytes: new ArrayBuffer(1000) })).toBeNull();
   expect(niftiFacts(new Uint8Array(10))).toBeNull();
+});
+
+test("a file tells how its values are meant", () => {
+  const bytes = niftiOf([2, 2, 2], AFFINE, new Int16Array(8));
+  expect(scalingOf({ name: "a.nii", bytes })).toEqual([1, 0, 0, 0]);
+  const view = new DataView(bytes);
+  view.setFloat32(124, 80, true);
+  view.setFloat32(128, -20, true);
+  expect(scalingOf({ name: "a.nii", bytes })).toEqual([1, 0, -20, 80]);
+  expect(scalingOf({ name: "a.nrrd", bytes: new ArrayBuffer(10) })).toEqual([]);
 });
 
 test("a difference is second minus first, and is clipped", () => {

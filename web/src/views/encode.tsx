@@ -17,6 +17,7 @@ import { Empty, ProblemNotice } from "../ui/notices";
 import { attempt } from "../ui/toast";
 import { Viewer } from "../viewer/viewer";
 import { JobPanel } from "./jobpanel";
+import { MissingScan } from "./missingscan";
 
 interface Form {
   model: string | null;
@@ -51,7 +52,10 @@ export function EncodeView() {
       <EncodeForm />
       <section class="stage" aria-label="Scan and reconstruction">
         {job ? (
-          <JobPanel record={record} problem={problem} scan={scan} />
+          <>
+            <JobPanel record={record} problem={problem} scan={scan} />
+            {record && <MissingScan record={record} />}
+          </>
         ) : (
           <>
             {!file && (

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 
 import { api } from "../api/calls";
 import { asProblem, type Problem } from "../api/problem";
-import type { GenerateRequest, ModelCard } from "../api/types";
+import type { GenerateRequest, JobRecord, ModelCard } from "../api/types";
 import { cardOf, readyModels } from "../catalogue";
 import { draft } from "../jobs/draft";
 import { remember, throwDice } from "../jobs/seeds";
@@ -52,11 +52,16 @@ function change(part: Partial<Form>): void {
   form.value = { ...form.value, ...part };
 }
 
+/** Whether the network has noise inputs, by what the server goes by too. */
+function hasNoise(card: ModelCard): boolean {
+  return card.latent.has_style_space && card.network.noise !== false;
+}
+
 function requestOf({ seed, count, truncation, label, noise, output }: Form, card: ModelCard): GenerateRequest {
   const request: GenerateRequest = { model: card.name, seed, num_samples: count, output: { ...output, preview: true } };
   if (truncation !== null) request.truncation = truncation;
   if (card.classes.length > 0) request.class_label = label || card.classes[0]!;
-  if (card.latent.has_style_space) request.noise = noise;
+  if (hasNoise(card)) request.noise = noise;
   return request;
 }
 
@@ -66,7 +71,7 @@ export function GenerateView() {
   useEffect(() => void (from && fill(from)), [from]);
   return (
     <div class="work">
-      <GenerateForm />
+      <GenerateForm news={record} />
       <section class="stage" aria-label="Volumes">
         {job ? (
           <JobPanel record={record} problem={problem} />
@@ -102,11 +107,16 @@ async function fill(from: string): Promise<void> {
   note({ from: null });
 }
 
-function GenerateForm() {
+/** `news` is what the service last told. */
+function GenerateForm({ news }: { news: JobRecord | null }) {
   const { model, seed, count, truncation, label, noise, output } = form.value;
   const card = cardOf(model) ?? readyModels()[0] ?? null;
   const isPosting = useSignal(false);
   const refusal = useSignal<Problem | null>(null);
+
+  useEffect(() => {
+    if (refusal.value?.status === 0) refusal.value = null; // no answer then, but an event now
+  }, [news]);
 
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
@@ -146,7 +156,7 @@ function GenerateForm() {
             />
           )}
           <Truncation card={card} value={truncation} onChange={(next) => change({ truncation: next })} />
-          {card.latent.has_style_space && (
+          {hasNoise(card) && (
             <Select label="Noise" value={noise} options={NOISE} onChange={(next) => change({ noise: next })} />
           )}
           <Slider

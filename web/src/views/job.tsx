@@ -5,18 +5,17 @@ import { apiKey } from "../api/key";
 import { isTerminal, type JobRecord } from "../api/types";
 import { cardOf } from "../catalogue";
 import { asCurl, asPython, essentials } from "../jobs/copy";
-import { rememberScan, scanOf, shownScan } from "../jobs/scans";
+import { scanOf, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
 import { formatRoute, go } from "../route";
 import { KINDS, seconds } from "../text/words";
-import { DropZone } from "../ui/dropzone";
 import { Actions } from "./actions";
 import { JobPanel } from "./jobpanel";
+import { MissingScan } from "./missingscan";
 
 export function JobView({ id }: { id: string }) {
   const { record, problem } = useJob(id);
   const file = scanOf(id);
-  const wantsScan = record?.kind === "encode" && !record.request["source"] && !file && record.results.length > 0;
   return (
     <div class="solo">
       <div class="gallery-head">
@@ -26,13 +25,7 @@ export function JobView({ id }: { id: string }) {
         {record && <Actions record={record} onGone={() => isTerminal(record.state) && go(formatRoute("jobs"))} />}
       </div>
       <JobPanel record={record} problem={problem} scan={file && shownScan(file)} />
-      {wantsScan && (
-        <DropZone
-          label="Show the scan beside it: the service does not keep scans"
-          file={null}
-          onFile={(given) => rememberScan(id, given)}
-        />
-      )}
+      {record && <MissingScan record={record} />}
       {record && <About record={record} />}
     </div>
   );

@@ -6,9 +6,9 @@ import type { Problem } from "../api/problem";
 import { saveFile } from "../api/save";
 import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
 import { cardOf } from "../catalogue";
-import { describe, keep, kept, shownOf, viewable } from "../jobs/shown";
+import { describe, type Kept, keep, kept, shownOf, viewable } from "../jobs/shown";
 import { note, route } from "../route";
-import { doing, isViewable, nameOf } from "../text/words";
+import { isViewable, nameOf } from "../text/words";
 import { Button, Meter } from "../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../ui/notices";
 import { attempt, say } from "../ui/toast";
@@ -17,7 +17,7 @@ import { Viewer } from "../viewer/viewer";
 import { editLink } from "./actions";
 import { Metrics } from "./metrics";
 import { Saving } from "./saving";
-import { StateBadge } from "./state";
+import { Doing, StateBadge } from "./state";
 import { Strip } from "./strip";
 
 interface JobPanelProps {
@@ -47,7 +47,7 @@ function Status({ record }: { record: JobRecord }) {
     <div class="status" data-testid="job-status" data-state={record.state}>
       <StateBadge state={record.state} />
       <p class="status-text" role="status">
-        {doing(record)}
+        <Doing record={record} />
       </p>
       <div class="status-meter">{isLive && <Meter fraction={fraction} label="Progress of the job" />}</div>
       {isLive ? (
@@ -117,13 +117,14 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
   const { show, with: other, mode } = route.value.query;
   const card = cardOf(record.model);
   const result = chosen(record, show);
-  const partner = other === "kept" ? null : (viewable(record).find((entry) => entry.name === other) ?? null);
+  const partner = viewable(record).find((entry) => entry.name === other && entry !== result) ?? null;
+  const held = kept.value?.url === result?.url ? null : kept.value; // no volume is compared with itself
   const own = useMemo(() => (result ? shownOf(describe(record, result, card)) : null), [record.id, result?.name, card]);
   const second = useMemo(() => {
-    if (scan || !other) return null;
-    if (other === "kept") return kept.value && shownOf(kept.value);
+    if (scan) return null;
+    if (other === "kept") return held && shownOf(held);
     return partner && shownOf(describe(record, partner, card));
-  }, [record.id, scan, other, partner?.name, kept.value, card]);
+  }, [record.id, scan, other, partner?.name, held, card]);
 
   const isLive = !isTerminal(record.state);
   if (!result && !scan && !isLive) return <NothingToSee record={record} />;
@@ -136,12 +137,17 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
           record={record}
           selected={result?.name ?? null}
           compared={partner?.name ?? null}
-          onSelect={(picked) => select(picked)}
+          onSelect={(picked) => select(picked, result, partner)}
         />
         {record.kind === "encode" ? (
           <Metrics record={record} />
         ) : (
-          <CompareBar record={record} result={result} other={other ?? ""} />
+          <CompareBar
+            record={record}
+            result={result}
+            held={held}
+            other={partner?.name ?? (other === "kept" && held ? other : "")}
+          />
         )}
       </div>
       <Viewer
@@ -155,9 +161,11 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
   );
 }
 
-function select(picked: ResultFile): void {
-  if (isViewable(picked.name)) note({ show: picked.name });
-  else say("This file format cannot be shown here; download it instead.");
+/** Shows a result. The one that it is compared with takes its place in turn. */
+function select(picked: ResultFile, shown: ResultFile | null, partner: ResultFile | null): void {
+  if (!isViewable(picked.name)) say("This file format cannot be shown here; download it instead.");
+  else if (shown && picked.name === partner?.name) note({ show: picked.name, with: shown.name });
+  else note({ show: picked.name });
 }
 
 function NothingToSee({ record }: { record: JobRecord }) {
@@ -174,9 +182,15 @@ function NothingToSee({ record }: { record: JobRecord }) {
   );
 }
 
-function CompareBar({ record, result, other }: { record: JobRecord; result: ResultFile | null; other: string }) {
+interface CompareBarProps {
+  record: JobRecord;
+  result: ResultFile | null;
+  held: Kept | null;
+  other: string;
+}
+
+function CompareBar({ record, result, held, other }: CompareBarProps) {
   const rest = viewable(record).filter((entry) => entry.name !== result?.name);
-  const held = kept.value;
   return (
     <div class="compare">
       <label>

@@ -1,20 +1,21 @@
 // The gallery: every job of this key, the newest first.
-import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { effect, signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 
 import { api, type JobFilter } from "../api/calls";
 import { apiKey } from "../api/key";
 import { asProblem, isAbort, type Problem } from "../api/problem";
 import { isTerminal, type JobKind, type JobRecord, type JobState } from "../api/types";
 import { models } from "../catalogue";
+import { isPassing } from "../jobs/follow";
 import { formatRoute, note, route } from "../route";
-import { ago, doing, KINDS, STATES } from "../text/words";
+import { ago, KINDS, STATES, volumes } from "../text/words";
 import { Button, Select } from "../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../ui/notices";
 import { Preview } from "../ui/preview";
 import { Actions } from "./actions";
 import { Saving } from "./saving";
-import { StateBadge } from "./state";
+import { Doing, StateBadge } from "./state";
 import { previewOf } from "./strip";
 
 const PAGE = 24;
@@ -28,8 +29,13 @@ interface Listed {
   problem: Problem | null;
 }
 
-const listed = signal<Listed>({ items: null, hasMore: false, problem: null });
+const NONE: Listed = { items: null, hasMore: false, problem: null };
+const listed = signal(NONE);
 const wanted = signal(PAGE);
+effect(() => {
+  void apiKey.value; // another key has other jobs
+  listed.value = NONE;
+});
 
 function filterOf(query: Readonly<Record<string, string>>): JobFilter {
   const filter: JobFilter = { limit: wanted.value };
@@ -42,27 +48,35 @@ function filterOf(query: Readonly<Record<string, string>>): JobFilter {
 async function load(filter: JobFilter, signal: AbortSignal): Promise<void> {
   try {
     const page = await api.jobs(filter, signal);
-    listed.value = { items: page.items, hasMore: page.next_cursor !== null, problem: null };
+    const items = page.items.filter(({ id }) => !isPassing(id));
+    listed.value = { items, hasMore: page.next_cursor !== null, problem: null };
   } catch (fault) {
-    if (!isAbort(fault)) listed.value = { ...listed.value, problem: asProblem(fault) };
+    if (isAbort(fault)) return;
+    const problem = asProblem(fault);
+    listed.value = { ...(isRefused(problem) ? NONE : listed.value), problem };
   }
 }
 
-/** Lists now, and again: soon while a job is on its way, seldom otherwise, never while nobody looks. */
+function isRefused(problem: Problem | null): boolean {
+  return problem?.status === 401;
+}
+
+/** Lists now, and again: soon while a job is on its way, seldom otherwise, never while nobody looks or the key is wrong. */
 function useList(filter: JobFilter): () => void {
   const key = JSON.stringify(filter) + apiKey.value;
-  let again = (): void => undefined;
+  const now = useRef((): void => undefined);
   useEffect(() => {
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    again = () => {
+    const again = (): void => {
       clearTimeout(timer);
       void (document.hidden ? Promise.resolve() : load(filter, stop.signal)).then(() => {
-        if (stop.signal.aborted) return;
+        if (stop.signal.aborted || isRefused(listed.value.problem)) return;
         const isLive = listed.value.items?.some((record) => !isTerminal(record.state));
         timer = setTimeout(again, isLive ? LIVE_MS : CALM_MS);
       });
     };
+    now.current = again;
     again();
     document.addEventListener("visibilitychange", again, { signal: stop.signal });
     return () => {
@@ -70,7 +84,7 @@ function useList(filter: JobFilter): () => void {
       stop.abort();
     };
   }, [key]);
-  return () => again();
+  return () => now.current();
 }
 
 export function JobsView() {
@@ -141,12 +155,16 @@ function Filters({ query }: { query: Readonly<Record<string, string>> }) {
   );
 }
 
+function listing(...parts: string[]): string {
+  return parts.filter(Boolean).join(", ");
+}
+
 function summary(record: JobRecord): string {
   const { request, results } = record;
-  const count = results.length === 1 ? "1 volume" : `${results.length} volumes`;
+  const count = results.length > 0 ? volumes(results.length) : "";
   const edit = request["edit"] as { op?: string; direction?: string } | undefined;
-  if (record.kind === "generate") return `${count}, seed ${String(request["seed"] ?? "listed")}`;
-  if (record.kind === "edit") return `${edit?.direction ?? edit?.op ?? "edit"}, ${count}`;
+  if (record.kind === "generate") return listing(count, `seed ${String(request["seed"] ?? "listed")}`);
+  if (record.kind === "edit") return listing(edit?.direction ?? edit?.op ?? "edit", count);
   if (record.kind === "encode") return "a scan to its latent";
   return String((request["fit"] as { name?: string; name_prefix?: string } | undefined)?.name ?? "directions");
 }
@@ -169,7 +187,7 @@ function JobCard({ record, onGone }: { record: JobRecord; onGone: () => void }) 
         {record.model}
         <br />
         <span class="hint">
-          {isTerminal(record.state) ? summary(record) : doing(record)}, {ago(record.created_at)}
+          {isTerminal(record.state) ? summary(record) : <Doing record={record} />}, {ago(record.created_at)}
         </span>
         {record.error && <span class="job-fault">{record.error.detail}</span>}
       </p>

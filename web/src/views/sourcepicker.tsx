@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { api } from "../api/calls";
 import type { JobRecord, Source } from "../api/types";
+import { isPassing } from "../jobs/follow";
 import { ago, KINDS, nameOf } from "../text/words";
 import { Segments, Select } from "../ui/controls";
 import { SeedField } from "./seedfield";
@@ -46,7 +47,7 @@ export function SourcePicker({ label, model, value, onChange }: SourcePickerProp
     if (!isResult) return;
     const stop = new AbortController();
     api.jobs({ model, limit: 30 }, stop.signal).then(
-      (page) => setChoices(page.items.flatMap(choicesOf)),
+      (page) => setChoices(page.items.filter(({ id }) => !isPassing(id)).flatMap(choicesOf)),
       () => setChoices([]),
     );
     return () => stop.abort();

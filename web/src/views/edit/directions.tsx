@@ -1,14 +1,16 @@
 // Sliders along the model's named directions, any number of them at once.
-import { useSignal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../../api/calls";
 import { asProblem, type Problem } from "../../api/problem";
-import type { Direction, EditRequest, ModelCard } from "../../api/types";
+import type { Direction, EditRequest, JobRecord, ModelCard } from "../../api/types";
 import { loadDirections, useDirections } from "../../catalogue";
-import { drive } from "../../jobs/follow";
+import { discard, drive } from "../../jobs/follow";
 import { type Latent, type LatentSource, moved, type Step } from "../../jobs/latents";
+import { formatRoute } from "../../route";
 import { figure, titled } from "../../text/words";
+import { confirmed } from "../../ui/confirm";
 import { Button, Slider } from "../../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../../ui/notices";
 import { attempt } from "../../ui/toast";
@@ -21,25 +23,29 @@ type Strengths = Readonly<Record<string, number>>;
 
 /** The start as a volume and as a latent; and the directions' vectors, each fetched once. */
 class Origin {
+  readonly record = signal<JobRecord | null>(null);
   private readonly stop = new AbortController();
   private readonly vectors = new Map<string, Promise<number[]>>();
   private readonly made: Promise<Made>;
+  private ended: string | null = null;
 
   constructor(
     private readonly model: string,
-    private readonly request: EditRequest,
+    post: () => Promise<JobRecord>,
     onMade: (made: Made) => void,
   ) {
-    this.made = this.make(onMade);
+    this.made = this.make(post, onMade);
     this.made.catch(() => undefined); // whoever awaits the origin hears of it
   }
 
-  private async make(onMade: (made: Made) => void): Promise<Made> {
+  private async make(post: () => Promise<JobRecord>, onMade: (made: Made) => void): Promise<Made> {
     let made: Made | null = null;
-    await drive(() => api.edit(this.request), this.stop.signal, {
-      changed: () => undefined,
+    const ended = await drive(post, this.stop.signal, {
+      changed: (record) => (this.record.value = record),
       made: (result, record) => onMade((made = { result, record })),
+      isPassing: true,
     });
+    this.ended = ended?.id ?? null;
     if (!made) throw new DOMException("the start was changed", "AbortError");
     return made;
   }
@@ -65,8 +71,10 @@ class Origin {
     return this.made;
   }
 
+  /** Removes the start's job, which nobody asked for. Its volume must be on its way off the screen. */
   close(): void {
     this.stop.abort();
+    if (this.ended) void discard(this.ended);
   }
 }
 
@@ -88,15 +96,9 @@ export function Directions({
   const names = directions.map(({ name }) => name).join(" ");
 
   const origin = useMemo(() => {
-    const [lead] = directions;
-    if (!lead || (start.kind === "result" && !start.job)) return null;
-    const edit = { op: "move" as const, direction: lead.name, strengths: [0] };
-    return new Origin(
-      card.name,
-      { model: card.name, source: sourceOf(start), edit, output: EDIT_OUTPUT },
-      (made) => (first.value = made),
-    );
-  }, [card.name, names, keyOf(start)]);
+    const post = all && startOf(card, start, directions[0] ?? null);
+    return post && new Origin(card.name, post, (made) => (first.value = made));
+  }, [card.name, all === null, names, keyOf(start)]);
   useEffect(() => {
     strengths.value = {};
     first.value = null;
@@ -118,6 +120,7 @@ export function Directions({
     driver.ask(async () => (origin ? origin.request_for(wanted, name, directions) : null));
   };
   const made = driver.results.value[0] ?? first.value;
+  const isMaking = origin !== null && !first.value && !fault.value;
   const isMoved = Object.values(strengths.value).some((strength) => strength !== 0);
   return (
     <>
@@ -127,7 +130,10 @@ export function Directions({
         {!all && !problem && <Skeleton lines={4} label="Loading the directions" />}
         {all && directions.length === 0 && (
           <Empty icon="edit" title="No directions yet">
-            <p>Make one under New direction: the service measures samples and finds the direction that changes them.</p>
+            <p>
+              Make one under <a href={formatRoute("edit", null, { tab: "new", model: card.name })}>New</a>: the service
+              measures samples and finds the direction that changes them.
+            </p>
           </Empty>
         )}
         {directions.map((direction) => (
@@ -155,13 +161,27 @@ export function Directions({
         <Look
           start={volumeOf(first.value, "Start")}
           now={volumeOf(made, made === first.value ? "Start" : "Edited")}
-          record={driver.record.value ?? first.value?.record ?? null}
-          isBusy={driver.isBusy.value || (origin !== null && !first.value && !fault.value)}
+          record={driver.record.value ?? origin?.record.value ?? null}
+          isBusy={driver.isBusy.value || isMaking}
+          idle={isMaking ? "Making the start" : all?.length === 0 ? "No direction to move along" : undefined}
           problem={driver.problem.value ?? fault.value}
         />
       </section>
     </>
   );
+}
+
+/** How the start is made: as a move of no length; or, where there is no direction yet, from its seed. */
+function startOf(card: ModelCard, start: Start, lead: Direction | null): (() => Promise<JobRecord>) | null {
+  const { name: model, classes } = card;
+  if (start.kind === "result" && !start.job) return null;
+  if (lead) {
+    const edit = { op: "move" as const, direction: lead.name, strengths: [0] };
+    return () => api.edit({ model, source: sourceOf(start), edit, output: EDIT_OUTPUT });
+  }
+  if (start.kind === "result") return null;
+  const label = classes[0] === undefined ? {} : { class_label: classes[0] };
+  return () => api.generate({ model, seed: start.seed, ...label, output: EDIT_OUTPUT });
 }
 
 interface DirectionSliderProps {
@@ -177,6 +197,8 @@ function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderPro
     slope === null ? "" : `${figure(Math.abs(slope * std))} ${units} of ${attribute || "the attribute"} per SD`;
   const trust = r2 === null ? "" : `R² ${r2.toFixed(2)}`;
   const remove = async (): Promise<void> => {
+    const detail = "Its slider goes, for everyone who uses the model.";
+    if (!(await confirmed(`Delete the direction ${name}?`, detail, "Delete"))) return;
     if (await attempt(() => api.removeDirection(model, name))) await loadDirections(model);
   };
   return (

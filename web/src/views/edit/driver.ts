@@ -7,7 +7,6 @@ import { asProblem, isAbort, type Problem } from "../../api/problem";
 import type { EditRequest, JobRecord, ResultFile } from "../../api/types";
 import { discard, drive } from "../../jobs/follow";
 import { LatestWins } from "../../jobs/latest";
-import { isKept } from "../../jobs/shown";
 
 /** Compression is what a slider would wait for. */
 export const EDIT_OUTPUT = {
@@ -74,7 +73,7 @@ export class Driver {
       changed: (record) => (this.record.value = record),
       made: (result, record) => {
         this.results.value = isFirst ? [{ record, result }] : [...this.results.value, { record, result }];
-        if (isFirst && before && !isKept(before)) void discard(before);
+        if (isFirst && before) void discard(before);
         isFirst = false;
       },
     });

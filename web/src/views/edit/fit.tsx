@@ -8,10 +8,11 @@ import type { ModelCard, RegressionFit, SefaFit } from "../../api/types";
 import { loadDirections } from "../../catalogue";
 import { useJob } from "../../jobs/watch";
 import { formatRoute } from "../../route";
-import { doing, unitOf } from "../../text/words";
+import { unitOf } from "../../text/words";
 import { Button, Field, Meter, NumberField, Segments, Select, Slider } from "../../ui/controls";
 import { Empty, ProblemNotice } from "../../ui/notices";
-import { StateBadge } from "../state";
+import { attempt } from "../../ui/toast";
+import { Doing, StateBadge } from "../state";
 
 type Method = "regression" | "sefa";
 type Measure = NonNullable<RegressionFit["measure"]>["name"];
@@ -31,6 +32,7 @@ export function Fit({ card }: { card: ModelCard }) {
   const samples = useSignal(32);
   const count = useSignal(3);
   const job = useSignal<string | null>(null);
+  const isPosting = useSignal(false);
   const refusal = useSignal<Problem | null>(null);
 
   const requested = (): RegressionFit | SefaFit => {
@@ -47,12 +49,15 @@ export function Fit({ card }: { card: ModelCard }) {
   };
   const submit = async (event: SubmitEvent): Promise<void> => {
     event.preventDefault();
+    if (isPosting.value) return;
+    isPosting.value = true;
     refusal.value = null;
     try {
       job.value = (await api.fitDirection(card.name, requested())).id;
     } catch (fault) {
       refusal.value = asProblem(fault);
     }
+    isPosting.value = false;
   };
   return (
     <>
@@ -123,7 +128,7 @@ export function Fit({ card }: { card: ModelCard }) {
             />
           </>
         )}
-        <Button kind="primary" type="submit">
+        <Button kind="primary" type="submit" isDisabled={isPosting.value}>
           Make the direction
         </Button>
         {refusal.value && <ProblemNotice problem={refusal.value} />}
@@ -150,19 +155,20 @@ function FitStatus({ id, model }: { id: string; model: string }) {
   useEffect(() => void (state === "succeeded" && loadDirections(model)), [state, model]);
   if (!record) return problem ? <ProblemNotice problem={problem} /> : null;
   const { done, total } = record.progress;
-  const r2 = record.metrics?.["r2"];
+  const { r2, directions: made } = (record.metrics ?? {}) as { r2?: number; directions?: string[] };
+  const several = made && made.length > 1 ? made.length : null;
   return (
     <>
       <div class="status" data-testid="fit-status" data-state={record.state}>
         <StateBadge state={record.state} />
         <p class="status-text" role="status">
-          {doing(record)}
+          <Doing record={record} />
         </p>
         <div class="status-meter">
           {!record.ended_at && <Meter fraction={total > 1 ? done / total : null} label="Progress of the fit" />}
         </div>
         {!record.ended_at && (
-          <Button icon="stop" onClick={() => void api.removeJob(id)}>
+          <Button icon="stop" onClick={() => void attempt(() => api.removeJob(id))}>
             Cancel
           </Button>
         )}
@@ -172,7 +178,9 @@ function FitStatus({ id, model }: { id: string; model: string }) {
       </div>
       {record.state === "succeeded" && (
         <p>
-          Made{typeof r2 === "number" && <>, with R² {r2.toFixed(2)} on held-out samples</>}. It now stands among the{" "}
+          Made{several && ` ${several} directions`}
+          {typeof r2 === "number" && <>, with R² {r2.toFixed(2)} on held-out samples</>}.{" "}
+          {several ? "They now stand" : "It now stands"} among the{" "}
           <a href={formatRoute("edit", null, { model })}>sliders</a>.
         </p>
       )}

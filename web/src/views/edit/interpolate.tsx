@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 
 import type { ModelCard } from "../../api/types";
 import { Button, Slider } from "../../ui/controls";
-import { Strip } from "../strip";
+import { expected, Strip } from "../strip";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
 import { EDIT_OUTPUT, useDriver } from "./driver";
 import { Look, volumeOf } from "./look";
@@ -31,6 +31,7 @@ export function Interpolate({ card, start, end, onStart, onEnd }: TwoEnds) {
   };
   const made = driver.results.value;
   const record = driver.record.value;
+  const count = record ? expected(record) : steps.value; // the slider may stand elsewhere by now
   const last = Math.max(0, made.length - 1);
   const shown = Math.min(at.value, last);
   return (
@@ -64,14 +65,14 @@ export function Interpolate({ card, start, end, onStart, onEnd }: TwoEnds) {
       <section class="stage" aria-label="Interpolation">
         <Strip
           record={record}
-          count={steps.value}
+          count={count}
           selected={made[shown]?.result.name ?? null}
           compared={null}
           onSelect={(result) => (at.value = made.findIndex((entry) => entry.result.name === result.name))}
         />
         <Look
           start={volumeOf(made[0], "Step 1")}
-          now={volumeOf(made[shown], `Step ${shown + 1} of ${steps.value}`)}
+          now={volumeOf(made[shown], `Step ${shown + 1} of ${count}`)}
           record={record}
           isBusy={driver.isBusy.value}
           problem={driver.problem.value}

@@ -8,13 +8,12 @@ import { cardOf } from "../../catalogue";
 import { spare } from "../../jobs/follow";
 import { describe, type Kept, keep, shownOf } from "../../jobs/shown";
 import { formatRoute } from "../../route";
-import { doing } from "../../text/words";
 import { Button, Meter } from "../../ui/controls";
 import { ProblemNotice } from "../../ui/notices";
 import { say } from "../../ui/toast";
 import type { Mode } from "../../viewer/stage";
 import { Viewer } from "../../viewer/viewer";
-import { StateBadge } from "../state";
+import { Doing, StateBadge } from "../state";
 import type { Made } from "./driver";
 
 export function volumeOf(made: Made | null | undefined, title: string): Kept | null {
@@ -27,9 +26,11 @@ interface LookProps {
   record: JobRecord | null;
   isBusy: boolean;
   problem: Problem | null;
+  /** What the status says while there is no record. */
+  idle?: string | undefined;
 }
 
-export function Look({ start, now, record, isBusy, problem }: LookProps) {
+export function Look({ start, now, record, isBusy, problem, idle }: LookProps) {
   const mode = useSignal<Mode>("single");
   const shownNow = now && shownOf(now);
   const shownStart = start && now && start.url !== now.url ? shownOf(start) : null;
@@ -37,9 +38,9 @@ export function Look({ start, now, record, isBusy, problem }: LookProps) {
   return (
     <>
       <div class="status" data-testid="edit-status" data-busy={isBusy}>
-        {record ? <StateBadge state={record.state} /> : <span class="badge">Ready</span>}
+        {record ? <StateBadge state={record.state} /> : <span class="badge">{isBusy ? "Sending" : "Ready"}</span>}
         <p class="status-text" role="status">
-          {record ? doing(record) : "Waiting for a change"}
+          {record ? <Doing record={record} /> : (idle ?? (isBusy ? "Sending the request" : "Waiting for a change"))}
         </p>
         <div class="status-meter">{isBusy && <Meter fraction={null} label="Progress of the edit" />}</div>
         {now && (
