@@ -16,6 +16,9 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobKind, JobRecord, JobState
 from model_store.card import ModelCard
+from model_store.catalogue import Catalogue
+from workers.bench import Bench
+from workers.run import FolderSink, run
 
 pytestmark = pytest.mark.fault
 MODULE = (sys.executable, "-m", "workers.main")
@@ -53,17 +56,17 @@ def places(queue: JobQueue, record: JobRecord) -> dict[str, int]:
     return {file.name: (folder / file.name).stat().st_ino for file in (*record.results, *record.files)}
 
 
-def assert_as_in_one_go(queue: JobQueue, settings: Settings, card: ModelCard, done: JobRecord) -> None:
-    with supervised(settings, MODULE):
-        undisturbed = queue.wait(post(queue, card, done.kind).id, 120)
+def assert_as_in_one_go(queue: JobQueue, settings: Settings, folder: Path, done: JobRecord) -> None:
+    bench = Bench(Catalogue([folder / "models"]), precision=settings.precision, threads=settings.threads)
+    undisturbed = run(done.kind, done.request, None, bench, FolderSink(folder / "undisturbed"))
     for ours, theirs in ((done.results, undisturbed.results), (done.files, undisturbed.files)):
         assert [(file.name, file.sha256) for file in ours] == [(file.name, file.sha256) for file in theirs]
-    sound_records(queue, [done.id, undisturbed.id])
+    sound_records(queue, [done.id])
 
 
 @pytest.mark.parametrize(("kind", "number"), [("generate", signal.SIGKILL), ("edit", signal.SIGTERM)])
 def test_what_a_worker_finished_before_its_end_is_not_made_again(
-    queue: JobQueue, settings: Settings, card: ModelCard, kind: JobKind, number: signal.Signals
+    queue: JobQueue, settings: Settings, card: ModelCard, tmp_path: Path, kind: JobKind, number: signal.Signals
 ) -> None:
     job = post(queue, card, kind)
     with begun(queue, settings, job):
@@ -76,10 +79,13 @@ def test_what_a_worker_finished_before_its_end_is_not_made_again(
     assert len(finished.results) < SAMPLES
     after = places(queue, done)
     assert {name: after[name] for name in before} == before
-    assert_as_in_one_go(queue, settings, card, done)
+    assert_as_in_one_go(queue, settings, tmp_path, done)
 
 
-def test_a_finished_sample_that_is_damaged_is_made_again(queue: JobQueue, settings: Settings, card: ModelCard) -> None:
+@pytest.mark.slow
+def test_a_finished_sample_that_is_damaged_is_made_again(
+    queue: JobQueue, settings: Settings, card: ModelCard, tmp_path: Path
+) -> None:
     job = post(queue, card)
     with begun(queue, settings, job):
         pass
@@ -95,10 +101,13 @@ def test_a_finished_sample_that_is_damaged_is_made_again(queue: JobQueue, settin
     after = places(queue, done)
     assert after["000.nii.gz"] == before["000.nii.gz"]
     assert after["001.nii.gz"] != before["001.nii.gz"]
-    assert_as_in_one_go(queue, settings, card, done)
+    assert_as_in_one_go(queue, settings, tmp_path, done)
 
 
-def test_another_arithmetic_makes_all_samples_anew(queue: JobQueue, settings: Settings, card: ModelCard) -> None:
+@pytest.mark.slow
+def test_another_arithmetic_makes_all_samples_anew(
+    queue: JobQueue, settings: Settings, card: ModelCard, tmp_path: Path
+) -> None:
     job = post(queue, card)
     with begun(queue, settings, job):
         pass
@@ -109,4 +118,4 @@ def test_another_arithmetic_makes_all_samples_anew(queue: JobQueue, settings: Se
     assert done.state is JobState.SUCCEEDED
     after = places(queue, done)
     assert all(after[name] != before[name] for name in before)
-    assert_as_in_one_go(queue, bfloat16, card, done)
+    assert_as_in_one_go(queue, bfloat16, tmp_path, done)
