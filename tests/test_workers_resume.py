@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from invariants import sound_records
+from invariants import sound_records, wait_until_gone
 from processes import eventually, pid_of, supervised
 from tiny_models import write_tiny_hagan
 
@@ -70,8 +70,9 @@ def test_what_a_worker_finished_before_its_end_is_not_made_again(
 ) -> None:
     job = post(queue, card, kind)
     with begun(queue, settings, job):
-        os.kill(pid_of(queue), number)
-        eventually(lambda: queue.get(job.id).state is JobState.QUEUED or queue.get(job.id).attempts == 2)
+        worker = pid_of(queue)
+        os.kill(worker, number)
+        wait_until_gone(worker)
         finished = queue.get(job.id)
         before = places(queue, finished)
         done = queue.wait(job.id, 120)
