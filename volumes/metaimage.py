@@ -14,7 +14,7 @@ from volumes.packing import ZLIB_WINDOW, packed, voxel_bytes
 from volumes.text import integers, lines_of, numbers, written
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
-LINE = re.compile(r"([^\s=][^=]{0,200}?) *=(.*)", re.DOTALL)
+LINE = re.compile(r"([^\s=][^=]{0,200}?) *=(.*)")
 """A name and its value. Names that ITK takes over from other formats have any signs: "0008|0060", "dim[0]"."""
 END_OF_HEADER = re.compile(rb"(?:^|\n)ElementDataFile *= *([^\r\n]*)\r?\n")
 DTYPES = {
