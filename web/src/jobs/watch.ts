@@ -23,12 +23,20 @@ interface Watch {
 }
 
 const watches = new Map<string, Watch>();
+let posted: JobRecord | null = null;
 
-/** The record of a job, kept up to date for as long as somebody watches. `known` saves the first question. */
-export function watchJob(id: string, known?: JobRecord): { state: Signal<Watched>; release: () => void } {
+/** The service's answer to a post, for the first watch of that job: it need not ask for what the page was just told. */
+export function announce(record: JobRecord): void {
+  posted = record;
+}
+
+/** The record of a job, kept up to date for as long as somebody watches. */
+function watchJob(id: string): { state: Signal<Watched>; release: () => void } {
   let watch = watches.get(id);
   if (!watch) {
-    const state = signal<Watched>({ record: known ?? null, problem: null, endedAt: null });
+    const known = posted?.id === id ? posted : null;
+    if (known) posted = null;
+    const state = signal<Watched>({ record: known, problem: null, endedAt: null });
     watch = { state, watchers: 0, stop: new AbortController() };
     watches.set(id, watch);
     void keepCurrent(id, state, watch.stop.signal);

@@ -8,7 +8,7 @@ import type { EncodeRequest, ModelCard } from "../api/types";
 import { cardOf, readyModels } from "../catalogue";
 import { draft } from "../jobs/draft";
 import { rememberScan, scanOf, shownScan } from "../jobs/scans";
-import { useJob } from "../jobs/watch";
+import { announce, useJob } from "../jobs/watch";
 import { note, route } from "../route";
 import { Button, Field, Meter, Select, Slider } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
@@ -100,6 +100,7 @@ function EncodeForm() {
     refusal.value = null;
     try {
       const record = await api.encode(requestOf(form.value, card), file);
+      announce(record);
       rememberScan(record.id, file);
       note({ job: record.id, show: null, mode: null });
     } catch (fault) {

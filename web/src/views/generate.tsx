@@ -8,7 +8,7 @@ import type { GenerateRequest, JobRecord, ModelCard } from "../api/types";
 import { cardOf, readyModels } from "../catalogue";
 import { draft } from "../jobs/draft";
 import { remember, throwDice } from "../jobs/seeds";
-import { useJob } from "../jobs/watch";
+import { announce, useJob } from "../jobs/watch";
 import { note, route } from "../route";
 import { unitOf } from "../text/words";
 import { Button, Select, Slider } from "../ui/controls";
@@ -125,6 +125,7 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
     refusal.value = null;
     try {
       const record = await api.generate(requestOf(form.value, card));
+      announce(record);
       remember(seed);
       note({ job: record.id, show: null, with: null });
     } catch (fault) {

@@ -6,7 +6,7 @@ import { api } from "../../api/calls";
 import { asProblem, type Problem } from "../../api/problem";
 import type { ModelCard, RegressionFit, SefaFit } from "../../api/types";
 import { loadDirections } from "../../catalogue";
-import { useJob } from "../../jobs/watch";
+import { announce, useJob } from "../../jobs/watch";
 import { formatRoute } from "../../route";
 import { unitOf } from "../../text/words";
 import { Button, Field, Meter, NumberField, Segments, Select, Slider } from "../../ui/controls";
@@ -53,7 +53,9 @@ export function Fit({ card }: { card: ModelCard }) {
     isPosting.value = true;
     refusal.value = null;
     try {
-      job.value = (await api.fitDirection(card.name, requested())).id;
+      const record = await api.fitDirection(card.name, requested());
+      announce(record);
+      job.value = record.id;
     } catch (fault) {
       refusal.value = asProblem(fault);
     }
