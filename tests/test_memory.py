@@ -15,14 +15,14 @@ from tiny_stylegan import write_stylegan
 from tiny_stylegan3d import write_stylegan3d
 
 from jobs.errors import MemoryLimit
-from jobs.requests import EncodeRequest, FitDirectionRequest, GenerateRequest
+from jobs.requests import EncodeRequest, FitDirectionRequest, GenerateRequest, SeedSource
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from model_store.families.hagan import ServedHAGAN
 from model_store.load import load, outline
 from workers.bench import Bench
-from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes, task_of
+from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes, tasks_of
 from workers.run import FolderSink, run
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def test_to_load_a_model_and_know_what_it_needs_costs_no_compiler(tmp_path: Path
         "import sys, torch; from pathlib import Path; from model_store.catalogue import Catalogue; "
         "from model_store.load import load; from workers.memory import peak_bytes; folder = Path(sys.argv[1]); "
         "card = Catalogue([folder]).card('m'); load(folder / 'm', card); "
-        "peak_bytes(card, 'synthesise', 'float32', True, torch.device('cpu')); "
+        "peak_bytes(card, {'synthesise'}, 'float32', True, torch.device('cpu')); "
         "assert 'torch._dynamo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=Path(__file__).parents[1])
@@ -66,21 +66,34 @@ def _paper(**fields: object) -> ModelCard:
 
 def test_a_paper_sized_volume_needs_at_most_1500_mb_in_float32_and_less_in_low_memory() -> None:
     card = _paper()
-    usual = peak_bytes(card, "synthesise", "float32", False, CPU)
-    frugal = peak_bytes(card, "synthesise", "float32", True, CPU)
+    usual = peak_bytes(card, {"synthesise"}, "float32", False, CPU)
+    frugal = peak_bytes(card, {"synthesise"}, "float32", True, CPU)
     assert frugal < usual - 200e6
     assert 1.0e9 < usual < 1.6e9
-    assert peak_bytes(card, "encode", "float32", True, CPU) < peak_bytes(card, "encode", "float32", False, CPU)
-    assert peak_bytes(card, "refine", "float32", False, CPU) > usual
+    assert peak_bytes(card, {"encode"}, "float32", True, CPU) < peak_bytes(card, {"encode"}, "float32", False, CPU)
+    assert peak_bytes(card, {"refine"}, "float32", False, CPU) > usual
 
 
-def test_a_request_names_the_hungriest_task() -> None:
+def test_a_request_asks_for_what_it_needs_of_the_network() -> None:
     sefa = {"method": "sefa", "name_prefix": "s", "count": 1}
-    assert task_of(GenerateRequest(model="m", seed=1)) == "synthesise"
-    assert task_of(EncodeRequest(model="m")) == "encode"
-    assert task_of(EncodeRequest(model="m"), has_encoder=False) == "refine"
-    assert task_of(EncodeRequest(model="m", refine_steps=3)) == "refine"
-    assert task_of(FitDirectionRequest.model_validate({"model": "m", "fit": sefa})) is None
+    assert tasks_of(GenerateRequest(model="m", seed=1)) == {"synthesise"}
+    assert tasks_of(EncodeRequest(model="m")) == {"encode"}
+    assert tasks_of(EncodeRequest(model="m", reconstruct=True)) == {"encode", "synthesise"}
+    assert tasks_of(EncodeRequest(model="m", source=SeedSource(seed=1))) == {"encode", "synthesise"}
+    assert tasks_of(EncodeRequest(model="m"), has_encoder=False) == {"refine"}
+    assert tasks_of(EncodeRequest(model="m", refine_steps=3)) == {"refine"}
+    assert tasks_of(FitDirectionRequest.model_validate({"model": "m", "fit": sefa})) == set()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_a_peak_is_that_of_the_hungriest_task(device: str) -> None:
+    card, place = _paper(), torch.device(device)  # an estimate of a card that need not be there
+    encode, synthesise, both = (
+        peak_bytes(card, tasks, "float32", False, place)
+        for tasks in ({"encode"}, {"synthesise"}, {"encode", "synthesise"})
+    )
+    assert both == max(encode, synthesise)
+    assert (synthesise > encode) == (device == "cuda:0")
 
 
 def test_a_job_that_cannot_fit_is_refused_with_the_figures_before_anything_is_loaded(tmp_path: Path) -> None:
@@ -101,7 +114,7 @@ def test_models_at_rest_make_room_for_a_job_that_fits_alone(tmp_path: Path) -> N
     bench = Bench(Catalogue([tmp_path]), threads=1)
     bench.generator("other")
     bench.generator("tiny")
-    bench.limit_bytes = peak_bytes(card, "synthesise", "float32", False, CPU)
+    bench.limit_bytes = peak_bytes(card, {"synthesise"}, "float32", False, CPU)
     bench.require_memory(GenerateRequest(model="tiny", seed=1))
     assert list(bench.resident()) == ["tiny"]
 

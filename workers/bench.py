@@ -16,7 +16,7 @@ from model_store.generator import Generator
 from model_store.integrity import BrokenModel, UnreadableModel
 from model_store.load import Precision, load
 from workers.allocator import return_freed_memory
-from workers.memory import limit_bytes, peak_bytes, require, task_of
+from workers.memory import limit_bytes, peak_bytes, require, tasks_of
 
 T = TypeVar("T")
 
@@ -102,11 +102,11 @@ class Bench:
             UnknownModel, ModelBroken: as `card`.
         """
         card = self.card(request.model)
-        task = task_of(request, card.has_encoder)
-        if task is None:
+        tasks = tasks_of(request, card.has_encoder)
+        if not tasks:
             return
         try:
-            peak = peak_bytes(card, task, self.precision, self.low_memory, self.device)
+            peak = peak_bytes(card, tasks, self.precision, self.low_memory, self.device)
         except BrokenModel as err:
             raise ModelBroken(_sentence(err.detail)) from err
         limit = limit_bytes(self.device, self.limit_bytes)

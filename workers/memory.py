@@ -3,12 +3,13 @@
 import os
 import resource
 import sys
+from collections.abc import Set
 from pathlib import Path
 
 import torch
 
 from jobs.errors import MemoryLimit
-from jobs.requests import AnyRequest, EncodeRequest, FitDirectionRequest, SefaFit
+from jobs.requests import AnyRequest, EncodeRequest, FitDirectionRequest, LatentSource, SeedSource, SefaFit
 from model_store.card import ModelCard
 from model_store.generator import Task
 from model_store.load import Precision, outline
@@ -21,28 +22,30 @@ copy, what is compared."""
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def task_of(request: AnyRequest, has_encoder: bool = True) -> Task | None:
-    """The hungriest thing that a request asks of a network; None where it reads weights alone."""
+def tasks_of(request: AnyRequest, has_encoder: bool = True) -> set[Task]:
+    """What a request asks of a network, one after the other; empty where it reads weights alone."""
     if isinstance(request, EncodeRequest):  # without an encoder a latent is found by descent alone
-        return "refine" if request.refine_steps or not has_encoder else "encode"
+        found: Task = "refine" if request.refine_steps or not has_encoder else "encode"
+        is_made_here = isinstance(request.source, SeedSource | LatentSource)
+        return {found, "synthesise"} if request.reconstruct or is_made_here else {found}
     if isinstance(request, FitDirectionRequest) and isinstance(request.fit, SefaFit):
-        return None
-    return "synthesise"
+        return set()
+    return {"synthesise"}
 
 
-def peak_bytes(card: ModelCard, task: Task, precision: Precision, low_memory: bool, device: torch.device) -> int:
-    """Estimate of the peak on the device: the weights as served, what the forward pass holds at once, and on the CPU
-    the process and the volumes that become files.
+def peak_bytes(card: ModelCard, tasks: Set[Task], precision: Precision, low_memory: bool, device: torch.device) -> int:
+    """Estimate of the peak on the device: the weights as served, what the hungriest of the tasks holds at once, and on
+    the CPU the process and the volumes that become files.
 
     Raises:
         BrokenModel: the card's network cannot be built.
     """
     model = outline(card, precision, low_memory)
-    peak = model.size_bytes + model.work_bytes(task)
     if device.type != "cpu":
-        return peak
+        return model.size_bytes + max(model.work_bytes(task) for task in tasks)
     volume = 4 * card.shape[0] * card.shape[1] * card.shape[2]
-    return peak + PROCESS_BYTES + _VOLUMES_OF_FILES[task] * volume
+    work = max(model.work_bytes(task) + _VOLUMES_OF_FILES[task] * volume for task in tasks)
+    return model.size_bytes + work + PROCESS_BYTES
 
 
 def limit_bytes(device: torch.device, setting: int = 0) -> int:
