@@ -1,6 +1,8 @@
 """All settings: one frozen class, read once in main() from VOXELSMITH_* and passed down."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -10,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobs.logs import LogFormat
 
+_PREFIX = "VOXELSMITH_"
+_OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT(_\d+_(TCP|UDP)\w*)?$")
 _NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,253})"
 _LISTED = {
     "allowed_hosts": (re.compile(_NAME), "host names without ports"),
@@ -37,7 +41,7 @@ def _entries(text: str) -> list[str]:
 class Settings(BaseSettings):
     """Every setting of the service. Each is read from the environment with the prefix VOXELSMITH_."""
 
-    model_config = SettingsConfigDict(env_prefix="VOXELSMITH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
     """Address the API listens on."""
@@ -154,3 +158,20 @@ class Settings(BaseSettings):
         if not self.models_url or is_bucket(self.models_url):
             return None
         return local_path(self.models_url)
+
+
+def misspelt(environment: Iterable[str]) -> dict[str, str | None]:
+    """The variables with our prefix that are no setting, and the setting that each may mean.
+
+    Kubernetes sets some for every service of a namespace; where one is named voxelsmith, they begin as ours do.
+    """
+    known = list(Settings.model_fields)
+    found: dict[str, str | None] = {}
+    for variable in sorted(environment):
+        if not variable.upper().startswith(_PREFIX) or _OF_KUBERNETES.search(variable.upper()):
+            continue
+        name = variable[len(_PREFIX) :].lower()
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            found[variable] = _PREFIX + near[0].upper() if near else None
+    return found

@@ -63,6 +63,17 @@ def test_a_device_that_cannot_work_is_refused_before_anything_starts(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_setting_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VOXELSMITH_LEASES", "VOXELSMITH_XYZ", "VOXELSMITH_LEASE_S", "VOXELSMITH_API_PORT_8000_TCP_ADDR"):
+        monkeypatch.setenv(name, "20")
+    result = run("models", "list")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "VOXELSMITH_LEASES is not a setting; is VOXELSMITH_LEASE_S meant?",
+        "VOXELSMITH_XYZ is not a setting",
+    ]
+
+
 def test_a_job_on_a_device_that_is_none_is_refused(tmp_path: Path) -> None:
     result = run("generate", "--model", "brain-demo-256", "--device", "foo", "--out", tmp_path)
     assert result.exit_code == 2

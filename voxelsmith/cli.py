@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from jobs.errors import UnknownDirection, UnknownModel, VoxelsmithError
+from jobs.settings import misspelt
 from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
@@ -101,6 +102,8 @@ def root(
         first = err.errors(include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"])
         raise typer.BadParameter(f"VOXELSMITH_{name.upper()}: {described(first)}") from err
+    for name, meant in misspelt(os.environ).items():
+        typer.echo(f"{name} is not a setting" + (f"; is {meant} meant?" if meant else ""), err=True)
 
 
 app.add_typer(serve.app)
