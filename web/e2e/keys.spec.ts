@@ -51,12 +51,18 @@ test("another key does not see the jobs of the one before", async ({ page, stack
   const jobs = page.getByRole("list", { name: "Jobs" }).getByRole("article");
   await expect(jobs.first()).toBeVisible();
   await page.getByRole("button", { name: /^API key/ }).click();
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  await page.route("**/models", (route) => held.then(() => route.continue()));
   await dialog.getByLabel("Key", { exact: true }).fill("vs_wrong");
   await page.keyboard.press("Enter");
   await expect(dialog.getByRole("alert")).toBeVisible();
   await expect(jobs).toHaveCount(0);
   await page.keyboard.press("Escape");
   await expect(dialog).toBeHidden();
+  const late = page.waitForResponse("**/models");
+  letGo();
+  await late; // a refusal of before does not ask again
   await page.getByRole("button", { name: "Try again" }).click();
   await expect(dialog.getByRole("alert"), "the same refusal is told again").toBeVisible();
 });

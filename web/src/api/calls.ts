@@ -1,7 +1,7 @@
 // Every call that the page makes, one function each, typed by the service's schema.
 import createClient from "openapi-fetch";
 
-import { authorization } from "./key";
+import { keyedFetch } from "./key";
 import { accepted, problemOf } from "./problem";
 import type { paths } from "./schema";
 import type {
@@ -20,13 +20,7 @@ import type {
 /** Whether the service runs on the machine of the browser: its volumes need no packing, and share the processor. */
 export const isLoopback = /^(localhost|127\.|\[::1\])/.test(location.hostname);
 
-const client = createClient<paths>({ baseUrl: location.origin });
-client.use({
-  onRequest({ request }) {
-    for (const [name, value] of Object.entries(authorization())) request.headers.set(name, value);
-    return request;
-  },
-});
+const client = createClient<paths>({ baseUrl: location.origin, fetch: keyedFetch });
 
 /** The data of an answer. Throws: Problem. */
 async function told<T>(call: Promise<{ data?: T; response: Response; error?: unknown }>): Promise<T> {
@@ -78,7 +72,7 @@ export const api = {
     const form = new FormData();
     form.append("volume", scan);
     form.append("request", new Blob([JSON.stringify(request)], { type: "application/json" }));
-    const answer = await fetch("/encode", { method: "POST", headers: { ...authorization(), ...once() }, body: form });
+    const answer = await keyedFetch("/encode", { method: "POST", headers: once(), body: form });
     return (await accepted(answer)).json() as Promise<JobRecord>;
   },
 
@@ -95,5 +89,5 @@ export const api = {
 
 /** A file of the service's, with the key; never by way of a bucket, where the page may not go. Throws: Problem. */
 export async function fetchFile(url: string, signal?: AbortSignal): Promise<Response> {
-  return accepted(await fetch(url, { headers: { ...authorization(), Prefer: "redirect=no" }, signal: signal ?? null }));
+  return accepted(await keyedFetch(url, { headers: { Prefer: "redirect=no" }, signal: signal ?? null }));
 }

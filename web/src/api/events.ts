@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 
 import { EventParser, type RawEvent } from "./eventstream";
-import { authorization } from "./key";
+import { keyedFetch } from "./key";
 import { isAbort, problemOf } from "./problem";
 import type { JobRecord, JobState, ResultFile } from "./types";
 
@@ -58,8 +58,8 @@ export async function* follow(jobId: string, signal: AbortSignal): AsyncGenerato
 }
 
 async function* listen(jobId: string, last: string, signal: AbortSignal): AsyncGenerator<RawEvent, void, void> {
-  const headers = { Accept: "text/event-stream", ...authorization(), ...(last ? { "Last-Event-ID": last } : {}) };
-  const answer = await fetch(`/jobs/${jobId}/events`, { headers, signal, cache: "no-store" });
+  const headers = { Accept: "text/event-stream", ...(last ? { "Last-Event-ID": last } : {}) };
+  const answer = await keyedFetch(`/jobs/${jobId}/events`, { headers, signal, cache: "no-store" });
   if (answer.status === 503 || answer.status === 429) return; // too many listeners: asks again after a pause
   if (!answer.ok) throw await problemOf(answer);
   if (!answer.body) return;

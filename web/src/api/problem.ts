@@ -1,5 +1,4 @@
 // Problem: what went wrong, in the words of the service's own problem document (RFC 9457).
-import { keyRefusal } from "./key";
 import type { ErrorItem, ProblemDocument } from "./types";
 
 export class Problem extends Error {
@@ -42,9 +41,7 @@ export async function problemOf(answer: Response): Promise<Problem> {
     // not a document of the service's: the status has to do
   }
   const title = told.title ?? `The service answered ${answer.status}`;
-  const problem = new Problem(title, told.detail ?? "", answer.status, told.code ?? "", told.errors ?? []);
-  if (answer.status === 401) keyRefusal.value = problem.detail || problem.title;
-  return problem;
+  return new Problem(title, told.detail ?? "", answer.status, told.code ?? "", told.errors ?? []);
 }
 
 /** The answer, where it is one. Throws: Problem. */

@@ -2,7 +2,7 @@
 import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { apiKey, keyRefusal, useKey } from "../api/key";
+import { apiKey, dismissRefusal, keyRefusal, useKey } from "../api/key";
 import { Button, Field } from "./controls";
 
 const isOpen = signal(false);
@@ -37,7 +37,7 @@ export function KeyDialog() {
     isOpen.value = false;
   };
   const cancel = (): void => {
-    keyRefusal.value = null; // so that the next refusal is news, also in the same words
+    dismissRefusal();
     isOpen.value = false;
   };
   // Not on "close", which comes late: by then a refusal may have opened the dialog again.
