@@ -1,4 +1,5 @@
 """The Python client against the whole service, and against a server that does what ours should not."""
+# ruff: noqa: F811 -- fixtures are imported and then asked for by name
 
 import gzip
 import json
@@ -9,9 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import nibabel
 import numpy as np
 import pytest
+from service_fixtures import Api, api, models  # noqa: F401
 
 from voxelsmith import Client, problems
 from voxelsmith.local import Stack
@@ -135,6 +138,22 @@ def test_jobs_are_paged_newest_first_and_removed(client: Client) -> None:
     client.job(made[0]).remove()
     with pytest.raises(problems.NotFound):
         client.job(made[0])
+
+
+def test_a_cancel_that_meets_the_end_of_the_job_keeps_what_it_made(api: Api) -> None:
+    with Client(f"http://127.0.0.1:{api.port}") as client:
+        job = client.generate(model="tiny", seed=1)
+
+        def finish_once(response: httpx.Response) -> None:
+            client._http.event_hooks["response"] = []
+            api.finish(job.id, {"000.nii.gz": b"made"})
+
+        client._http.event_hooks["response"] = [finish_once]  # after the client's look at the job
+        assert job.cancel().state == "succeeded"
+        assert client.read(job.refresh().results[0]["url"]) == b"made"
+        other = client.generate(model="tiny", seed=1)
+        assert other.cancel().state == "canceled"
+        assert other.cancel().state == "canceled"
 
 
 def test_refusals_have_a_class_a_code_and_pointers(client: Client) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxelsmith.job import Job
-from voxelsmith.problems import DamagedDownload, ServerUnreachable, problem_of
+from voxelsmith.problems import DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
 Vectors = npt.ArrayLike
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -175,10 +175,22 @@ class Client:
     def fetch_record(self, job_id: str) -> dict[str, Any]:
         return dict(self._json("GET", f"/jobs/{job_id}"))
 
-    def delete_job(self, job_id: str) -> dict[str, Any] | None:
-        """DELETE /jobs/{id}: the record of a job being canceled, None when it was removed."""
-        response = self._send("DELETE", f"/jobs/{job_id}")
-        return dict(response.json()) if response.content else None
+    def cancel_job(self, job_id: str) -> dict[str, Any]:
+        """The record of a job that was asked to stop, or that had ended; one that ends at this moment is kept too."""
+        while True:
+            seen = self._send("GET", f"/jobs/{job_id}")
+            job = Job(self, dict(seen.json()))
+            if job.is_done:
+                return job.record
+            tag = seen.headers.get("ETag", "*").removeprefix("W/")  # which a proxy that compresses puts before it
+            try:
+                return dict(self._json("DELETE", f"/jobs/{job_id}", headers={"If-Match": tag}))
+            except PreconditionFailed:
+                continue  # the record has changed since the look at it
+
+    def delete_job(self, job_id: str) -> None:
+        """DELETE /jobs/{id}: removes a job that has ended, cancels any other."""
+        self._send("DELETE", f"/jobs/{job_id}")
 
     def events(self, job_id: str, after: str | None = None) -> Iterator[tuple[str, str, Any]]:
         """Server-sent events of a job: (event id, type, data), to the terminal `end`."""

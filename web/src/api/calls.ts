@@ -4,17 +4,18 @@ import createClient from "openapi-fetch";
 import { keyedFetch } from "./key";
 import { accepted, problemOf } from "./problem";
 import type { paths } from "./schema";
-import type {
-  AnyModel,
-  Direction,
-  EditRequest,
-  EncodeRequest,
-  GenerateRequest,
-  JobKind,
-  JobRecord,
-  JobState,
-  RegressionFit,
-  SefaFit,
+import {
+  type AnyModel,
+  type Direction,
+  type EditRequest,
+  type EncodeRequest,
+  type GenerateRequest,
+  isTerminal,
+  type JobKind,
+  type JobRecord,
+  type JobState,
+  type RegressionFit,
+  type SefaFit,
 } from "./types";
 
 /** Whether the service runs on the machine of the browser: its volumes need no packing, and share the processor. */
@@ -22,8 +23,14 @@ export const isLoopback = /^(localhost|127\.|\[::1\])/.test(location.hostname);
 
 const client = createClient<paths>({ baseUrl: location.origin, fetch: keyedFetch });
 
+interface Answer<T> {
+  data?: T;
+  response: Response;
+  error?: unknown;
+}
+
 /** The data of an answer. Throws: Problem. */
-async function told<T>(call: Promise<{ data?: T; response: Response; error?: unknown }>): Promise<T> {
+async function told<T>(call: Answer<T> | Promise<Answer<T>>): Promise<T> {
   const { data, response, error } = await call;
   if (response.ok) return data as T;
   throw await problemOf(new Response(JSON.stringify(error ?? {}), { status: response.status }));
@@ -81,6 +88,19 @@ export const api = {
 
   job: (id: string, signal?: AbortSignal): Promise<JobRecord> =>
     told(client.GET("/jobs/{job_id}", { params: { path: { job_id: id } }, signal: signal ?? null })),
+
+  /** Asks a job to stop. One that has ended is left as it is, also where it ends at this moment. */
+  async cancelJob(id: string): Promise<JobRecord> {
+    const path = { job_id: id };
+    for (;;) {
+      const seen = await client.GET("/jobs/{job_id}", { params: { path } });
+      const record = await told(seen);
+      if (isTerminal(record.state)) return record;
+      const tag = (seen.response.headers.get("ETag") ?? "*").replace(/^W\//, ""); // which a proxy may put before it
+      const answer = await client.DELETE("/jobs/{job_id}", { params: { path, header: { "if-match": tag } } });
+      if (answer.response.status !== 412) return (await told(answer)) ?? record;
+    }
+  },
 
   /** Cancels a job that has not ended, removes one that has. */
   removeJob: (id: string): Promise<JobRecord | undefined> =>

@@ -56,7 +56,7 @@ export async function drive(
   if (signal.aborted) {
     if (spared.has(id)) return null;
     if (told.isPassing || record.results.length === 0) await discard(id);
-    else if (!record.ended_at) await api.removeJob(id).catch(() => undefined); // canceled: its volumes may be on screen
+    else if (!record.ended_at) await api.cancelJob(id).catch(() => undefined); // its volumes may be on screen
     return null;
   }
   if (!record.error) return record;

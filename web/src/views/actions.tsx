@@ -13,7 +13,7 @@ const REPEAT = "Repeat with changes";
 
 /** Cancels or removes. Returns whether anything changed. */
 export async function removeJob(record: JobRecord): Promise<boolean> {
-  if (!isTerminal(record.state)) return attempt(() => api.removeJob(record.id));
+  if (!isTerminal(record.state)) return attempt(() => api.cancelJob(record.id));
   const count = record.results.length;
   const detail = count > 0 ? `Its ${count === 1 ? "volume goes" : `${count} volumes go`} with it.` : "Its record goes.";
   if (!(await confirmed("Delete this job?", detail, "Delete"))) return false;

@@ -84,7 +84,10 @@ function LatentDownload({ record }: { record: JobRecord }) {
 }
 
 async function cancel(record: JobRecord): Promise<void> {
-  if (await attempt(() => api.removeJob(record.id))) say("The job stops after the step that it is in.");
+  await attempt(async () => {
+    const { state } = await api.cancelJob(record.id);
+    if (!isTerminal(state)) say("The job stops after the step that it is in.");
+  });
 }
 
 function JobFault({ record }: { record: JobRecord }) {

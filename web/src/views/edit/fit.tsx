@@ -170,7 +170,7 @@ function FitStatus({ id, model }: { id: string; model: string }) {
           {!record.ended_at && <Meter fraction={total > 1 ? done / total : null} label="Progress of the fit" />}
         </div>
         {!record.ended_at && (
-          <Button icon="stop" onClick={() => void attempt(() => api.removeJob(id))}>
+          <Button icon="stop" onClick={() => void attempt(() => api.cancelJob(id))}>
             Cancel
           </Button>
         )}
