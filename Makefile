@@ -50,12 +50,13 @@ serve: install
 
 # In two processes; TEST_PROCESSES=0 runs them in one. What takes long for what it adds is left to `make faults`.
 TEST_PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(TEST_OPTIONS)
 test: install
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 # Every fault of docs/reliability.md, with the sweeps over all points at which a process can be killed
 faults: install
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m 'fault or slow'
+	$(PYTEST) -m 'fault or slow'
 
 lint: install
 	$(BIN)/ruff check .
