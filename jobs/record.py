@@ -306,6 +306,16 @@ def _time(microseconds: str) -> datetime:
     return datetime.fromtimestamp(int(microseconds) / 1e6, tz=UTC)
 
 
+def _timings_s(
+    created_at: datetime, started_at: datetime | None = None, ended_at: datetime | None = None, **_: datetime
+) -> dict[str, float]:
+    """What is known of a job that ended without a word of its worker's."""
+    if ended_at is None:
+        return {}
+    since = started_at or ended_at
+    return {"queued": (since - created_at).total_seconds(), "total": (ended_at - since).total_seconds()}
+
+
 def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None) -> JobRecord | None:
     """The envelope from the hash's _FIELDS and the job's place in the queue; None for a job of another owner."""
     if values[0] is None or owner not in (None, (values[-1] or b"").decode()):
@@ -333,7 +343,7 @@ def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None)
         metrics=manifest.metrics,
         results=manifest.results,
         files=manifest.files,
-        timings_s=manifest.timings_s,
+        timings_s=manifest.timings_s or _timings_s(**times),
         error=JobError.model_validate_json(field["error"]) if "error" in field else None,
         **times,
     )

@@ -73,6 +73,7 @@ def test_a_failing_job_says_nothing_of_the_machine(queue: JobQueue, submit: Subm
     assert record.error.code == "internal_error"
     assert "/" not in record.error.detail
     assert record.progress.done == 1
+    assert record.timings_s.keys() == {"queued", "total"}
     assert [entry.name for entry in record.results] == ["000.nii.gz"]
 
 
