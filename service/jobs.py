@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
 from threading import BoundedSemaphore
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from jobs.errors import InvalidRequest
 from jobs.events import Event, order_of
 from jobs.ownership import Listen
 from jobs.queue import MAX_PAGE
@@ -44,7 +46,16 @@ class JobFilter(BaseModel):
     cursor: Annotated[str | None, Field(max_length=64)] = None
 
 
-@router.get("/jobs", response_model=JobPage)
+def _each_once(request: Request) -> None:
+    """Of a field that is given twice, the framework would take the last in silence."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [name for name in JobFilter.model_fields if counts[name] > 1]
+    if repeated:
+        errors = [(f"/query/{name}", "is given more than once") for name in repeated]
+        raise InvalidRequest("The query has a field more than once.", errors)
+
+
+@router.get("/jobs", response_model=JobPage, dependencies=[Depends(_each_once)])
 @router.head("/jobs", include_in_schema=False)
 def list_jobs(query: Annotated[JobFilter, Query()], jobs: Jobs) -> Response:
     """A page of records, newest first. `next_cursor` leads to the next page."""

@@ -231,6 +231,7 @@ ROWS: dict[str, Row] = {
     "cursor": ("GET", f"/jobs?cursor={SECRET}", {}, 422, "invalid_request", None),
     "long cursor": ("GET", "/jobs?cursor=" + "1" * 65, {}, 422, "invalid_request", "/query/cursor"),
     "cursor digits": ("GET", "/jobs?cursor=\u0661", {}, 422, "invalid_request", None),
+    "two states": ("GET", "/jobs?state=queued&state=running", {}, 422, "invalid_request", "/query/state"),
     "query field": ("GET", "/jobs?status=queued", {}, 422, "invalid_request", "/query/status"),
     "hostile query": ("GET", f"/jobs?{SECRET}%3Cb%3E=1", {}, 422, "invalid_request", "/query"),
     # -- models and directions
