@@ -35,7 +35,7 @@ FAMILIES: Mapping[str, Callable[[ModelCard], Served]] = {
     "stylegan3d": ServedStyleGAN3D,
 }
 
-_ELEMENTWISE = {Tensor.mul, Tensor.__mul__, Tensor.div, Tensor.__truediv__, Tensor.square}
+_SHAPE_KEEPING = {Tensor.mul, Tensor.__mul__, Tensor.div, Tensor.__truediv__, Tensor.square, Tensor.flip}
 
 
 def load(
@@ -75,8 +75,8 @@ def outline(card: ModelCard, precision: Precision = "float32", low_memory: bool 
 
 
 class _ShapesAlone(TorchFunctionMode):
-    """Tensors of the device "meta" have a shape and no values. For arithmetic on them torch imports its compiler, a
-    second and 75 MB in each worker; within this mode what leaves the shape as it is is not asked for."""
+    """Tensors of the device "meta" have a shape and no values. For arithmetic on them and for random ones torch imports
+    its compiler, a second and 75 MB in each worker; within this mode it is asked for neither."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -84,8 +84,13 @@ class _ShapesAlone(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is nn.init.normal_:
             return kwargs["tensor"]
-        if func in _ELEMENTWISE and args[0].is_meta and all(isinstance(by, int | float) for by in args[1:]):
-            return torch.empty_like(args[0])
+        if func is torch.randn and not kwargs:
+            return torch.empty(*args)
+        if func in _SHAPE_KEEPING and args[0].is_meta and not any(isinstance(by, Tensor) for by in args[1:]):
+            return torch.empty(args[0].shape, dtype=args[0].dtype)
+        if func is Tensor.sum and args[0].is_meta:
+            shape = [size for axis, size in enumerate(args[0].shape) if axis not in args[1]]
+            return torch.empty(shape, dtype=args[0].dtype)
         return func(*args, **kwargs)
 
 
