@@ -40,6 +40,7 @@ SMALL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_model_trained_on_slices_and_volumes_generates(scans: Path, tmp_path: Path) -> None:
     options = [

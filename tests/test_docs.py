@@ -238,7 +238,13 @@ def test_the_python_example_runs_as_printed(shop: tuple[Stack, Path]) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "docs" / "cli.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(ROOT / "README.md", id="README.md"),
+        pytest.param(ROOT / "docs" / "cli.md", id="cli.md", marks=pytest.mark.slow),
+    ],
+)
 def test_command_examples_run_as_printed(shop: tuple[Stack, Path], path: Path) -> None:
     """Those that end by themselves; `serve`, its roles and the demo have tests of their own."""
     lines = [line for block in blocks(path, "bash") for line in block.splitlines() if line.startswith("voxelsmith ")]

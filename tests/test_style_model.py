@@ -123,6 +123,7 @@ def test_a_mixed_latent_has_one_geometry_and_the_others_appearance() -> None:
     assert {subject(z) for z in draw(50, torch.Generator().manual_seed(1))} == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_every_phase_of_the_recipe_runs(tmp_path: Path) -> None:
     """On three scans of noise, a step or two each; done phases are not done again."""
     source = torch.Generator().manual_seed(0)
