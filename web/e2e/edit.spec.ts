@@ -1,5 +1,5 @@
 // Edit: sliders along directions, the way between two volumes, styles of two in one, directions of one's own.
-import { canvas, drawn, SLOW, succeeded } from "./page";
+import { canvas, choose, drawn, SLOW, succeeded } from "./page";
 import { apart, expect, look, type Page, test } from "./test";
 
 interface Step {
@@ -53,6 +53,28 @@ test("the start's job goes when another start is chosen or the page is left, unl
   await page.getByRole("link", { name: "Jobs", exact: true }).click();
   await expect.poll(() => made(7704)).toBe(0);
   expect(await made(7702), "its volume is kept").toBe(1);
+});
+
+test("an edit is of the class that is chosen, at first that of the result it starts from", async ({ page, request }) => {
+  await page.goto("/");
+  await choose(page, "tiny-classes");
+  await page.getByLabel("Class").selectOption("severe");
+  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await succeeded(page);
+  await page.getByRole("main").getByRole("link", { name: "Edit it" }).click();
+  await expect(page.getByLabel("Class")).toHaveValue("severe");
+  await page.getByText("Interpolate", { exact: true }).click();
+  const classes = async (): Promise<unknown[]> => {
+    const listed = await request.get("/jobs?kind=edit&model=tiny-classes&state=succeeded");
+    return ((await listed.json()) as { items: { request: { class_label: unknown } }[] }).items.map((job) => job.request.class_label);
+  };
+  const interpolate = page.getByRole("button", { name: "Interpolate" });
+  await interpolate.click();
+  await expect.poll(classes).toEqual(["severe"]);
+  await page.getByLabel("Class").selectOption("mild");
+  await interpolate.click();
+  await expect.poll(classes).toEqual(["mild", "severe"]);
+  await settled(page);
 });
 
 test("a model without directions shows its start and where to make one", async ({ page }) => {

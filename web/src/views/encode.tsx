@@ -16,6 +16,7 @@ import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
 import { attempt } from "../ui/toast";
 import { Viewer } from "../viewer/viewer";
+import { ClassField, givenFor, labelOf } from "./classfield";
 import { JobPanel } from "./jobpanel";
 import { MissingScan } from "./missingscan";
 
@@ -36,9 +37,7 @@ function change(part: Partial<Form>): void {
 
 function requestOf({ refine, label, orientation, trim }: Form, card: ModelCard): EncodeRequest {
   const preprocess = { orientation: orientation || null, trim_blank_slices: trim === "" ? null : trim === "yes" };
-  const request: EncodeRequest = { model: card.name, reconstruct: true, refine_steps: refine, preprocess };
-  if (card.classes.length > 0) request.class_label = label || card.classes[0]!;
-  return request;
+  return { model: card.name, ...givenFor(card, label), reconstruct: true, refine_steps: refine, preprocess };
 }
 
 export function EncodeView() {
@@ -78,7 +77,7 @@ async function fill(from: string): Promise<void> {
     change({
       model: old.model ?? null,
       refine: old.refine_steps ?? 0,
-      label: String(old.class_label ?? ""),
+      label: labelOf(old),
       orientation: orientation ?? "",
       trim: trims === null ? "" : trims ? "yes" : "no",
     });
@@ -121,14 +120,7 @@ function EncodeForm() {
       {card && (
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} onFile={take} />
-          {card.classes.length > 0 && (
-            <Select
-              label="Class"
-              value={label || (card.classes[0] ?? "")}
-              options={card.classes.map((name) => [name, name] as const)}
-              onChange={(name) => change({ label: name })}
-            />
-          )}
+          <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />
           <Slider
             label="Refinement"
             min={0}

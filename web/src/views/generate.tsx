@@ -16,6 +16,7 @@ import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
 import { attempt } from "../ui/toast";
 import { Viewer } from "../viewer/viewer";
+import { ClassField, givenFor, labelOf } from "./classfield";
 import { JobPanel } from "./jobpanel";
 import { type Output, OutputFields, USUAL } from "./outputfields";
 import { SeedField } from "./seedfield";
@@ -58,9 +59,9 @@ function hasNoise(card: ModelCard): boolean {
 }
 
 function requestOf({ seed, count, truncation, label, noise, output }: Form, card: ModelCard): GenerateRequest {
-  const request: GenerateRequest = { model: card.name, seed, num_samples: count, output: { ...output, preview: true } };
+  const about = { model: card.name, ...givenFor(card, label) };
+  const request: GenerateRequest = { ...about, seed, num_samples: count, output: { ...output, preview: true } };
   if (truncation !== null) request.truncation = truncation;
-  if (card.classes.length > 0) request.class_label = label || card.classes[0]!;
   if (hasNoise(card)) request.noise = noise;
   return request;
 }
@@ -99,7 +100,7 @@ async function fill(from: string): Promise<void> {
       seed: old.seed ?? old.seeds?.[0] ?? form.value.seed,
       count: old.num_samples ?? 1,
       truncation: old.truncation ?? null,
-      label: String(old.class_label ?? ""),
+      label: labelOf(request),
       noise: old.noise ?? "constant",
       output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
     });
@@ -148,14 +149,7 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
             hint={count > 1 ? `Samples have the seeds ${seed} to ${seed + count - 1}.` : undefined}
             onChange={(next) => change({ seed: next })}
           />
-          {card.classes.length > 0 && (
-            <Select
-              label="Class"
-              value={label || (card.classes[0] ?? "")}
-              options={card.classes.map((name) => [name, name] as const)}
-              onChange={(name) => change({ label: name })}
-            />
-          )}
+          <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />
           <Truncation card={card} value={truncation} onChange={(next) => change({ truncation: next })} />
           {hasNoise(card) && (
             <Select label="Noise" value={noise} options={NOISE} onChange={(next) => change({ noise: next })} />

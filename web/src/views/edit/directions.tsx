@@ -14,6 +14,7 @@ import { confirmed } from "../../ui/confirm";
 import { Button, Slider } from "../../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../../ui/notices";
 import { attempt } from "../../ui/toast";
+import type { Given } from "../classfield";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
 import { EDIT_OUTPUT, type Made, useDriver } from "./driver";
 import { Look, volumeOf } from "./look";
@@ -31,6 +32,7 @@ class Origin {
 
   constructor(
     private readonly model: string,
+    private readonly given: Given,
     post: () => Promise<JobRecord>,
     onMade: (made: Made) => void,
   ) {
@@ -58,7 +60,8 @@ class Origin {
     const steps = await Promise.all(others.map((direction) => this.step(direction, strengths[direction.name] ?? 0)));
     const source: LatentSource = { ...start, latent: moved(start.latent as Latent, steps) as LatentSource["latent"] };
     const edit = { op: "move", direction: last, strengths: [strengths[last] ?? 0] } as const;
-    return { model: this.model, source, edit: { ...edit, strengths: [...edit.strengths] }, output: EDIT_OUTPUT };
+    const request = { model: this.model, source, ...this.given, output: EDIT_OUTPUT };
+    return { ...request, edit: { ...edit, strengths: [...edit.strengths] } };
   }
 
   private async step({ name, std }: Direction, strength: number): Promise<Step> {
@@ -80,10 +83,12 @@ class Origin {
 
 export function Directions({
   card,
+  given,
   start,
   onStart,
 }: {
   card: ModelCard;
+  given: Given;
   start: Start;
   onStart: (start: Start) => void;
 }) {
@@ -96,9 +101,9 @@ export function Directions({
   const names = directions.map(({ name }) => name).join(" ");
 
   const origin = useMemo(() => {
-    const post = all && startOf(card, start, directions[0] ?? null);
-    return post && new Origin(card.name, post, (made) => (first.value = made));
-  }, [card.name, all === null, names, keyOf(start)]);
+    const post = all && startOf(card, given, start, directions[0] ?? null);
+    return post && new Origin(card.name, given, post, (made) => (first.value = made));
+  }, [card.name, given.class_label, all === null, names, keyOf(start)]);
   useEffect(() => {
     strengths.value = {};
     first.value = null;
@@ -172,16 +177,19 @@ export function Directions({
 }
 
 /** How the start is made: as a move of no length; or, where there is no direction yet, from its seed. */
-function startOf(card: ModelCard, start: Start, lead: Direction | null): (() => Promise<JobRecord>) | null {
-  const { name: model, classes } = card;
+function startOf(
+  { name: model }: ModelCard,
+  given: Given,
+  start: Start,
+  lead: Direction | null,
+): (() => Promise<JobRecord>) | null {
   if (start.kind === "result" && !start.job) return null;
   if (lead) {
     const edit = { op: "move" as const, direction: lead.name, strengths: [0] };
-    return () => api.edit({ model, source: sourceOf(start), edit, output: EDIT_OUTPUT });
+    return () => api.edit({ model, source: sourceOf(start), edit, ...given, output: EDIT_OUTPUT });
   }
   if (start.kind === "result") return null;
-  const label = classes[0] === undefined ? {} : { class_label: classes[0] };
-  return () => api.generate({ model, seed: start.seed, ...label, output: EDIT_OUTPUT });
+  return () => api.generate({ model, seed: start.seed, ...given, output: EDIT_OUTPUT });
 }
 
 interface DirectionSliderProps {

@@ -9,6 +9,7 @@ import { note, route } from "../../route";
 import { Segments } from "../../ui/controls";
 import { ModelPicker } from "../../ui/modelcard";
 import { attempt } from "../../ui/toast";
+import { ClassField, givenFor, labelOf } from "../classfield";
 import type { Start } from "../sourcepicker";
 import { Directions } from "./directions";
 import { Fit } from "./fit";
@@ -20,9 +21,11 @@ interface Form {
   model: string | null;
   start: Start;
   end: Start;
+  label: string;
 }
 
-const form = draft<Form>("edit", { model: null, start: { kind: "seed", seed: 42 }, end: { kind: "seed", seed: 43 } });
+const FRESH = { start: { kind: "seed", seed: 42 }, end: { kind: "seed", seed: 43 }, label: "" } as const;
+const form = draft<Form>("edit", { model: null, ...FRESH });
 
 function change(part: Partial<Form>): void {
   form.value = { ...form.value, ...part };
@@ -30,8 +33,9 @@ function change(part: Partial<Form>): void {
 
 export function EditView() {
   const { query } = route.value;
-  const { model, start, end } = form.value;
+  const { model, start, end, label } = form.value;
   const card = cardOf(model) ?? readyModels()[0] ?? null;
+  const given = card ? givenFor(card, label) : {};
   const tabs = useMemo(() => tabsOf(card?.latent.has_style_space ?? false), [card]);
   const tab = tabs.find(([key]) => key === query["tab"])?.[0] ?? "directions";
   useEffect(() => void takeOver(query), [query["from"], query["source"], query["model"]]);
@@ -46,6 +50,7 @@ export function EditView() {
       <div class="panel edit-head">
         <h1>Edit</h1>
         <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, ...FRESH })} />
+        {card && <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />}
         {card && (
           <Segments
             label="Kind of edit"
@@ -55,19 +60,17 @@ export function EditView() {
           />
         )}
       </div>
-      {card && (
+      {card && !bringsAnything(query) && (
         <div class="edit-body" key={`${card.name} ${tab}`}>
-          {tab === "directions" && <Directions card={card} start={start} onStart={ends.onStart} />}
-          {tab === "interpolate" && <Interpolate card={card} {...ends} />}
-          {tab === "mix" && <Mix card={card} {...ends} />}
+          {tab === "directions" && <Directions card={card} given={given} start={start} onStart={ends.onStart} />}
+          {tab === "interpolate" && <Interpolate card={card} given={given} {...ends} />}
+          {tab === "mix" && <Mix card={card} given={given} {...ends} />}
           {tab === "new" && <Fit card={card} />}
         </div>
       )}
     </div>
   );
 }
-
-const FRESH = { start: { kind: "seed", seed: 42 }, end: { kind: "seed", seed: 43 } } as const;
 
 function tabsOf(hasStyles: boolean): readonly (readonly [Tab, string])[] {
   const tabs: [Tab, string][] = [
@@ -78,16 +81,23 @@ function tabsOf(hasStyles: boolean): readonly (readonly [Tab, string])[] {
   return [...tabs, ["new", "New"]];
 }
 
+function bringsAnything({ from, source, model }: Readonly<Record<string, string>>): boolean {
+  return !!(from || source || model);
+}
+
 /** What a link brings along: a model, a result to start from, an earlier edit to repeat with changes. */
 async function takeOver(query: Readonly<Record<string, string>>): Promise<void> {
+  if (!bringsAnything(query)) return;
   const { from, source, model } = query;
-  if (model) change({ model });
+  const brought: Partial<Form> = model ? { model } : {};
   if (source) {
     const [job = "", index = "0"] = source.split("/");
-    change({ start: { kind: "result", job, index: Number(index) } });
+    brought.start = { kind: "result", job, index: Number(index) };
+    await attempt(async () => (brought.label = labelOf((await api.job(job)).request)));
   }
+  change(brought);
   if (from) await attempt(() => repeat(from));
-  if (from || source || model) note({ from: null, source: null, model: null });
+  note({ from: null, source: null, model: null });
 }
 
 async function repeat(from: string): Promise<void> {
@@ -97,6 +107,7 @@ async function repeat(from: string): Promise<void> {
     model: request.model ?? null,
     start: startOf(request.source) ?? form.value.start,
     ...(target && { end: target }),
+    label: labelOf(request),
   });
   const op = request.edit?.op;
   note({ tab: op === "interpolate" || op === "mix" ? op : null });

@@ -5,19 +5,21 @@ import { useEffect } from "preact/hooks";
 import type { ModelCard } from "../../api/types";
 import { Button, Slider } from "../../ui/controls";
 import { expected, Strip } from "../strip";
+import type { Given } from "../classfield";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
 import { EDIT_OUTPUT, useDriver } from "./driver";
 import { Look, volumeOf } from "./look";
 
-interface TwoEnds {
+export interface TwoEnds {
   card: ModelCard;
+  given: Given;
   start: Start;
   end: Start;
   onStart: (start: Start) => void;
   onEnd: (end: Start) => void;
 }
 
-export function Interpolate({ card, start, end, onStart, onEnd }: TwoEnds) {
+export function Interpolate({ card, given, start, end, onStart, onEnd }: TwoEnds) {
   const steps = useSignal(5);
   const at = useSignal(0);
   const driver = useDriver(0);
@@ -27,7 +29,7 @@ export function Interpolate({ card, start, end, onStart, onEnd }: TwoEnds) {
     at.value = 0;
     driver.reset();
     const edit = { op: "interpolate" as const, target: sourceOf(end), steps: steps.value };
-    driver.ask(async () => ({ model: card.name, source: sourceOf(start), edit, output: EDIT_OUTPUT }));
+    driver.ask(async () => ({ model: card.name, source: sourceOf(start), edit, ...given, output: EDIT_OUTPUT }));
   };
   const made = driver.results.value;
   const record = driver.record.value;

@@ -2,21 +2,13 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-import type { ModelCard } from "../../api/types";
 import { Slider } from "../../ui/controls";
-import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
+import { keyOf, sourceOf, SourcePicker } from "../sourcepicker";
 import { EDIT_OUTPUT, useDriver } from "./driver";
+import type { TwoEnds } from "./interpolate";
 import { Look, volumeOf } from "./look";
 
-interface TwoEnds {
-  card: ModelCard;
-  start: Start;
-  end: Start;
-  onStart: (start: Start) => void;
-  onEnd: (end: Start) => void;
-}
-
-export function Mix({ card, start, end, onStart, onEnd }: TwoEnds) {
+export function Mix({ card, given, start, end, onStart, onEnd }: TwoEnds) {
   const { num_styles: styles } = card.latent;
   const crossover = useSignal(Math.ceil(styles / 2));
   const driver = useDriver();
@@ -24,8 +16,8 @@ export function Mix({ card, start, end, onStart, onEnd }: TwoEnds) {
   useEffect(() => {
     if (!isReady) return;
     const edit = { op: "mix" as const, target: sourceOf(end), crossover: crossover.value };
-    driver.ask(async () => ({ model: card.name, source: sourceOf(start), edit, output: EDIT_OUTPUT }));
-  }, [card.name, keyOf(start), keyOf(end), crossover.value, isReady]);
+    driver.ask(async () => ({ model: card.name, source: sourceOf(start), edit, ...given, output: EDIT_OUTPUT }));
+  }, [card.name, keyOf(start), keyOf(end), given.class_label, crossover.value, isReady]);
 
   const made = driver.results.value[0];
   return (
