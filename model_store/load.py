@@ -88,8 +88,9 @@ class _ShapesAlone(TorchFunctionMode):
             return torch.empty(*args)
         if func in _SHAPE_KEEPING and args[0].is_meta and not any(isinstance(by, Tensor) for by in args[1:]):
             return torch.empty(args[0].shape, dtype=args[0].dtype)
-        if func is Tensor.sum and args[0].is_meta:
-            shape = [size for axis, size in enumerate(args[0].shape) if axis not in args[1]]
+        if func is Tensor.sum and not kwargs and args[0].is_meta and isinstance(args[-1], tuple):
+            summed = {axis % args[0].ndim for axis in args[1]}
+            shape = [size for axis, size in enumerate(args[0].shape) if axis not in summed]
             return torch.empty(shape, dtype=args[0].dtype)
         return func(*args, **kwargs)
 
