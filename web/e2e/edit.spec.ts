@@ -92,8 +92,23 @@ test("a slider moves the image, and its reset brings it back", async ({ page }) 
   await slider.fill("4");
   await expect.poll(async () => apart(start, await look(canvas(page)))).toBeGreaterThan(2);
   await settled(page);
+  await page.getByText("Interpolate", { exact: true }).click();
+  await page.getByText("Directions", { exact: true }).click();
+  await expect(slider, "it stands where it stood").toHaveValue("4");
+  await expect.poll(async () => apart(start, await look(canvas(page)))).toBeGreaterThan(2);
+  await settled(page);
   await page.getByRole("button", { name: "Back to the start" }).click();
   await expect.poll(async () => apart(start, await look(canvas(page)))).toBeLessThan(1);
+});
+
+test("an edit is repeated with its sliders where they were", async ({ page, request }) => {
+  const edit = { op: "move", direction: "first-axis", strengths: [2.5] };
+  const posted = await request.post("/edit", { data: { model: "tiny", source: { seed: 71 }, edit } });
+  const { id } = (await posted.json()) as { id: string };
+  await page.goto(`/#/edit?from=${id}`);
+  await expect(page.getByRole("slider", { name: "First axis" })).toHaveValue("2.5");
+  await expect(page.getByLabel("Start: seed", { exact: true })).toHaveValue("71");
+  await settled(page);
 });
 
 test("of many moves the last one wins, and no more than one job is on its way", async ({ page, request }) => {

@@ -21,6 +21,16 @@ import { Look, volumeOf } from "./look";
 
 const REACH = 4;
 type Strengths = Readonly<Record<string, number>>;
+/** Where the sliders of each start stood, for who comes back to it. */
+const stood = new Map<string, Strengths>();
+
+export function leaveSliders(model: string, given: Given, start: Start, strengths: Strengths): void {
+  stood.set(placeOf(model, given, start), strengths);
+}
+
+function placeOf(model: string, { class_label = "" }: Given, start: Start): string {
+  return JSON.stringify([model, class_label, keyOf(start)]);
+}
 
 /** The start as a volume and as a latent; and the directions' vectors, each fetched once. */
 class Origin {
@@ -104,11 +114,14 @@ export function Directions({
     const post = all && startOf(card, given, start, directions[0] ?? null);
     return post && new Origin(card.name, given, post, (made) => (first.value = made));
   }, [card.name, given.class_label, all === null, names, keyOf(start)]);
+  const place = placeOf(card.name, given, start);
   useEffect(() => {
-    strengths.value = {};
+    strengths.value = stood.get(place) ?? {};
     first.value = null;
     fault.value = null;
     driver.reset();
+    const lead = directions.find(({ name }) => (strengths.value[name] ?? 0) !== 0);
+    if (lead) turn(lead.name, strengths.value[lead.name] ?? 0);
     let isCurrent = true;
     origin?.settled.catch((thrown: unknown) => {
       if (isCurrent) fault.value = asProblem(thrown);
@@ -120,8 +133,9 @@ export function Directions({
   }, [origin]);
 
   const turn = (name: string, strength: number): void => {
-    strengths.value = { ...strengths.value, [name]: strength };
-    const wanted = strengths.value;
+    const wanted = { ...strengths.value, [name]: strength };
+    strengths.value = wanted;
+    leaveSliders(card.name, given, start, wanted);
     driver.ask(async () => (origin ? origin.request_for(wanted, name, directions) : null));
   };
   const made = driver.results.value[0] ?? first.value;
@@ -155,6 +169,7 @@ export function Directions({
             icon="reset"
             onClick={() => {
               strengths.value = {};
+              stood.delete(place);
               driver.reset();
             }}
           >

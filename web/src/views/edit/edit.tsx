@@ -11,7 +11,7 @@ import { ModelPicker } from "../../ui/modelcard";
 import { attempt } from "../../ui/toast";
 import { ClassField, givenFor, labelOf } from "../classfield";
 import type { Start } from "../sourcepicker";
-import { Directions } from "./directions";
+import { Directions, leaveSliders } from "./directions";
 import { Fit } from "./fit";
 import { Interpolate } from "./interpolate";
 import { Mix } from "./mix";
@@ -100,17 +100,19 @@ async function takeOver(query: Readonly<Record<string, string>>): Promise<void> 
   note({ from: null, source: null, model: null });
 }
 
+/** An edit of a bare latent, as the sliders make them, has no start but what it made. */
 async function repeat(from: string): Promise<void> {
-  const request = (await api.job(from)).request as Partial<EditRequest>;
-  const target = request.edit && "target" in request.edit ? startOf(request.edit.target) : null;
-  change({
-    model: request.model ?? null,
-    start: startOf(request.source) ?? form.value.start,
-    ...(target && { end: target }),
-    label: labelOf(request),
-  });
-  const op = request.edit?.op;
-  note({ tab: op === "interpolate" || op === "mix" ? op : null });
+  const record = await api.job(from);
+  const { model, source, edit } = record.request as unknown as EditRequest;
+  const made: Start | null = record.results.length > 0 ? { kind: "result", job: from, index: 0 } : null;
+  const start = startOf(source) ?? made ?? form.value.start;
+  const target = "target" in edit ? startOf(edit.target) : null;
+  const label = labelOf(record.request);
+  change({ model, start, ...(target && { end: target }), label });
+  const card = cardOf(model);
+  if (card && edit.op === "move" && startOf(source))
+    leaveSliders(model, givenFor(card, label), start, { [edit.direction]: edit.strengths[0] ?? 0 });
+  note({ tab: edit.op === "interpolate" || edit.op === "mix" ? edit.op : null });
 }
 
 function startOf(source: Source | undefined): Start | null {
