@@ -24,12 +24,12 @@ type Strengths = Readonly<Record<string, number>>;
 /** Where the sliders of each start stood, for who comes back to it. */
 const stood = new Map<string, Strengths>();
 
-export function leaveSliders(model: string, given: Given, start: Start, strengths: Strengths): void {
-  stood.set(placeOf(model, given, start), strengths);
+export function leaveSliders(model: string, start: Start, strengths: Strengths): void {
+  stood.set(placeOf(model, start), strengths);
 }
 
-function placeOf(model: string, { class_label = "" }: Given, start: Start): string {
-  return JSON.stringify([model, class_label, keyOf(start)]);
+function placeOf(model: string, start: Start): string {
+  return `${model} ${keyOf(start)}`;
 }
 
 /** The start as a volume and as a latent; and the directions' vectors, each fetched once. */
@@ -114,7 +114,7 @@ export function Directions({
     const post = all && startOf(card, given, start, directions[0] ?? null);
     return post && new Origin(card.name, given, post, (made) => (first.value = made));
   }, [card.name, given.class_label, all === null, names, keyOf(start)]);
-  const place = placeOf(card.name, given, start);
+  const place = placeOf(card.name, start);
   useEffect(() => {
     strengths.value = stood.get(place) ?? {};
     first.value = null;
@@ -135,7 +135,7 @@ export function Directions({
   const turn = (name: string, strength: number): void => {
     const wanted = { ...strengths.value, [name]: strength };
     strengths.value = wanted;
-    leaveSliders(card.name, given, start, wanted);
+    leaveSliders(card.name, start, wanted);
     driver.ask(async () => (origin ? origin.request_for(wanted, name, directions) : null));
   };
   const made = driver.results.value[0] ?? first.value;

@@ -107,11 +107,8 @@ async function repeat(from: string): Promise<void> {
   const made: Start | null = record.results.length > 0 ? { kind: "result", job: from, index: 0 } : null;
   const start = startOf(source) ?? made ?? form.value.start;
   const target = "target" in edit ? startOf(edit.target) : null;
-  const label = labelOf(record.request);
-  change({ model, start, ...(target && { end: target }), label });
-  const card = cardOf(model);
-  if (card && edit.op === "move" && startOf(source))
-    leaveSliders(model, givenFor(card, label), start, { [edit.direction]: edit.strengths[0] ?? 0 });
+  if (edit.op === "move" && startOf(source)) leaveSliders(model, start, { [edit.direction]: edit.strengths[0] ?? 0 });
+  change({ model, start, ...(target && { end: target }), label: labelOf(record.request) });
   note({ tab: edit.op === "interpolate" || edit.op === "mix" ? edit.op : null });
 }
 
