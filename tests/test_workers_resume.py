@@ -51,9 +51,11 @@ def begun(queue: JobQueue, settings: Settings, job: JobRecord) -> Iterator[None]
 
 
 def places(queue: JobQueue, record: JobRecord) -> dict[str, int]:
-    """Each file by name, with what it has of its own until it is written again."""
+    """Each finished sample's files by name, with what one has of its own until it is written again. The record may have
+    one more preview, of the sample in hand."""
     folder = Path(queue.settings.store_url.removeprefix("file://")) / "results" / record.id
-    return {file.name: (folder / file.name).stat().st_ino for file in (*record.results, *record.files)}
+    names = [name for result in record.results for name in (result.name, str(result.preview))]
+    return {name: (folder / name).stat().st_ino for name in names}
 
 
 def assert_as_in_one_go(queue: JobQueue, settings: Settings, folder: Path, done: JobRecord) -> None:
