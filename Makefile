@@ -48,7 +48,7 @@ e2e: install web
 serve: install
 	$(BIN)/voxelsmith serve
 
-# In two processes; TEST_PROCESSES=0 runs them in one. What takes long for what it adds is left to `make faults`.
+# In two processes; TEST_PROCESSES=0 runs them in one, and TEST_OPTIONS are pytest's. What takes long for what it adds is left to `make faults`.
 TEST_PROCESSES ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(TEST_OPTIONS)
 test: install
