@@ -54,7 +54,7 @@ PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(TEST_OP
 test: install
 	$(PYTEST) -m 'not slow'
 
-# Every fault of docs/reliability.md, with the sweeps over all points at which a process can be killed
+# Every fault of docs/reliability.md, with the sweeps over all points at which a process can be killed; and the long tests
 faults: install
 	$(PYTEST) -m 'fault or slow'
 
