@@ -176,8 +176,10 @@ class Client:
         return dict(self._json("GET", f"/jobs/{job_id}"))
 
     def cancel_job(self, job_id: str) -> dict[str, Any]:
-        """The record of a job that was asked to stop, or that had ended. One that ends at this moment is kept too, unless a
-        proxy takes away the record's ETag."""
+        """The record of a job that was asked to stop, or that had ended.
+
+        One that ends at this moment is kept too, unless a proxy takes away the record's ETag.
+        """
         while True:
             seen = self._send("GET", f"/jobs/{job_id}")
             job = Job(self, dict(seen.json()))
