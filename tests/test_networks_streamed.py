@@ -51,6 +51,20 @@ def test_low_memory_slabs_give_the_same_volume(slab: int) -> None:
         torch.testing.assert_close(generator(z), whole, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("slab", [0, 3])
+def test_where_torchs_own_kernels_compute_the_volume_is_the_same(slab: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They leave another memory order than oneDNN's and are all there is on some processors."""
+    generator = _random_generator(32, 8, 4)
+    z = torch.randn(1, 4)
+    with torch.inference_mode():
+        expected = generator(z)
+        fold_upsampling(generator)
+        generator.high.slab = slab
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+        found = generator(z)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
 def test_gradients_take_the_networks_as_they_are() -> None:
     generator = _random_generator(32, 8, 4)
     fold_upsampling(generator)

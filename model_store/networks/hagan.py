@@ -109,7 +109,7 @@ class HighResolutionGenerator(nn.Module):
             return torch.cat([self.consume([sample]) for sample in torch.split(features, 1)])
         sides = [4 * side for side in features.shape[2:]]
         if not self.slab:
-            features = self.conv1(features)
+            features = _channels_last(self.conv1(features))
         moments = Moments()
         for part in self._slabs(features) if self.slab else [features]:
             moments.add(rows_of(part))
@@ -125,8 +125,14 @@ class HighResolutionGenerator(nn.Module):
         for start in range(0, depth, self.slab):
             end = min(start + self.slab, depth)
             first, last = max(start - 1, 0), min(end + 1, depth)
-            out = self.conv1(features[:, :, first:last].contiguous(memory_format=torch.channels_last_3d))
-            yield out[:, :, 2 * (start - first) : 2 * (end - first)]
+            out = self.conv1(_channels_last(features[:, :, first:last]))
+            yield _channels_last(out[:, :, 2 * (start - first) : 2 * (end - first)])
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """x itself where it is so already. Where neither oneDNN nor cuDNN does a convolution (on Apple's processors, or in
+    bfloat16 without AVX-512), torch's own kernels leave another order."""
+    return x.contiguous(memory_format=torch.channels_last_3d)
 
 
 class HAGANGenerator(nn.Module):
