@@ -53,8 +53,8 @@ class ServedHAGAN(Served):
         volume, features, half = 4 * size**3, 2 * width * (size // 4) ** 3 * item, width * (size // 2) ** 3 * item
         if task == "refine":  # each activation, its normalised form, and a gradient of either
             return 6 * features + 4 * half + 6 * volume
-        if task == "encode":
-            return volume + features + 2 * half * self._slabs_at_once() // NUM_SLABS
+        if task == "encode":  # two activations of the sub-volumes in hand, or at the end their features put together
+            return volume + features + max(2 * half * self._slabs_at_once() // NUM_SLABS, features * 9 // 8)
         if self.low_memory:
             half = half * (2 * _LOW_MEMORY_SLAB + 4) // (size // 2)
         products = 3 * 64 * (size // 2) ** 2 * 4

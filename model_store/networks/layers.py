@@ -66,14 +66,15 @@ class UpsampleConv3d(nn.Conv3d):
 
 class NormReLU(nn.GroupNorm):
     """GroupNorm with 8 groups (fewer where the channels do not divide), then ReLU in place. Where no gradients are
-    wanted the input itself is overwritten on the CPU: it is a convolution's output, which nothing else reads."""
+    wanted the input itself is overwritten: it is a convolution's output, which nothing else reads. (torch's GroupNorm
+    holds a copy on CUDA, and one more where the order is channels-last.)"""
 
     def __init__(self, channels: int) -> None:
         super().__init__(math.gcd(8, channels), channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        in_place = not torch.is_grad_enabled() and x.device.type == "cpu"
-        if in_place and x.ndim == 5 and x.is_contiguous(memory_format=torch.channels_last_3d):
+        in_order = x.ndim == 5 and x.is_contiguous(memory_format=torch.channels_last_3d)
+        if in_order and not torch.is_grad_enabled():
             return norm_relu_(x, self)
         return F.relu_(super().forward(x))
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-_CHUNK = {"cpu": 2**19, "cuda": 2**24}
-"""Elements that are worked on at once: on the CPU what a core's second-level cache holds."""
+_CHUNK = {"cpu": 2**19, "cuda": 2**22}
+"""Elements that are worked on at once: on the CPU what a core's second-level cache holds, on CUDA 16 MB in float32."""
 
 
 def rows_of(x: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class Moments:
     def add(self, rows: Tensor) -> None:
         """(m, C), more rows."""
         for chunk in chunks_of(rows):
-            variance, mean = (value.double().cpu() for value in _moments(chunk.float()))
+            variance, mean = (value.double() for value in _moments(chunk.float()))
             old, new = self._count, len(chunk)
             step = mean - self._mean
             self._count = old + new
@@ -53,11 +53,9 @@ class Moments:
         variance = (self._squares / self._count).view(norm.num_groups, -1)
         centre = mean.mean(1, keepdim=True)
         spread = (variance + (mean - centre).square()).mean(1, keepdim=True)
-        weight, bias = norm.weight.double().cpu(), norm.bias.double().cpu()
-        scale = weight * (spread + norm.eps).rsqrt().expand_as(mean).reshape(-1)
-        shift = bias - centre.expand_as(mean).reshape(-1) * scale
-        device = norm.weight.device
-        return scale.float().to(device), shift.float().to(device)
+        scale = norm.weight.double() * (spread + norm.eps).rsqrt().expand_as(mean).reshape(-1)
+        shift = norm.bias.double() - centre.expand_as(mean).reshape(-1) * scale
+        return scale.float(), shift.float()
 
 
 def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:
