@@ -48,20 +48,20 @@ def _place(run: Run) -> str:
 
 
 def _tables(run: Run, targets: Iterable[Target]) -> Iterator[str]:
-    yield _rows(("goal", "wanted", "measured", ""), ((t.name, t.wanted, t.measured, t.verdict) for t in targets))
+    yield table_of(("goal", "wanted", "measured", ""), ((t.name, t.wanted, t.measured, t.verdict) for t in targets))
     for part, title in (("forward", "Forward pass"), ("encoder", "Encoder")):
         passes = [row for row in run.passes if row.part == part]
         if passes:
             yield f"### {title}"
             head = ("network", "way", "seconds", "faster", "peak memory", "of plain's", "of the matrix-product rate",
                     "difference to plain, largest (mean)")  # fmt: skip
-            yield _rows(head, (_pass_row(run, row) for row in passes))
+            yield table_of(head, (_pass_row(run, row) for row in passes))
     if run.files:
         yield "### Files, on one core"
         rows = (
             (f.volume, f.step, f.way, f"{median(f.seconds):.3f}", f"{f.size_bytes / 1e6:.1f} MB") for f in run.files
         )
-        yield _rows(("volume", "step", "way", "seconds", "size"), rows)
+        yield table_of(("volume", "step", "way", "seconds", "size"), rows)
     if run.requests or run.knocks:
         yield "### `POST /generate` until the last byte is downloaded"
         yield _requests([*run.requests, *([run.knocks] if run.knocks else [])])
@@ -84,7 +84,7 @@ def _requests(requests: list[Request]) -> str:
     """One row per kind of request; the worker's stages as its records name them."""
     stages = list(dict.fromkeys(name for row in requests for name in row.stage_medians()))
     head = ("model", "precision", "samples", "first", "then", "per sample", *stages, "worker's peak", "size")
-    return _rows(head, (_request_row(row, stages) for row in requests))
+    return table_of(head, (_request_row(row, stages) for row in requests))
 
 
 def _request_row(row: Request, stages: list[str]) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def _request_row(row: Request, stages: list[str]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table_of(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(f"| {' | '.join(line)} |".replace("  |", " |") for line in lines)
 
