@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: a real Valkey with its log on, settings with short leases, a queue of their own."""
 
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from invariants import MARK, Invariants
 from processes import ValkeyProcess, supervised
 from ready import await_ready
@@ -20,6 +22,9 @@ from jobs.settings import Settings
 from jobs.state import JobRecord
 from voxelsmith.local import Stack
 from workers.supervisor import Supervisor
+
+# Several test processes with a thread for each core wait for one another: up to six times as long on two cores.
+torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 @pytest.fixture(scope="session")
