@@ -131,8 +131,9 @@ class ApiKeys:
             pipe.zadd(self._index, {key_id: fields["created"]})
         pipe.execute_command("WAITAOF", 1, 0, _LOG_TIMEOUT_MS)
         with answering():
-            *_, logged = pipe.execute(raise_on_error=False)
-        if not is_in_log(logged, self._redis, self._settings):
+            *written, logged = pipe.execute(raise_on_error=False)
+        failed = any(isinstance(answer, Exception) for answer in written)
+        if failed or not is_in_log(logged, self._redis, self._settings):
             raise QueueUnavailable("The queue could not store the key; try again shortly.")
 
     def _now_us(self) -> int:

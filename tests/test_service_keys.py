@@ -3,6 +3,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from redis import Redis
 from service_fixtures import LEASE_S, Api, models, serving  # noqa: F401
 from test_service_uploads import encode, scan  # noqa: F401
 
-from jobs.errors import QuotaExceeded, UnknownKey
+from jobs.connection import connect
+from jobs.errors import QueueUnavailable, QuotaExceeded, UnknownKey
 from jobs.keys import ApiKeys, Scope
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -301,6 +304,28 @@ def test_a_revoked_key_stays_in_the_list_and_keeps_the_service_closed(keys: ApiK
     assert [key.revoked_at is not None for key in keys.list()] == [True]
     with pytest.raises(UnknownKey):
         keys.revoke("nothing")
+
+
+def test_a_key_that_a_full_server_cannot_revoke_is_not_said_to_be(
+    own_valkey: ValkeyProcess, settings: Settings
+) -> None:
+    own = settings.model_copy(update={"redis_url": SecretStr(own_valkey.url)})
+    with connect(own) as redis:
+        keys = ApiKeys(redis, own)
+        key, token = keys.create("alice", {Scope.JOBS})
+        redis.config_set("maxmemory", "1mb")
+        with pytest.raises(QueueUnavailable):
+            keys.revoke(key.id)
+        with pytest.raises(QueueUnavailable):
+            keys.create("bob", {Scope.JOBS})
+        environment = {"VOXELSMITH_REDIS_URL": own_valkey.url, "VOXELSMITH_QUEUE_PREFIX": own.queue_prefix}
+        command = [sys.executable, "-m", "voxelsmith", "keys", "revoke", key.id]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert (told.returncode, told.stdout, told.stderr.count("\n")) == (1, "", 1)
+        assert keys.authenticate(token).id == key.id
+        redis.config_set("maxmemory", 0)
+        keys.revoke(key.id)
+        assert [(known.id, known.revoked_at is not None) for known in keys.list()] == [(key.id, True)]
 
 
 def test_models_can_be_looked_at_while_the_queue_is_away(
