@@ -264,7 +264,7 @@ def test_a_fit_stores_each_direction_and_publishes_it(bench, tmp_path):
     fit = {"method": "regression", "name": "dense", "attribute": "density", "measure": measure, "num_samples": 8}
     manifest = _run("fit_direction", {"fit": fit}, bench, tmp_path, publish_direction=published.append)
     assert [direction["name"] for direction in published] == ["dense"]
-    assert json.loads((tmp_path / "dense.json").read_text()) == published[0]
+    assert json.loads((tmp_path / "direction-dense.json").read_text()) == published[0]
     assert published[0]["units"] == "HU"
     assert manifest.metrics["r2"] == published[0]["r2"]
     assert manifest.results == []

@@ -16,6 +16,8 @@ from jobs.state import JobRecord, JobState
 from model_store.card import ModelCard
 
 MODULE = (sys.executable, "-m", "workers.main")
+TAKEN = ("provenance", "manifest", "latents")
+"""Names of directions that are also names of a job's own files."""
 
 
 @pytest.fixture
@@ -36,6 +38,11 @@ def make(queue: JobQueue, card: ModelCard, kind: str, body: dict[str, Any], **be
     return queue.submit(kind, card.name, card.sha256, request, request | beside, None, "d" * 64)
 
 
+def fit_of(name: str) -> dict[str, Any]:
+    measure = {"name": "mean_intensity"}
+    return {"method": "regression", "name": name, "attribute": "mean", "measure": measure, "num_samples": 8}
+
+
 def digests(record: JobRecord) -> list[str]:
     return [entry.sha256 for entry in record.results]
 
@@ -51,19 +58,24 @@ def test_jobs_of_every_kind_on_a_real_model(queue: JobQueue, settings: Settings,
         broken = queue.wait(make(queue, card.model_copy(update={"name": "broken"}), "generate", {"seed": 1}).id, 120)
         fit = {"fit": {"method": "sefa", "name_prefix": "sefa", "count": 2}}
         fitted = queue.wait(make(queue, card, "fit_direction", fit).id, 120)
+        named = [queue.wait(make(queue, card, "fit_direction", {"fit": fit_of(name)}).id, 120) for name in TAKEN]
     with supervised(own, MODULE):
         again = queue.wait(make(queue, card, "generate", {"seed": 5, "num_samples": 2}).id, 120)
     assert pair.state is JobState.SUCCEEDED, pair.error
     assert digests(pair)[1:] == digests(alone)
     assert digests(pair) == digests(again)
-    for entry in (*pair.results, *pair.files):
-        assert queue.results.verify(f"results/{pair.id}/{entry.name}", entry.sha256)
+    for record in (pair, fitted, *named):
+        files = [*record.results, *record.files]
+        assert len({entry.name for entry in files}) == len(files) > 1
+        for entry in files:
+            assert queue.results.verify(f"results/{record.id}/{entry.name}", entry.sha256), entry.name
     with queue.results.read_path(f"results/{pair.id}/{pair.results[0].name}") as path:
         assert list(nibabel.load(path).shape) == pair.results[0].shape
     assert broken.error is not None
     assert broken.error.code == "model_broken"
     assert fitted.state is JobState.SUCCEEDED, fitted.error
-    assert len(FittedDirections(queue.results).names("tiny")) == 2
+    assert {record.state for record in named} == {JobState.SUCCEEDED}
+    assert len(FittedDirections(queue.results).names("tiny")) == 2 + len(TAKEN)
 
 
 def test_a_device_that_is_not_there_stops_the_worker_with_one_line(

@@ -120,8 +120,8 @@ class Writer:
         self.keep_latent(product.latent)
 
     def keep_direction(self, direction: DirectionCard) -> None:
-        """A fitted direction as a file of its own."""
-        path = self.scratch / f"{direction.name}.json"
+        """A fitted direction as a file of its own, whose name is no other file's, whatever the direction is called."""
+        path = self.scratch / f"direction-{direction.name}.json"
         written = _put(path, direction.model_dump_json(indent=2).encode())
         self.files.append(self._keep(path, written, 0, "json", label="direction"))
 
