@@ -1,10 +1,15 @@
 """Fitted directions in the store."""
 
+import re
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import from_regex
 
 from jobs.directions import FittedDirections
 from jobs.errors import DirectionExists, UnknownDirection
 from jobs.queue import JobQueue
+from jobs.requests import NAME_PATTERN
 
 
 @pytest.fixture
@@ -34,9 +39,18 @@ def test_a_name_is_taken_once_but_a_rerun_may_store_the_same(directions: FittedD
     assert directions.get("brain", "a")["vector"] == [0.6, 0.8]
 
 
-@pytest.mark.parametrize("name", ["../a", "A", "a/b", "", "a..b", "a\n", "é"])
+@pytest.mark.parametrize("name", ["../a", "A", "a/b", "", "a..b", "a.", "a\n", "é"])
 def test_what_cannot_be_a_name_is_no_direction(directions: FittedDirections, name: str) -> None:
     for use in (lambda: directions.get("brain", name), lambda: directions.delete(name, "a")):
         with pytest.raises(UnknownDirection):
             use()
     assert directions.list(name) == []
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much])
+@given(model=from_regex(NAME_PATTERN), name=from_regex(NAME_PATTERN))
+def test_every_name_has_a_place_in_the_store(directions: FittedDirections, model: str, name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9._-]{1,64}", name)
+    with pytest.raises(UnknownDirection):
+        directions.get(model, name)
+    assert directions.names(model) == []
