@@ -92,10 +92,10 @@ class JobQueue:
             if made == mine:
                 self.transport.push(mine, 1)
             self._await_log(made)
+            return self.records.get(made)
         except QueueUnavailable:
             self._withdraw(mine)
             raise
-        return self.records.get(made)
 
     def made_before(self, idempotency_key: str, digest: str, owner: str = NOBODY) -> JobRecord | None:
         """The job that an owner's idempotency key already made, once it is in the log on disk; None where it made none.
