@@ -125,9 +125,11 @@ def test_lines_logged_while_writing_tell_the_job() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device on this machine")
-def test_volumes_that_come_from_a_gpu_while_it_goes_on_are_those_that_were_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", [f"cuda:{index}" for index in range(max(1, torch.cuda.device_count()))])
+def test_volumes_that_come_from_a_gpu_while_it_goes_on_are_those_that_were_made(tmp_path: Path, device: str) -> None:
+    """On each of several: what waits for a volume must wait for its own card."""
     write_tiny_hagan(tmp_path / "models", "tiny", encoder=False)
-    bench = Bench(Catalogue([tmp_path / "models"]), device="cuda:0")
+    bench = Bench(Catalogue([tmp_path / "models"]), device=device)
     run("generate", {"model": "tiny", "seed": 1, "num_samples": 5}, None, bench, FolderSink(tmp_path / "five"))
     for seed in range(1, 6):
         run("generate", {"model": "tiny", "seed": seed}, None, bench, FolderSink(tmp_path / str(seed)))

@@ -51,8 +51,8 @@ class Bench:
         self._resident: OrderedDict[str, Generator] = OrderedDict()
         if precision in ("float16", "tf32") and self.device.type == "cpu":
             raise ValueError(f"{precision} needs a CUDA device; take bfloat16 or float32 on the CPU")
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError("there is no CUDA device on this machine; take --device cpu")
+        if self.device.type == "cuda":
+            _take(self.device)
         _make_repeatable(threads, allow_tf32=precision == "tf32")
 
     def card(self, name: str) -> ModelCard:
@@ -70,6 +70,7 @@ class Bench:
         Raises:
             UnknownModel: no such folder.
             ModelBroken: the folder is broken; the catalogue lists it as such from now on.
+            GpuOutOfMemory, OutOfMemory: as `attempt`.
         """
         card = self.card(name)
         kept = self._resident.get(name)
@@ -120,11 +121,13 @@ class Bench:
         Raises:
             UnknownModel, ModelBroken: as `generator`.
             ModelBroken: the volume is not finite.
+            GpuOutOfMemory, OutOfMemory: as `attempt`.
         """
         generator = self.generator(name)
         z = gaussian(0, generator.card.latent.z_dim)[None]
+        label = 0 if generator.card.classes else None
         with torch.inference_mode():
-            volume = generator.synthesise(generator.map(z, 0 if generator.card.classes else None))
+            volume = self.attempt(lambda: generator.synthesise(generator.map(z, label)), keep=name)
         if not bool(torch.isfinite(volume).all()):
             raise ModelBroken("The model gives values that are not finite in this precision.")
 
@@ -172,6 +175,18 @@ class Bench:
             dropped = True
         if dropped:
             _return_memory(self.device)
+
+
+def _take(device: torch.device) -> None:
+    """Makes a CUDA device this process's own: what names none (events, streams, pinned memory) means it from now on,
+    and no context is opened on another."""
+    if not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device on this machine; take --device cpu")
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"there is no {device} on this machine; CUDA devices that torch sees: {torch.cuda.device_count()}"
+        )
+    torch.cuda.set_device(device)
 
 
 def _make_repeatable(threads: int, allow_tf32: bool) -> None:

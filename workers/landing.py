@@ -22,5 +22,5 @@ class Landing:
         self._turn = 1 - self._turn
         target.copy_(volume, non_blocking=True)
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(volume.device))
         return target, event.synchronize
