@@ -78,6 +78,22 @@ def test_a_device_without_memory_is_freed_and_tried_once_more_and_then_the_job_f
     assert [record.attempts for record in records] == [1, 1, 1, 1]
 
 
+def test_a_device_that_is_full_at_the_start_is_tried_again_until_it_has_room(
+    queue: JobQueue, own: Settings, folder: Path, tmp_path: Path, trouble: Callable[..., None], invariants: Invariants
+) -> None:
+    card = write_tiny_hagan(folder, "tiny")
+    trouble()
+    full = tmp_path / "trouble" / "full"
+    full.touch()
+    with supervised(own, TROUBLED) as supervisor:
+        eventually(lambda: supervisor.seats[0].failures)
+        assert not supervisor.seats[0].is_unfit
+        full.unlink()
+        record = outcome(queue, card)
+    assert record.state is JobState.SUCCEEDED
+    invariants.hold(queue, [record.id])
+
+
 def test_a_device_beyond_repair_costs_the_process_and_another_one_does_the_job(
     queue: JobQueue, own: Settings, folder: Path, trouble: Callable[..., None], invariants: Invariants
 ) -> None:

@@ -99,6 +99,25 @@ def test_a_silent_worker_is_killed_and_replaced(
     assert record.state is JobState.SUCCEEDED
 
 
+def test_a_worker_that_finds_no_store_at_its_start_is_started_again(
+    queue: JobQueue, submit: Submit, settings: Settings, tmp_path: Path, invariants: Invariants
+) -> None:
+    place, away = tmp_path / "mount", tmp_path / "away"
+    own = settings.model_copy(update={"store_url": f"file://{place}/store", "lease_s": 5.0})
+    with supervised(own) as supervisor:
+        first = pid_of(queue)
+        place.rename(away)
+        place.touch()
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: supervisor.seats[0].failures > 1)
+        assert not supervisor.seats[0].is_unfit
+        place.unlink()
+        away.rename(place)
+        job = submit({"acts": ["step"]})
+        assert queue.wait(job.id, 60).state is JobState.SUCCEEDED
+    invariants.hold(queue, [job.id])
+
+
 def test_a_job_that_rq_gave_to_a_frozen_worker_is_delivered_anew(
     queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
 ) -> None:

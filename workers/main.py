@@ -37,13 +37,20 @@ class DeviceWork:
     """Jobs on one device with resident models."""
 
     def __init__(self, settings: Settings) -> None:
-        """Opens the device and warms up. Raises: UnfitWorker."""
+        """Opens the device and warms up.
+
+        Raises: UnfitWorker; NotYet, GpuOutOfMemory, OutOfMemory, StoreUnavailable where a later start may go well.
+        """
         self._lock = _take_device(settings.device)
         try:
             self._bench = bench_of(settings, catalogue_of(settings))
             self._warm_up()
         except (ValueError, RuntimeError) as err:
-            raise UnfitWorker(f"{settings.device}: {err}") from err
+            # CUDA's own error where not even its context has room.
+            outcome = NotYet if "out of memory" in str(err) else UnfitWorker
+            raise outcome(f"{settings.device}: {err}") from err
+        except MemoryError as err:
+            raise NotYet("there is too little memory") from err
         self._limits = Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes)
         self._directions = FittedDirections(ResultStore(settings.store_url))
 

@@ -19,7 +19,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from jobs.connection import check_server, connect
-from jobs.errors import VoxelsmithError
+from jobs.errors import GpuOutOfMemory, OutOfMemory, StoreFull, StoreUnavailable, VoxelsmithError
 from jobs.logs import configure
 from jobs.queue import JobQueue
 from jobs.settings import Settings
@@ -28,10 +28,12 @@ from workers.loop import DEQUEUE_S, DeviceWorker, job_class
 from workers.pulse import Pulse
 from workers.tasks import Tasks, Work
 
-EXIT_QUEUE_AWAY = 75
-"""The queue, or the bucket of models, does not answer: worth another try later."""
+EXIT_NOT_YET = 75
+"""The queue, a store or the bucket of models does not answer, or memory is short: worth another try later."""
 EXIT_UNFIT = 78
 """This worker cannot work (device, models, the queue's settings): starting it again will not help."""
+_PASSING = (GpuOutOfMemory, OutOfMemory, StoreFull, StoreUnavailable)
+"""Of jobs.errors, what may have passed at a later start."""
 _PR_SET_PDEATHSIG = 1
 log = logging.getLogger("voxelsmith.worker")
 
@@ -78,12 +80,12 @@ def _serve(
         queue = JobQueue(connect(settings), settings)
         if not queue.ping():
             log.error("the queue does not answer")
-            return EXIT_QUEUE_AWAY
+            return EXIT_NOT_YET
         check_server(queue.redis, settings)
         work = make_work(settings)
-    except NotYet as err:
+    except (NotYet, *_PASSING) as err:
         log.error("the worker cannot start yet: %s", err)
-        return EXIT_QUEUE_AWAY
+        return EXIT_NOT_YET
     except (VoxelsmithError, UnfitWorker) as err:
         log.error("the worker cannot start: %s", err)
         return EXIT_UNFIT
@@ -108,7 +110,7 @@ def _serve(
         log.error("the queue went away")
     finally:
         pulse.stop()
-    return 0 if pulse.is_stopping else EXIT_QUEUE_AWAY
+    return 0 if pulse.is_stopping else EXIT_NOT_YET
 
 
 def _loop(settings: Settings, tasks: Tasks, pulse: Pulse, name: str) -> None:
