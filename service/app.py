@@ -103,6 +103,7 @@ def make_services(settings: Settings) -> Services:
         metrics=Metrics(),
         listeners=threading.BoundedSemaphore(MAX_LISTENERS),
         waiters=threading.BoundedSemaphore(MAX_WAITERS),
+        leaving=threading.Event(),
     )
 
 

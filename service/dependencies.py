@@ -43,6 +43,8 @@ class Services:
     metrics: Metrics
     listeners: threading.BoundedSemaphore
     waiters: threading.BoundedSemaphore
+    leaving: threading.Event
+    """Set when the server begins to stop: whoever only waits is to answer now."""
 
 
 @dataclass(frozen=True)

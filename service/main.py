@@ -1,7 +1,9 @@
 """The front end as a process: Settings() -> create_app(settings) -> uvicorn."""
 
 import logging
+import socket
 import sys
+import threading
 from pathlib import Path
 
 import uvicorn
@@ -18,6 +20,18 @@ from service.patience import PatientProtocol
 
 GRACE_S = 5
 """For answers under way when the server is told to stop; event streams do not end by themselves."""
+
+
+class Server(uvicorn.Server):
+    """Says that it stops before it gives answers under way their grace."""
+
+    def __init__(self, config: uvicorn.Config, leaving: threading.Event) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._leaving.set()
+        await super().shutdown(sockets)
 
 
 def main() -> None:
@@ -46,8 +60,9 @@ def make_server(settings: Settings, page_folder: Path = BUILT) -> uvicorn.Server
     """A server for the settings' address; `run()` serves on it, `run(sockets=[...])` on another."""
     # It would log a line for every malformed form, with the offending byte.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    app = create_app(settings, page_folder)
     config = uvicorn.Config(
-        create_app(settings, page_folder),
+        app,
         host=settings.host,
         port=settings.port,
         access_log=False,
@@ -57,7 +72,7 @@ def make_server(settings: Settings, page_folder: Path = BUILT) -> uvicorn.Server
         h11_max_incomplete_event_size=64 * 2**10,
         http=PatientProtocol,
     )
-    return uvicorn.Server(config)
+    return Server(config, app.state.services.leaving)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def get_direction(card: Card, direction: str, registry: Models) -> Response:
 def fit_direction(card: Card, body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
     """Queues the fit of one direction by regression, or of several by SeFa."""
     request = FitDirectionRequest(model=card.name, fit=parse(FIT, body))
-    return accepted(submit("fit_direction", request, services, jobs, fields), fields.wait_s)
+    return accepted(*submit("fit_direction", request, services, jobs, fields))
 
 
 @router.delete(

@@ -17,13 +17,16 @@ POLL_S = 1
 NO_CACHE = {"Cache-Control": "private, no-cache"}
 
 
-def accepted(record: JobRecord, wait_s: int | None) -> Response:
-    """The answer to a POST: 202, or 200 where the client was willing to wait and the job has ended."""
-    is_done = wait_s is not None and record.state.is_terminal
+def accepted(record: JobRecord, waited_s: int | None) -> Response:
+    """The answer to a POST: 202, or 200 where the client was willing to wait and the job has ended.
+
+    `waited_s`: as of Submitted.
+    """
+    is_done = waited_s is not None and record.state.is_terminal
     headers = {"Location": f"/jobs/{record.id}", "Cache-Control": "no-store"}
     if not is_done:
         headers["Retry-After"] = str(POLL_S)
-    applied = [f"wait={wait_s}"] if wait_s is not None else []
+    applied = [f"wait={waited_s}"] if waited_s is not None else []
     applied += [f"priority={record.priority}"] if record.priority != "normal" else []
     if applied:
         headers["Preference-Applied"] = ", ".join(applied)

@@ -10,11 +10,12 @@ from jobs.errors import InvalidRequest
 from jobs.ownership import OwnJobs
 from jobs.requests import AnyRequest, EncodeRequest, JobSource
 from jobs.seeds import settled
-from jobs.state import JobKind, JobRecord
+from jobs.state import JobKind
 from service.dependencies import PostFields, Services
 from service.size import check_size, samples_of
 from service.sources import Sources
 from service.uploads import Scan, check_scan, stored
+from service.waiting import Submitted, waited
 
 
 def submit(
@@ -24,7 +25,7 @@ def submit(
     jobs: OwnJobs,
     fields: PostFields,
     scan: Scan | None = None,
-) -> JobRecord:
+) -> Submitted:
     """Holds a request against its model, resolves what it names, queues it, and waits where the client asked for it.
 
     `jobs`: those of the caller, who owns the new one too.
@@ -35,7 +36,7 @@ def submit(
     # Before anything is looked up: a repeat gets its job even if what it names is gone by now.
     known = jobs.made_before(fields.idempotency_key, digest) if fields.idempotency_key else None
     if known is not None:
-        return _waited(known, services, fields)
+        return waited(known, services, fields)
     services.results.check_room(services.settings.min_free_bytes)
     card = registry.card(request.model)
     check_size(request, card, services.settings.max_job_voxels)
@@ -61,7 +62,7 @@ def submit(
         record = jobs.submit(*about, job_id=job_id, **takes, priority=fields.priority)
     if record.id != job_id:  # the idempotency key's job has a scan of its own
         services.results.remove_prefix(f"uploads/{job_id}")
-    return _waited(record, services, fields)
+    return waited(record, services, fields)
 
 
 def digest_of(kind: JobKind, request: AnyRequest, scan: Scan | None) -> str:
@@ -87,13 +88,3 @@ def _scan_path(
     if not isinstance(request.source, JobSource):
         return None
     return stack.enter_context(services.results.read_path(sources.volume(request.source)))
-
-
-def _waited(record: JobRecord, services: Services, fields: PostFields) -> JobRecord:
-    """The record later, where the client wants to wait and a thread is free for it: `Prefer` is only a wish."""
-    if not fields.wait_s or record.state.is_terminal or not services.waiters.acquire(blocking=False):
-        return record
-    try:
-        return services.queue.wait(record.id, fields.wait_s)
-    finally:
-        services.waiters.release()

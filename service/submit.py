@@ -18,19 +18,16 @@ router = APIRouter(tags=["jobs"])
 @router.post("/generate", status_code=202, responses=ACCEPTED, openapi_extra=json_body("GenerateRequest"))
 def generate(body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
     """Queues the making of volumes from a seed, seeds or latents. Without any of them the server draws a seed."""
-    record = submit("generate", parse(GenerateRequest, body), services, jobs, fields)
-    return accepted(record, fields.wait_s)
+    return accepted(*submit("generate", parse(GenerateRequest, body), services, jobs, fields))
 
 
 @router.post("/encode", status_code=202, responses=ACCEPTED, openapi_extra=ENCODE_BODY)
 def encode(body: Encode, services: House, jobs: Jobs, fields: Post) -> Response:
     """Queues the encoding of a scan: the `volume` part of a form, or the result that the JSON's `source` names."""
-    record = submit("encode", parse(EncodeRequest, body.request), services, jobs, fields, body.scan)
-    return accepted(record, fields.wait_s)
+    return accepted(*submit("encode", parse(EncodeRequest, body.request), services, jobs, fields, body.scan))
 
 
 @router.post("/edit", status_code=202, responses=ACCEPTED, openapi_extra=json_body("EditRequest"))
 def edit(body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
     """Queues a change of one latent: along a direction, to a target value, toward another latent, or mixed with one."""
-    record = submit("edit", parse(EditRequest, body), services, jobs, fields)
-    return accepted(record, fields.wait_s)
+    return accepted(*submit("edit", parse(EditRequest, body), services, jobs, fields))

@@ -79,6 +79,10 @@ class Api:
         """How many more listeners the front end would take."""
         return int(self.listeners._value)
 
+    def free_waiters(self) -> int:
+        """For how many more clients the front end would hold an answer."""
+        return int(self.waiters._value)
+
     def stored(self, prefix: str) -> list[str]:
         return self.queue.results.list(prefix)
 

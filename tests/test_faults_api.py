@@ -18,7 +18,7 @@ import pytest
 from invariants import Invariants, recover, sound_records
 from processes import ValkeyProcess, eventually, supervised
 from ready import is_alive
-from service_fixtures import LEASE_S, SHORT_LEASE_S, models, serving, until  # noqa: F401
+from service_fixtures import LEASE_S, SHORT_LEASE_S, Api, models, serving, until  # noqa: F401
 from test_service_uploads import open_files
 from tracing import injected, needs_strace
 
@@ -26,6 +26,7 @@ from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobState
+from service.dependencies import MAX_WAITERS
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 BODY = {"model": "tiny", "seed": 1}
@@ -160,6 +161,51 @@ def test_parallel_posts_with_one_key_and_posts_beyond_the_limit(
         assert len(api.http.get("/jobs").json()["items"]) == 2
     with connect(own) as redis:
         invariants.hold(JobQueue(redis, own), ids)
+
+
+def test_a_client_that_waits_has_its_job_when_the_front_end_stops(
+    settings: Settings, models: Path, queue: JobQueue, caplog: pytest.LogCaptureFixture, invariants: Invariants
+) -> None:
+    own = settings.model_copy(update={"port": 0, "models_url": str(models)})
+    with ThreadPoolExecutor(1) as pool:
+        with serving(own) as api:
+            waiting = pool.submit(post_and_wait, api)
+            until(lambda: api.free_waiters() < MAX_WAITERS)
+        job_id = accepted(waiting.result())
+    assert "Traceback" not in caplog.text
+    with supervised(own):
+        recover(queue, [job_id])
+    invariants.hold(queue, [job_id])
+
+
+def test_a_client_that_waits_has_its_job_when_the_queue_goes_away(
+    settings: Settings, models: Path, own_valkey: ValkeyProcess, invariants: Invariants
+) -> None:
+    redis_url = Settings(redis_url=own_valkey.url).redis_url
+    own = settings.model_copy(update={"port": 0, "models_url": str(models), "redis_url": redis_url})
+    with serving(own) as api, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(post_and_wait, api)
+        until(lambda: api.free_waiters() < MAX_WAITERS)
+        own_valkey.kill()
+        job_id = accepted(waiting.result())
+        own_valkey.start()
+        assert [record.id for record in api.queue.list().items] == [job_id]
+        with supervised(own):
+            recover(api.queue, [job_id])
+    with connect(own) as redis:
+        invariants.hold(JobQueue(redis, own), [job_id])
+
+
+def post_and_wait(api: Api) -> httpx.Response:
+    return httpx.post(f"{api.http.base_url}/generate", json=BODY, headers={"Prefer": "wait=50"}, timeout=60)
+
+
+def accepted(answer: httpx.Response) -> str:
+    """The id of the job in the answer to a client whose wait was cut short."""
+    job_id = str(answer.json()["id"])
+    assert (answer.status_code, answer.headers["location"]) == (202, f"/jobs/{job_id}")
+    assert "preference-applied" not in answer.headers
+    return job_id
 
 
 DATA = bytes(range(256)) * 2**17

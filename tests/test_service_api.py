@@ -3,6 +3,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
@@ -12,6 +13,7 @@ from service_fixtures import SHORT_LEASE_S, Api, api, models, serving, until  # 
 
 from jobs.settings import Settings
 from jobs.state import JobState
+from service.dependencies import MAX_WAITERS
 
 
 def test_a_generate_is_accepted_with_its_place_and_the_seed_that_was_drawn(api: Api) -> None:
@@ -60,6 +62,26 @@ def test_prefer_wait_gives_up_after_its_seconds(api: Api) -> None:
     assert answer.status_code == 202
     assert answer.headers["preference-applied"] == "wait=1"
     assert answer.json()["state"] == "queued"
+
+
+def test_a_wait_that_was_not_kept_is_not_said_to_be_applied(api: Api) -> None:
+    with ExitStack() as others:
+        while api.waiters.acquire(blocking=False):
+            others.callback(api.waiters.release)
+        answer = api.post("/generate", {"model": "tiny"}, Prefer="wait=30, priority=high")
+    assert answer.status_code == 202
+    assert answer.headers["preference-applied"] == "priority=high"
+
+
+def test_a_job_that_is_removed_while_its_client_waits_was_accepted_all_the_same(api: Api) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(api.post, "/generate", {"model": "tiny"}, Prefer="wait=30")
+        until(lambda: api.free_waiters() < MAX_WAITERS)
+        job_id = api.queue.list().items[0].id
+        api.queue.redis.delete(api.queue.records.key("job", job_id))
+        answer = waiting.result()
+    assert (answer.status_code, answer.headers["location"]) == (202, f"/jobs/{job_id}")
+    assert "preference-applied" not in answer.headers
 
 
 @pytest.mark.parametrize(
