@@ -81,18 +81,19 @@ class JobQueue:
         `request` is shown to the user, `payload` is what the worker runs, `digest` identifies the body for the
         idempotency key: the same key with the same digest returns the job it already made.
         `charge`: whose job it is and what it takes of the owner's limits.
-        Raises: IdempotencyConflict, QueueFull, QuotaExceeded, QueueUnavailable (then the job is withdrawn, if that can
-        be).
+        Raises: IdempotencyConflict, QueueFull, QuotaExceeded, QueueUnavailable (then the job is withdrawn, unless the
+        server does not answer, the job has begun, or another submit with its idempotency key was told of it).
         """
         bodies = (json.dumps(request, allow_nan=False), json.dumps(payload, allow_nan=False))
         fields = (kind, model, model_sha256, *bodies, digest, idempotency_key or "")
         mine = job_id or self.new_id()
         try:
             made = self.records.submit(mine, *fields, charge, priority, head_start_us(priority))
-            if made == mine:
-                self.transport.push(mine, 1)
-            self._await_log(made)
-            return self.records.get(made)
+            if made != mine:
+                return self._told(made)
+            self.transport.push(mine, 1)
+            self._await_log(mine)
+            return self.records.get(mine)
         except QueueUnavailable:
             self._withdraw(mine)
             raise
@@ -103,10 +104,7 @@ class JobQueue:
         Raises: IdempotencyConflict where the key was used for another body.
         """
         job_id = self.records.made_before(idempotency_key, digest, owner)
-        if job_id is None:
-            return None
-        self._await_log(job_id)
-        return self.records.get(job_id)
+        return None if job_id is None else self._told(job_id)
 
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
         """`owner`: of that owner's jobs alone. Raises: UnknownJob, ExpiredJob."""
@@ -265,17 +263,21 @@ class JobQueue:
             if about
         ]
 
-    def _withdraw(self, job_id: str) -> None:
-        """Takes back a job that is about to be answered with an error, as far as the server can still be reached."""
-        with suppress(VoxelsmithError):
-            self.records.cancel(job_id)
-            self.transport.forget(job_id, 1)
-            self.records.remove(job_id)
+    def _told(self, job_id: str) -> JobRecord:
+        """The job of another post, for a client that will count on it from now on."""
+        self._await_log(job_id, is_mine=False)
+        return self.records.get(job_id)
 
-    def _await_log(self, job_id: str) -> None:
+    def _withdraw(self, job_id: str) -> None:
+        """Takes back a job that is about to be answered with an error, if that can be."""
+        with suppress(VoxelsmithError):
+            if self.records.withdraw(job_id):
+                self.transport.forget(job_id, 1)
+
+    def _await_log(self, job_id: str, *, is_mine: bool = True) -> None:
         """Returns once the record is in the append-only file on disk. Raises: QueueUnavailable."""
         pipe: Any = self.redis.pipeline(transaction=False)
-        self.records.call("confirm", job_id, client=pipe)
+        self.records.call("confirm", job_id, int(not is_mine), client=pipe)
         pipe.execute_command("WAITAOF", 1, 0, _LOG_TIMEOUT_MS)
         with answering():
             exists, logged = pipe.execute(raise_on_error=False)

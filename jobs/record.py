@@ -33,7 +33,7 @@ WORKER_LOST = JobError(code="worker_lost", detail="The job was given up because 
 _SCRIPTS = (
     *("submit", "confirm", "claim", "renew", "progress", "reserve", "keep", "hand_back", "finish"),
     "choose",
-    *("cancel", "remove", "reap", "redeliver_missing", "expire", "beat"),
+    *("withdraw", "cancel", "remove", "reap", "redeliver_missing", "expire", "beat"),
 )
 _FIELDS = (
     *("id", "kind", "model", "model_sha256", "state", "stage", "done", "total", "created", "started", "ended"),
@@ -141,6 +141,10 @@ class JobRecords:
         if known.decode() != digest:
             raise _conflict()
         return str(job_id.decode())
+
+    def withdraw(self, job_id: str) -> bool:
+        """Takes back a job whose submit failed; false where it stays, having begun or being another post's too."""
+        return bool(self.call("withdraw", job_id))
 
     def claim(self, job_id: str, delivery: int, worker: str) -> Claim:
         """Takes the job for a worker for one lease. Raises: LeaseLost where that delivery is not (or no longer) due."""

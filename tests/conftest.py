@@ -87,10 +87,11 @@ def submit(queue: JobQueue) -> Callable[..., JobRecord]:
         model: str = "tiny",
         key: str | None = None,
         digest: str = "d" * 64,
+        job_id: str | None = None,
         to: JobQueue = queue,
     ) -> JobRecord:
         request = {"model": model, "seed": 1}
-        return to.submit(kind, model, "a" * 64, request, request | (payload or {}), key, digest)
+        return to.submit(kind, model, "a" * 64, request, request | (payload or {}), key, digest, job_id=job_id)
 
     return make
 

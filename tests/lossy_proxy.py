@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -15,6 +16,7 @@ class LossyProxy:
         """A reply was lost since `lose` was called last."""
         self._server = server
         self._pattern, self._skip = b"", 0
+        self._meanwhile: Callable[[], object] = _nothing
         self._lock = threading.Lock()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -23,11 +25,15 @@ class LossyProxy:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def lose(self, pattern: bytes = b"", nth: int = 1) -> None:
-        """From now on the reply to the `nth` request that contains the pattern is lost, and its connection breaks."""
+    def lose(self, pattern: bytes = b"", nth: int = 1, meanwhile: Callable[[], object] | None = None) -> None:
+        """From now on the reply to the `nth` request that contains the pattern is lost, and its connection breaks.
+
+        `meanwhile` happens after the server has done what it was asked, and before the client can notice anything.
+        """
         with self._lock:
             self.lost.clear()
             self._pattern, self._skip = pattern, nth
+            self._meanwhile = meanwhile or _nothing
 
     def close(self) -> None:
         """Ends all connections and threads."""
@@ -66,6 +72,7 @@ class LossyProxy:
         with contextlib.suppress(OSError):
             while data := server.recv(2**16):
                 if doomed.is_set():
+                    self._meanwhile()
                     self.lost.set()
                     break
                 client.sendall(data)
@@ -77,6 +84,10 @@ class LossyProxy:
                 return False
             self._skip -= 1
             return not self._skip
+
+
+def _nothing() -> None:
+    """What happens meanwhile where nobody says."""
 
 
 def _end(*lines: socket.socket) -> None:

@@ -79,6 +79,43 @@ def test_a_submit_that_never_hears_anything_is_an_error_and_leaves_nothing_undon
     invariants.hold(queue, [job.id])
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_submit_that_is_not_confirmed_takes_no_job_from_a_worker(
+    queue: JobQueue, submit: Submit, lossy: Settings, proxy: LossyProxy, invariants: Invariants, key: str | None
+) -> None:
+    """The post is answered with 503 while its job runs already: it runs on, and the repeated post finds it."""
+    job_id = queue.new_id()
+    proxy.lose(b"WAITAOF", meanwhile=lambda: queue.records.claim(job_id, 1, "worker"))
+    with connect(lossy, retries=0) as redis, pytest.raises(QueueUnavailable):
+        submit(key=key, job_id=job_id, to=JobQueue(redis, lossy))
+    assert not queue.records.renew(job_id, 1), "the worker was told to stop"
+    if key:
+        assert submit(key=key).id == job_id
+    queue.records.finish(job_id, 1, JobState.SUCCEEDED)
+    queue.transport.forget(job_id, 1)
+    proxy.close()
+    invariants.hold(queue, [job_id])
+
+
+def test_a_submit_that_is_not_confirmed_takes_no_job_from_another_client(
+    queue: JobQueue, submit: Submit, settings: Settings, lossy: Settings, proxy: LossyProxy, invariants: Invariants
+) -> None:
+    told: list[JobRecord] = []
+    with connect(lossy, retries=0) as redis:
+        proxy.lose(b"WAITAOF", meanwhile=lambda: told.append(submit(ACTS, key="k")))
+        with pytest.raises(QueueUnavailable):
+            submit(ACTS, key="k", to=JobQueue(redis, lossy))
+        proxy.lose(b"WAITAOF")
+        with pytest.raises(QueueUnavailable):
+            submit(ACTS, key="other", to=JobQueue(redis, lossy))
+    assert queue.list().items == told, "what nobody was told of is taken back"
+    with supervised(settings):
+        recover(queue, [told[0].id])
+    proxy.close()
+    records = invariants.hold(queue, [told[0].id])
+    assert [record.state for record in records] == [JobState.SUCCEEDED]
+
+
 def test_a_lost_reply_to_a_dequeue_is_noticed_and_the_job_delivered_anew(
     queue: JobQueue, submit: Submit, patient: Settings, proxy: LossyProxy, invariants: Invariants
 ) -> None:
