@@ -1,11 +1,15 @@
 """What a training run is: one frozen object, written beside its checkpoints."""
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+OWN_FILES = ("config.json", "checkpoint.pt", "checkpoint.partial", "checkpoint-2d.pt", "checkpoint-2d.partial")
+"""Of a run, beside the folder of its model."""
 
 
 class CourseConfig(BaseModel):
@@ -27,13 +31,38 @@ class CourseConfig(BaseModel):
     picture_every: Annotated[int, Field(ge=1)] = 500
     save_every: Annotated[int, Field(ge=1)] = 500
 
+    @field_validator("name")
+    @classmethod
+    def _can_be_served(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) or ".." in name or name.endswith("."):
+            raise ValueError(
+                "a model's name has 1 to 64 of a-z, 0-9, '.', '_', '-', begins with a letter or digit, no '..' and no "
+                "'.' at its end"
+            )
+        if name in OWN_FILES:
+            raise ValueError(f"{name} is a file of the run")
+        return name
+
+    @field_validator("device")
+    @classmethod
+    def _is_there(cls, device: str) -> str:
+        if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+            raise ValueError("a device is cpu, or cuda:N such as cuda:0")
+        if device != "cpu":
+            import torch  # here alone, for the command line reads this file in places without torch
+
+            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+            if int(device.partition(":")[2] or 0) >= count:
+                raise ValueError(f"there is no {device} on this machine; CUDA devices that torch sees: {count}")
+        return device
+
 
 class RunConfig(CourseConfig):
     """What the runs of every generator share: how a scan comes to the network, as the model's card will say it."""
 
     modality: str = "CT"
     anatomy: str = ""
-    axes: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$")] = "SPL"
+    axes: str = "SPL"
     spacing_mm: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     """Along the network's axes; nominal with placement "stretch"."""
     placement: Literal["stretch", "head"] = "stretch"
@@ -41,6 +70,20 @@ class RunConfig(CourseConfig):
     window: tuple[float, float] | None = (-1024.0, 600.0)
     """[low, high] of the stored values that become the network's range; None takes quantiles of each scan."""
     units: str = "HU"
+
+    @field_validator("axes")
+    @classmethod
+    def _span_space(cls, axes: str) -> str:
+        if sorted("RLAPSI".find(letter) // 2 for letter in axes) != [0, 1, 2]:
+            raise ValueError("three letters, one of each pair R/L, A/P, S/I, such as SPL")
+        return axes
+
+    @field_validator("window")
+    @classmethod
+    def _has_width(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
+        if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
+            raise ValueError("two finite numbers, the lower one first")
+        return window
 
 
 class HAGANConfig(RunConfig):

@@ -8,19 +8,23 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from voxelsmith.extras import load
+from voxelsmith.extras import load, require
 
 Config = TypeVar("Config", bound=BaseModel)
+OPTIONS = {"spacing_mm": "--spacing"}
+"""Where an option is not called like its field."""
 
 
 def configured(kind: type[Config], values: dict[str, Any]) -> Config:
     """The run's configuration. Raises: typer.BadParameter, naming the option that does not fit."""
+    require("torch", "train")
     try:
         return kind.model_validate(values)
     except ValidationError as err:
         first = err.errors(include_url=False)[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise typer.BadParameter(f"{option}: {first['msg']}") from err
+        field = str(first["loc"][0])
+        option = OPTIONS.get(field, "--" + field.replace("_", "-"))
+        raise typer.BadParameter(f"{option}: {first['msg'].removeprefix('Value error, ')}") from err
 
 
 def run(module: str, config: BaseModel) -> None:
