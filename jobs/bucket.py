@@ -5,10 +5,12 @@ Address, credentials and region come from AWS_* variables, which obstore itself 
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,8 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
+
+from jobs import durable
 
 PART_BYTES = 5 * 2**20
 """Larger objects go up in parts of this size; S3 takes no smaller ones."""
@@ -63,19 +67,21 @@ class Bucket:
     def put(
         self,
         key: str,
-        path: Path,
+        source: Path | BufferedReader,
         *,
         known: tuple[int, str] | None = None,
         exclusive: bool = False,
         attributes: Mapping[str, str] | None = None,
     ) -> tuple[int, str]:
-        """Uploads a local file; its size and SHA-256, which the object carries. `known`: both, from who wrote the file.
+        """Uploads a local file, by its path or open; its size and SHA-256, which the object carries.
+
+        `known`: both, from who wrote the file.
 
         `exclusive` goes up in one piece, for small files.
         """
-        size, sha256 = known or digest_of(path)
-        data: Any = path.read_bytes() if exclusive or size <= PART_BYTES else path
-        with _as_os_errors():
+        size, sha256 = known or digest_of(source)
+        with durable.reading(source) as file, _as_os_errors():
+            data: Any = file.read() if exclusive or size <= PART_BYTES else file
             obstore.put(
                 self._bytes,
                 key,
@@ -151,10 +157,10 @@ def _pieces(stream: Any) -> Iterator[bytes]:
             yield bytes(piece)
 
 
-def digest_of(path: Path) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of a file."""
-    with path.open("rb") as file:
-        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+def digest_of(source: Path | BufferedReader) -> tuple[int, str]:
+    """Size in bytes and SHA-256 of a file, by its path or open."""
+    with durable.reading(source) as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _store(url: str, client: Mapping[str, Any], retries: Mapping[str, Any], endpoint: str = "") -> Any:

@@ -7,6 +7,9 @@ import shutil
 import socket
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 CHUNK_BYTES = 2**20
@@ -20,10 +23,21 @@ def temp_path(folder: Path) -> Path:
     return folder / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
 
 
-def copy(source: Path, temp: Path) -> tuple[int, str]:
+@contextmanager
+def reading(source: Path | BufferedReader) -> Iterator[BufferedReader]:
+    """A file from its start: by its path, or an open one, which stays open."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            yield file
+    else:
+        source.seek(0)
+        yield source
+
+
+def copy(source: Path | BufferedReader, temp: Path) -> tuple[int, str]:
     """Copies to a new file and syncs it; size in bytes and SHA-256 of what was written."""
     digest, size = hashlib.sha256(), 0
-    with source.open("rb") as reader, temp.open("xb") as writer:
+    with reading(source) as reader, temp.open("xb") as writer:
         while chunk := reader.read(CHUNK_BYTES):
             digest.update(chunk)
             writer.write(chunk)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -93,7 +94,7 @@ class ResultStore:
     def write(
         self,
         key: str,
-        path: Path,
+        source: Path | BufferedReader,
         *,
         exclusive: bool = False,
         check: Callable[[], object] | None = None,
@@ -102,6 +103,7 @@ class ResultStore:
     ) -> tuple[int, str]:
         """Copies a local file under a key; returns its size in bytes and its SHA-256 once it is on disk.
 
+        `source`: its path, or the open file, of which all is taken.
         Who has written the file and knows both says so: they are not computed again, and the file may be moved.
 
         `check` runs as late as can be before the key shows the file: what it raises leaves nothing behind.
@@ -111,10 +113,10 @@ class ResultStore:
         _require(key)
         try:
             if self._root is not None:
-                return self._put_file(key, path, exclusive, check, known)
+                return self._put_file(key, source, exclusive, check, known)
             if check is not None:
                 check()
-            return self._bucket.put(key, path, known=known, exclusive=exclusive, attributes=attributes)
+            return self._bucket.put(key, source, known=known, exclusive=exclusive, attributes=attributes)
         except FileExistsError:
             raise
         except (OSError, BaseError) as err:
@@ -272,15 +274,20 @@ class ResultStore:
             raise _write_failure(err) from err
 
     def _put_file(
-        self, key: str, path: Path, exclusive: bool, check: Callable[[], object] | None, known: tuple[int, str] | None
+        self,
+        key: str,
+        source: Path | BufferedReader,
+        exclusive: bool,
+        check: Callable[[], object] | None,
+        known: tuple[int, str] | None,
     ) -> tuple[int, str]:
         assert self._root is not None
         temp = durable.temp_path(self._root / _TEMP)
         try:
-            if known is None:
-                known = durable.copy(path, temp)
+            if known is None or not isinstance(source, Path):
+                known = durable.copy(source, temp)
             else:
-                durable.take(path, temp)
+                durable.take(source, temp)
             if check is not None:
                 check()
             durable.publish(temp, self._root / key, self._root, exclusive=exclusive)

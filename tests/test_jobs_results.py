@@ -57,6 +57,17 @@ def test_a_written_file_reads_back_with_its_size_and_digest(store: ResultStore, 
     assert left_behind(root) == ["results/j/000.nii.gz"]
 
 
+def test_an_open_file_is_stored_whole_wherever_it_stands(store: ResultStore, source: Path) -> None:
+    content = source.read_bytes()
+    written = (len(content), hashlib.sha256(content).hexdigest())
+    with source.open("rb") as file:
+        file.seek(17)
+        assert store.write("uploads/j/scan", file) == written
+        assert store.write("uploads/j/again", file, known=written) == written
+    for key in ("uploads/j/scan", "uploads/j/again"):
+        assert b"".join(store.open(key)) == content
+
+
 @pytest.mark.parametrize(
     ("start", "end"), [(0, 1), (5, 2_000_000), (3 * 2**20, None), (7, 7), (0, 10**9), (10**9, None)]
 )

@@ -61,6 +61,10 @@ def test_a_written_object_reads_back(store: ResultStore, tmp_path: Path, size: i
     assert not store.verify("results/j/a", "0" * 64)
     with store.read_path("results/j/a") as path:
         assert path.read_bytes() == content
+    with (tmp_path / "file").open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        assert store.write("uploads/j/scan", file) == written
+    assert b"".join(store.open("uploads/j/scan")) == content
 
 
 def test_readers_see_one_object_or_the_other(store: ResultStore, tmp_path: Path) -> None:
