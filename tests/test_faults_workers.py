@@ -118,6 +118,54 @@ def test_a_worker_that_finds_no_store_at_its_start_is_started_again(
     invariants.hold(queue, [job.id])
 
 
+@pytest.mark.parametrize("lacks", ["process", "folder"])
+def test_a_worker_that_the_system_cannot_start_is_tried_again_and_the_others_go_on(
+    queue: JobQueue, submit: Submit, play: Play, lacks: str, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, invariants: Invariants,
+) -> None:  # fmt: skip
+    with play(count=2, lease_s=5.0) as supervisor:
+        eventually(lambda: len(queue.workers()) == 2)
+        lost, other = supervisor.seats
+        kept, temp = other.process, tempfile.gettempdir()
+        if lacks == "process":
+            monkeypatch.setattr(supervisor, "command", ["/no/such/program"])
+        else:
+            monkeypatch.setattr(tempfile, "tempdir", f"{temp}/gone")
+        lost.process.kill()
+        eventually(lambda: lost.failures > 2)
+        assert (lost.process, lost.scratch, lost.beat_fd, lost.is_unfit) == (None, None, -1, False)
+        assert len(list(Path(temp).glob("voxelsmith-worker-*"))) == 1
+        job = submit({"acts": ["step"]})
+        assert queue.wait(job.id, 30).metrics == {"pid": kept.pid}
+        supervisor.command = PLAY_WORKER
+        tempfile.tempdir = temp
+        eventually(lambda: lost.heard)
+        assert other.process is kept
+    (told,) = [line for line in caplog.messages if "can be started" in line]
+    assert told.startswith("no worker can be started on cpu: No such file or directory; trying again in 0.5 s")
+    invariants.hold(queue, [job.id])
+
+
+def test_a_silent_worker_that_no_signal_ends_is_told_of_once(
+    queue: JobQueue, play: Play, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    invariants: Invariants,
+) -> None:  # fmt: skip
+    looks: list[int | None] = []
+    with play() as supervisor:
+        frozen = pid_of(queue)
+        process = supervisor.seats[0].process
+        look = process.poll
+        monkeypatch.setattr(process, "kill", lambda: None)  # as in a system call that hangs
+        os.kill(frozen, signal.SIGSTOP)
+        eventually(lambda: "is silent" in caplog.text)
+        monkeypatch.setattr(process, "poll", lambda: looks.append(look()) or looks[-1])
+        eventually(lambda: len(looks) > 5)
+        os.kill(frozen, signal.SIGKILL)
+        eventually(lambda: supervisor.seats[0].process is not process)
+    assert caplog.text.count("is silent: killing it") == 1
+    invariants.left_nothing(queue)
+
+
 def test_a_job_that_rq_gave_to_a_frozen_worker_is_delivered_anew(
     queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
 ) -> None:

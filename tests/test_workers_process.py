@@ -14,9 +14,9 @@ from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobRecord, JobState
-from workers.devices import check_device, devices
+from workers.devices import check_device, cores, devices
 from workers.loop import job_class
-from workers.supervisor import settings_line
+from workers.supervisor import Supervisor, settings_line
 
 Submit = Callable[..., JobRecord]
 Play = Callable[..., object]
@@ -186,6 +186,18 @@ def test_a_supervisor_of_a_device_that_is_none_ends_with_one_line() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "cpu, cuda:N" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system keeps no process to some of its cores")
+def test_workers_share_the_cores_that_the_process_may_use(settings: Settings) -> None:
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usual)})
+    try:
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, usual)
+    seats = Supervisor(settings.model_copy(update={"threads": 0}), 2).seats
+    assert [seat.settings.threads for seat in seats] == [max(1, len(usual) // 2)] * 2
 
 
 def test_settings_reach_a_worker_whole(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Which devices a setting names, and what is known of them without torch."""
 
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,11 @@ def devices(device: str, cards: Path = CARDS) -> list[str]:
     if device != "all":
         return [device]
     return [f"cuda:{index}" for index in range(_count(cards))] or ["cpu"]
+
+
+def cores() -> int:
+    """Those that this process may use; a container or `taskset` may leave it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_device(device: str, precision: str, cards: Path = CARDS) -> None:

@@ -23,7 +23,7 @@ from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.settings import Settings
 from jobs.stopping import StopWish
-from workers.devices import check_device, devices
+from workers.devices import check_device, cores, devices
 
 WORKER_COMMAND = (sys.executable, "-m", "workers.main")
 _EXIT_UNFIT = 78
@@ -33,6 +33,8 @@ _START_LIMIT_S = 600.0
 _MAX_BACK_OFF_S = 30.0
 _STABLE_S = 60.0
 """A worker that lived this long is restarted at once."""
+_KILL_S = 5.0
+"""A process in a system call that hangs, of a driver or a network file system, ends only with that."""
 _TICK_S = 0.1
 _SCRATCH_PREFIX = "voxelsmith-worker-"
 log = logging.getLogger("voxelsmith.supervisor")
@@ -53,6 +55,9 @@ class Seat:
     due: float = 0.0
     """When to start the next process."""
     is_unfit: bool = False
+    is_killed: bool = False
+    is_hindered: bool = False
+    """The system refused to start the last process."""
 
 
 @dataclass
@@ -68,11 +73,10 @@ class Supervisor:
     _stopping: StopWish = field(default_factory=StopWish)
 
     def __post_init__(self) -> None:
-        cores = os.cpu_count() or 1
         for device in devices(self.settings.device):
             update: dict[str, object] = {"device": device}
             if self.count > 1 and not self.settings.threads:
-                update["threads"] = max(1, cores // self.count)
+                update["threads"] = max(1, cores() // self.count)
             self.seats += [Seat(self.settings.model_copy(update=update)) for _ in range(self.count)]
 
     def stop(self) -> None:
@@ -84,8 +88,7 @@ class Supervisor:
         for seat in self.seats:
             process = seat.process
             if process is not None:
-                process.kill()
-                process.wait()
+                _kill(process)
 
     def run(self) -> int:
         """Supervises; the exit code: 0 when stopped, 1 when no worker can work."""
@@ -117,34 +120,49 @@ class Supervisor:
         code = seat.process.poll()
         if code is not None:
             self._bury(seat, code, now)
-        elif now - (seat.heard or seat.started + _START_LIMIT_S) > self.settings.lease_s:
+        elif not seat.is_killed and now - (seat.heard or seat.started + _START_LIMIT_S) > self.settings.lease_s:
             log.error("worker %d on %s is silent: killing it", seat.process.pid, seat.settings.device)
             seat.process.kill()
+            seat.is_killed = True
 
     def _start(self, seat: Seat, now: float) -> None:
+        try:
+            process = self._open(seat)
+        except OSError as err:
+            _clear(seat)
+            seat.failures += 1
+            back_off_s = _put_off(seat, now)
+            if not seat.is_hindered:
+                told = "no worker can be started on %s: %s; trying again in %g s, and then at least every %g s"
+                log.error(told, seat.settings.device, err.strerror, back_off_s, _MAX_BACK_OFF_S)
+            seat.is_hindered = True
+            return
+        seat.started, seat.heard, seat.is_killed, seat.is_hindered = now, None, False, False
+        assert process.stdin is not None
+        try:
+            # The pipe stays open: its end tells the worker that we are gone.
+            process.stdin.write(settings_line(seat.settings))
+            process.stdin.flush()
+        except BrokenPipeError:
+            log.warning("worker %d ended at once", process.pid)
+
+    def _open(self, seat: Seat) -> "subprocess.Popen[bytes]":
+        """The seat's next process. Raises: OSError where the system has no room for one more or for its files."""
         seat.scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-"))
         seat.beat_fd, theirs = os.pipe()
-        os.set_blocking(seat.beat_fd, False)
-        command = [*self.command, "--supervised", str(theirs), "--scratch", str(seat.scratch)]
         try:
+            os.set_blocking(seat.beat_fd, False)
+            command = [*self.command, "--supervised", str(theirs), "--scratch", str(seat.scratch)]
             seat.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[theirs])  # noqa: S603 -- our own
         finally:
             os.close(theirs)
-        seat.started, seat.heard = now, None
-        assert seat.process.stdin is not None
-        try:
-            # The pipe stays open: its end tells the worker that we are gone.
-            seat.process.stdin.write(settings_line(seat.settings))
-            seat.process.stdin.flush()
-        except BrokenPipeError:
-            log.warning("worker %d ended at once", seat.process.pid)
+        return seat.process
 
     def _bury(self, seat: Seat, code: int, now: float) -> None:
         assert seat.process is not None
         pid = seat.process.pid
         seat.failures = 0 if now - seat.started > _STABLE_S else seat.failures + 1
-        back_off_s = min(_MAX_BACK_OFF_S, 0.25 * 2 ** (seat.failures - 1)) if seat.failures else 0.0
-        seat.due, seat.is_unfit = now + back_off_s, code == _EXIT_UNFIT
+        back_off_s, seat.is_unfit = _put_off(seat, now), code == _EXIT_UNFIT
         _clear(seat)
         following = "it cannot work here" if seat.is_unfit else f"starting another in {back_off_s:g} s"
         log.warning("worker %d on %s ended with %d: %s", pid, seat.settings.device, code, following)
@@ -162,8 +180,7 @@ class Supervisor:
                 seat.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 log.error("worker %d did not stop: killing it", seat.process.pid)
-                seat.process.kill()
-                seat.process.wait()
+                _kill(seat.process)
             _clear(seat)
 
 
@@ -202,11 +219,27 @@ def _drain(descriptor: int) -> bool:
         return False
 
 
+def _put_off(seat: Seat, now: float) -> float:
+    """Seconds until the seat's next process is due, more after each failure."""
+    back_off_s = min(_MAX_BACK_OFF_S, 0.25 * 2 ** min(seat.failures - 1, 10)) if seat.failures else 0.0
+    seat.due = now + back_off_s
+    return back_off_s
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    try:
+        process.wait(_KILL_S)
+    except subprocess.TimeoutExpired:
+        log.error("worker %d cannot be killed: leaving it", process.pid)
+
+
 def _clear(seat: Seat) -> None:
-    assert seat.process is not None
-    assert seat.process.stdin is not None
-    seat.process.stdin.close()
-    os.close(seat.beat_fd)
+    """Takes away whatever there is of the seat's process."""
+    if seat.process is not None and seat.process.stdin is not None:
+        seat.process.stdin.close()
+    if seat.beat_fd >= 0:
+        os.close(seat.beat_fd)
     if seat.scratch is not None:
         shutil.rmtree(seat.scratch, ignore_errors=True)
     seat.process, seat.scratch, seat.beat_fd = None, None, -1
