@@ -166,6 +166,18 @@ def test_a_silent_worker_that_no_signal_ends_is_told_of_once(
     invariants.left_nothing(queue)
 
 
+def test_an_idle_workers_folder_may_be_cleared_away(
+    queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
+) -> None:
+    jobs = [submit({"acts": ["keep:000.nii.gz"]})]
+    with play(lease_s=5.0) as supervisor:
+        queue.wait(jobs[0].id, 30)
+        supervisor.seats[0].scratch.rmdir()
+        jobs.append(submit({"acts": ["keep:000.nii.gz", "litter"]}))
+        assert queue.wait(jobs[1].id, 30).state is JobState.SUCCEEDED
+    invariants.hold(queue, [job.id for job in jobs])
+
+
 def test_a_job_that_rq_gave_to_a_frozen_worker_is_delivered_anew(
     queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
 ) -> None:

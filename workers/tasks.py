@@ -104,6 +104,8 @@ class Tasks:
 
     def _do(self, claim: Claim, sink: QueueSink) -> Manifest:
         began = time.monotonic()
+        # A host that clears old folders out of its /tmp may have taken an idle worker's.
+        Path(tempfile.gettempdir()).mkdir(mode=0o700, parents=True, exist_ok=True)
         payload = dict(claim.payload)
         upload = payload.pop("upload", None)
         with ExitStack() as stack:
