@@ -26,6 +26,7 @@ from benchmarks.load_client import Told, drive
 from benchmarks.random_hagan import write_hagan
 from benchmarks.table import put_between
 from voxelsmith import Client
+from workers.devices import cores
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -50,7 +51,7 @@ def main() -> int:
         }
     report: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "load_average": round(os.getloadavg()[0], 2),
         **phases,
     }

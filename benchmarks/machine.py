@@ -14,6 +14,7 @@ from benchmarks.children import answer
 from benchmarks.matrix import DTYPES, rate_gflops, settle_float32
 from benchmarks.results import Machine
 from model_store.load import Precision
+from workers.devices import cores
 
 
 def describe(device: str, threads: int, precisions: Sequence[str], matrix_edge: int) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def describe(device: str, threads: int, precisions: Sequence[str], matrix_edge: 
     machine = Machine(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         threads=torch.get_num_threads(),
         capability=torch.backends.cpu.get_cpu_capability(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

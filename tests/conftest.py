@@ -21,10 +21,11 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobRecord
 from voxelsmith.local import Stack
+from workers.devices import cores
 from workers.supervisor import Supervisor
 
 # Several test processes with a thread for each core wait for one another: up to six times as long on two cores.
-torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 @pytest.fixture(scope="session")
