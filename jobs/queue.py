@@ -14,8 +14,9 @@ from redis import Redis
 from jobs.charge import NOBODY, Charge
 from jobs.connection import is_durable, is_in_log
 from jobs.counts import Counts
-from jobs.errors import InvalidRequest, LeaseLost, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
+from jobs.errors import LeaseLost, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
 from jobs.events import EventLog
+from jobs.pages import Filter, page
 from jobs.record import JobRecords, answering
 from jobs.relay import Relay
 from jobs.results import ResultStore
@@ -30,8 +31,6 @@ MISSING_PATIENCE_S = 30.0
 SWEEP_EVERY_S = 3600
 _LOG_TIMEOUT_MS = 4000
 """For the append-only file to take a submit; below the client's socket timeout."""
-_SCAN_LIMIT = 5000
-"""Records that one page of a filtered list looks at; beyond it the page is short and its cursor goes on."""
 
 
 @dataclass(frozen=True)
@@ -120,20 +119,7 @@ class JobQueue:
         owner: str | None = None,
     ) -> JobPage:
         """A page of all jobs or of one owner's, newest first. Raises: InvalidRequest for a cursor that no page gave."""
-        limit = max(1, min(limit, MAX_PAGE))
-        before = _sequence(cursor)
-        found: list[tuple[int, JobRecord]] = []
-        seen = 0
-        while len(found) <= limit and seen < _SCAN_LIMIT:
-            rows = self._rows(before, MAX_PAGE, owner)
-            if not rows:
-                break
-            seen, before = seen + len(rows), rows[-1][0]
-            found += [row for row in rows if _matches(row[1], state, kind, model)]
-        if len(found) > limit:
-            return JobPage(items=[record for _, record in found[:limit]], next_cursor=str(found[limit - 1][0]))
-        following = str(before) if seen >= _SCAN_LIMIT else None
-        return JobPage(items=[record for _, record in found], next_cursor=following)
+        return page(self.records, Filter(state, kind, model), max(1, min(limit, MAX_PAGE)), cursor, owner)
 
     def cancel(self, job_id: str) -> JobRecord:
         """Ends a queued job at once, asks a running one to stop, leaves a final one. Raises: UnknownJob, ExpiredJob."""
@@ -284,15 +270,6 @@ class JobQueue:
         if isinstance(exists, Exception) or not exists or not is_in_log(logged, self.redis, self.settings):
             raise QueueUnavailable("The queue could not store the job; try again shortly.")
 
-    def _rows(self, before: int | None, count: int, owner: str | None) -> Any:
-        """(sequence number, record) of the newest jobs before a sequence number."""
-        top = "+inf" if before is None else f"({before}"
-        listed = self.records.key("jobs", owner) if owner else self.records.key("jobs")
-        with answering():
-            index: Any = self.redis.zrevrangebyscore(listed, top, "-inf", start=0, num=count, withscores=True)
-        records = self.records.get_many([job_id.decode() for job_id, _ in index], owner)
-        return [(int(score), record) for (_, score), record in zip(index, records, strict=True)]
-
     def _redeliver_missing(self, patience_s: float) -> int:
         """Delivers anew what is queued but in no list of RQ: an API that died in mid-submit, a lost reply."""
         with answering():
@@ -318,20 +295,3 @@ class JobQueue:
         for top in tops:
             with suppress(StoreUnavailable):
                 self.results.remove_prefix(f"{top}/{job_id}")
-
-
-def _sequence(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 15):
-        raise InvalidRequest("The cursor is not one that a page gave.", [("/cursor", "must be a next_cursor")])
-    return int(cursor)
-
-
-def _matches(record: JobRecord | None, state: Any, kind: str | None, model: str | None) -> bool:
-    return (
-        record is not None
-        and state in (None, record.state, record.state.value)
-        and kind in (None, record.kind)
-        and model in (None, record.model)
-    )

@@ -20,6 +20,7 @@ from jobs.errors import (
     ResultNotReady,
     UnknownJob,
 )
+from jobs.pages import PAGE_BYTES
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobRecord, JobState, Manifest
@@ -106,6 +107,27 @@ def test_lists_can_be_filtered(queue: JobQueue, submit: Submit) -> None:
     assert [job.id for job in queue.list(state=JobState.QUEUED).items] == [encode.id]
     assert queue.list(state="failed").items == []
     assert queue.list(kind="encode", model="tiny").items == []
+
+
+@pytest.mark.parametrize("state", [None, "queued"])
+def test_a_page_of_large_records_ends_early_and_reads_no_other(
+    queue: JobQueue, submit: Submit, redis: Redis, state: str | None
+) -> None:
+    request = {"latents": "1" * (PAGE_BYTES // 2 - 1000)}
+    for _ in range(6):
+        queue.submit("generate", "tiny", "a" * 64, request, {}, None, "d" * 64)
+    before = redis.info()["total_net_output_bytes"]
+    assert len(queue.list(state, limit=1).items) == 1
+    assert redis.info()["total_net_output_bytes"] - before < PAGE_BYTES
+    seen, cursor, sizes = set(), None, []
+    while not sizes or cursor:
+        page = queue.list(state, cursor=cursor)
+        sizes.append(len(page.items))
+        seen |= {job.id for job in page.items}
+        cursor = page.next_cursor
+    assert (len(seen), sizes) == (6, [2, 2, 2])
+    queue.submit("generate", "tiny", "a" * 64, {"latents": "1" * 2 * PAGE_BYTES}, {}, None, "d" * 64)
+    assert len(queue.list(state).items) == 1, "one that is too large for a page has a page of its own"
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "9" * 30, "١"])
