@@ -1,7 +1,6 @@
 """GET /jobs/{id}/results/{name}: whole or by range, under the file's SHA-256 as its ETag; or where a bucket has it."""
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -10,6 +9,7 @@ from starlette.responses import Response
 from jobs.errors import ResultNotReady, UnknownResult
 from jobs.results import ResultStore
 from jobs.state import JobRecord, ResultFile
+from service.damage import DAMAGED, missing_is_damaged
 from service.dependencies import House, JobId, Jobs
 from service.errors import RangeNotSatisfiable, ResultDamaged
 from service.fields import Span, UnsatisfiableError, names_tag, span_of, word_of
@@ -93,27 +93,19 @@ def _elsewhere(results: ResultStore, key: str, file: ResultFile, life_s: int) ->
     """307 to a signed address; None where the file is to be had here alone."""
     if not (life_s and results.is_remote):
         return None
-    with _missing_is_damaged():
+    with missing_is_damaged():
         url = results.signed_url(key, file.size_bytes, file.sha256, life_s)
     return Response(status_code=307, headers={"Location": url, "Cache-Control": "no-store"})
 
 
 def _content(results: ResultStore, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]) -> Response:
     """The bytes, hashed before the first one leaves: a damaged file is never sent as if it were sound."""
-    with _missing_is_damaged():
+    with missing_is_damaged():
         if not results.verify(key, file.sha256):
-            raise ResultDamaged("The stored file does not have its SHA-256 any more; run the job again.")
+            raise ResultDamaged(DAMAGED)
         start, end = span or (0, file.size_bytes)
         pieces = results.open(key, start, end)
     return Streamed(_each(pieces), 200 if span is None else 206, headers)
-
-
-@contextmanager
-def _missing_is_damaged() -> Iterator[None]:
-    try:
-        yield
-    except UnknownResult as err:
-        raise ResultDamaged("The stored file is gone; run the job again.") from err
 
 
 def _each(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:

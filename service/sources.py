@@ -52,15 +52,15 @@ class Sources:
             return request.model_copy(update={"fit": request.fit.model_copy(update={"samples": samples})})
         return request
 
-    def volume(self, source: JobSource) -> str:
-        """The store's key of the volume that an encode's source names. Raises: as `resolve`."""
+    def volume(self, source: JobSource) -> tuple[str, ResultFile]:
+        """The volume that an encode's source names, with its key in the store. Raises: as `resolve`."""
         record = self._jobs.get(source.job)
         file = _result(record, source)
         if not file.name.endswith(READABLE):
             raise InvalidRequest(
                 "The source cannot be encoded.", [("/source", "that result is not in a format that can be read again")]
             )
-        return self._jobs.results.result_key(record.id, file.name, file.sha256)
+        return self._jobs.results.result_key(record.id, file.name, file.sha256), file
 
     def _start(self, request: EditRequest, source: Source, pointer: str) -> Source:
         """An end of an edit: a job's sample exactly as it was made, or not at all."""

@@ -3,18 +3,19 @@
 import hashlib
 import json
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from jobs.errors import InvalidRequest
+from jobs.errors import InvalidRequest, StoreUnavailable
 from jobs.ownership import OwnJobs
 from jobs.requests import AnyRequest, EncodeRequest, JobSource
 from jobs.seeds import settled
 from jobs.state import JobKind
+from service.damage import DAMAGED, missing_is_damaged
 from service.dependencies import PostFields, Services
+from service.errors import ResultDamaged
 from service.size import check_size, samples_of
 from service.sources import Sources
-from service.uploads import Scan, check_scan, stored
+from service.uploads import Original, Scan, check_scan, forget, stored
 from service.waiting import Submitted, waited
 
 
@@ -51,17 +52,17 @@ def submit(
     with ExitStack() as stack:
         if isinstance(request, EncodeRequest):
             _check_one_scan(request, scan)
-            path = _scan_path(request, scan, sources, services, stack)
-            if path is not None:
+            original = _original(request, scan, sources, services, stack)
+            if original is not None:
                 payload["source"] = None
-                uploaded_bytes = path.stat().st_size
-                payload["upload"] = stack.enter_context(stored(path, job_id, services.queue))
+                uploaded_bytes = original.size_bytes
+                payload["upload"] = stack.enter_context(stored(original, job_id, services.queue))
         body = accepted.model_dump(mode="json")
         about = (kind, card.name, card.sha256, body, payload, fields.idempotency_key, digest)
         takes = {"samples": samples_of(request), "uploaded_bytes": uploaded_bytes}
         record = jobs.submit(*about, job_id=job_id, **takes, priority=fields.priority)
     if record.id != job_id:  # the idempotency key's job has a scan of its own
-        services.results.remove_prefix(f"uploads/{job_id}")
+        forget(job_id, services.queue)
     return waited(record, services, fields)
 
 
@@ -77,14 +78,18 @@ def _check_one_scan(request: EncodeRequest, scan: Scan | None) -> None:
         raise InvalidRequest("An encode takes one scan.", [("/source", reason)])
 
 
-def _scan_path(
+def _original(
     request: EncodeRequest, scan: Scan | None, sources: Sources, services: Services, stack: ExitStack
-) -> Path | None:
+) -> Original | None:
     """The scan that came along, checked, or the volume of an earlier job. It gets a copy under the new job's own id,
     so that nobody can remove it from under the job. None: the worker makes the volume of a seed or a latent."""
     if scan is not None:
         check_scan(scan, services.settings)
-        return scan.path
+        file = stack.enter_context(scan.reopened())
+        return Original(file, scan.size_bytes, scan.sha256, StoreUnavailable("The volume could not be stored."))
     if not isinstance(request.source, JobSource):
         return None
-    return stack.enter_context(services.results.read_path(sources.volume(request.source)))
+    key, result = sources.volume(request.source)
+    with missing_is_damaged():
+        path = stack.enter_context(services.results.read_path(key))
+    return Original(path, result.size_bytes, result.sha256, ResultDamaged(DAMAGED))

@@ -1,17 +1,27 @@
 """Uploaded volumes: streamed to a nameless temp file, checked by their content, then into the store."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, NamedTuple
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from jobs.charge import refusal
-from jobs.errors import InvalidRequest, UnknownJob, UnreadableVolume, UnsupportedMedia, UploadTooLarge, VoxelsmithError
+from jobs.errors import (
+    InvalidRequest,
+    StoreUnavailable,
+    UnknownJob,
+    UnreadableVolume,
+    UnsupportedMedia,
+    UploadTooLarge,
+    VoxelsmithError,
+)
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from service.body import MAX_JSON_BYTES, is_json, limited, read_json
@@ -26,9 +36,29 @@ from volumes.volume import VolumeError
 class Scan:
     """An uploaded file, for as long as its request lasts."""
 
-    path: Path
+    file: BinaryIO
     size_bytes: int
     sha256: str
+
+    @contextmanager
+    def reopened(self) -> Iterator[BufferedReader]:
+        """The file from its start. It has one place of reading and writing, so that readers come one after the other.
+
+        By its number, as /dev/fd/N is not everywhere, and on macOS has that one place too.
+        """
+        with os.fdopen(os.dup(self.file.fileno()), "rb") as file:
+            file.seek(0)
+            yield file
+
+
+class Original(NamedTuple):
+    """A scan on its way to the job that takes a copy of it."""
+
+    source: Path | BufferedReader
+    size_bytes: int
+    sha256: str
+    damage: VoxelsmithError
+    """What to say where the copy does not have that digest."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +106,7 @@ async def _read_form(request: Request, file: BinaryIO, settings: Settings, max_b
     missing = [(f"/{name}", "this part is missing") for name in ("request", "volume") if name not in form.seen]
     if missing:
         raise InvalidRequest("The form is not complete.", missing)
-    return EncodeBody(bytes(text.data), Scan(Path(f"/dev/fd/{file.fileno()}"), volume.size_bytes, volume.sha256))
+    return EncodeBody(bytes(text.data), Scan(file, volume.size_bytes, volume.sha256))
 
 
 def check_scan(scan: Scan, settings: Settings) -> None:
@@ -84,22 +114,31 @@ def check_scan(scan: Scan, settings: Settings) -> None:
     if not scan.size_bytes:
         raise UnreadableVolume("The volume is empty.", [("/volume", "The file has no bytes.")])
     try:
-        check(scan.path, Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes))
+        with scan.reopened() as file:
+            check(file, Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes))
     except VolumeError as err:
         raise UnreadableVolume("The volume cannot be read.", [("/volume", err.detail)]) from err
 
 
 @contextmanager
-def stored(path: Path, job_id: str, queue: JobQueue) -> Iterator[str]:
+def stored(original: Original, job_id: str, queue: JobQueue) -> Iterator[str]:
     """The scan's key in the store, where it stays unless the job turns out not to exist."""
     key = f"uploads/{job_id}/scan"
-    queue.results.write(key, path)
+    _, sha256 = queue.results.write(key, original.source)
     try:
+        if sha256 != original.sha256:
+            raise original.damage
         yield key
     except VoxelsmithError:
         if _is_unknown(queue, job_id):
-            queue.results.remove_prefix(f"uploads/{job_id}")
+            forget(job_id, queue)
         raise
+
+
+def forget(job_id: str, queue: JobQueue) -> None:
+    """Removes the scan of a job that does not exist. Where the store does not answer, the sweep will do it."""
+    with suppress(StoreUnavailable):
+        queue.results.remove_prefix(f"uploads/{job_id}")
 
 
 def _is_unknown(queue: JobQueue, job_id: str) -> bool:

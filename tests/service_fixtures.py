@@ -20,6 +20,7 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.state import JobState, Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
+from service.dependencies import Services
 from service.main import make_server
 from service.page import BUILT
 
@@ -32,8 +33,11 @@ class Api:
     queue: JobQueue
     settings: Settings
     port: int
-    listeners: Any
-    waiters: Any
+    services: Services
+
+    @property
+    def waiters(self) -> Any:
+        return self.services.waiters
 
     def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
         return self.http.post(path, json=body, headers=headers)
@@ -77,7 +81,7 @@ class Api:
 
     def free_places(self) -> int:
         """How many more listeners the front end would take."""
-        return int(self.listeners._value)
+        return int(self.services.listeners._value)
 
     def free_waiters(self) -> int:
         """For how many more clients the front end would hold an answer."""
@@ -115,7 +119,7 @@ def serving(settings: Settings, page_folder: Path = BUILT) -> Iterator[Api]:
     # A connection that the server is about to close as idle, after 5 s, is not used once more.
     limits = httpx.Limits(keepalive_expiry=2.0)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, limits=limits) as client:
-        yield Api(client, services.queue, settings, port, services.listeners, services.waiters)
+        yield Api(client, services.queue, settings, port, services)
     server.should_exit = True
     thread.join(60)
     assert not thread.is_alive()

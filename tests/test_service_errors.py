@@ -116,7 +116,7 @@ def test_endpoints_ask_one_thing_and_return_it() -> None:
 def test_as_many_wait_as_there_are_threads_and_as_many_listen_as_there_are_connections(api: Api) -> None:
     job_id = api.submit()
     for _ in range(api.free_places()):
-        api.listeners.acquire()
+        api.services.listeners.acquire()
     for _ in range(MAX_WAITERS):
         api.waiters.acquire()
     answer = api.http.get(f"/jobs/{job_id}/events")

@@ -52,7 +52,7 @@ def guarded(settings: Settings, models: Path) -> Iterator[Guarded]:
         def holder(name: str, scope: Scope) -> Api:
             _, token = keys.create(name, {scope})
             client = httpx.Client(base_url=api.http.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
-            return Api(client, api.queue, api.settings, api.port, api.listeners, api.waiters)
+            return Api(client, api.queue, api.settings, api.port, api.services)
 
         people = [holder("alice", Scope.JOBS), holder("bob", Scope.JOBS), holder("root", Scope.ADMIN)]
         yield Guarded(api, keys, *people)

@@ -113,6 +113,23 @@ def test_a_damaged_or_lost_file_is_never_sent_as_sound(shared_api: Api, result: 
     assert shared_api.http.get(result).json()["code"] == "result_damaged"
 
 
+@pytest.mark.fault
+def test_a_damaged_or_lost_volume_is_never_encoded_as_sound(shared_api: Api) -> None:
+    job_id = shared_api.submit()
+    shared_api.finish(job_id, {"000.nii": DATA})
+    body = {"model": "tiny", "source": {"job": job_id}}
+    accepted = shared_api.post("/encode", body).json()["id"]
+    assert shared_api.stored("uploads") == [f"uploads/{accepted}/scan"]
+    volume = Path(shared_api.settings.store_url.removeprefix("file://")) / "results" / job_id / "000.nii"
+    volume.write_bytes(DATA[:-1] + b"\x00")
+    answer = shared_api.post("/encode", body)
+    assert (answer.status_code, answer.json()["code"]) == (410, "result_damaged")
+    volume.unlink()
+    answer = shared_api.post("/encode", body)
+    assert (answer.status_code, answer.json()["code"]) == (410, "result_damaged")
+    assert shared_api.stored("uploads") == [f"uploads/{accepted}/scan"]
+
+
 def test_a_file_that_the_manifest_does_not_name_does_not_exist(shared_api: Api, result: str) -> None:
     path = Path(shared_api.settings.store_url.removeprefix("file://")).parent / "extra"
     path.write_bytes(b"x")

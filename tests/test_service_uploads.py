@@ -2,9 +2,16 @@
 # ruff: noqa: F811 -- fixtures are imported and then asked for by name
 
 import contextlib
+import errno
 import gzip
+import hashlib
 import json
+import os
+import re
+import shutil
 import socket
+import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,10 +22,16 @@ import numpy as np
 import pytest
 from service_fixtures import Api, api, models, until  # noqa: F401
 
-from jobs.errors import StoreFull
-from jobs.state import JobState
+from jobs.charge import NOBODY
+from jobs.errors import StoreFull, StoreUnavailable
+from jobs.ownership import OwnJobs
+from jobs.requests import EncodeRequest
+from jobs.state import JobRecord, JobState
 from service import body
+from service.dependencies import PostFields
 from service.multipart import Spool
+from service.submission import submit
+from service.uploads import Original, Scan, stored
 
 HOSTILE_NAMES = ["../../etc/passwd", 'a"; x="b', "a\r\nX-Evil: 1", "\u202egnp.nii", "", "x" * 3000, "%00.nii"]
 
@@ -70,6 +83,62 @@ def test_the_parts_may_come_in_any_order_and_without_types(api: Api, scan: bytes
     answer = api.http.post("/encode", content=body, headers={"Content-Type": 'Multipart/form-data; boundary="B"'})
     assert answer.status_code == 202, answer.text
     assert b"".join(api.queue.results.open(api.stored("uploads")[0])) == scan
+
+
+@pytest.fixture(params=["has one offset", "is missing"])
+def dev_fd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/fd/N as on macOS, where to open it is dup(N), or as on a Linux without /proc."""
+    as_here: Callable[..., Any] = Path.open
+
+    def as_there(path: Path, mode: str = "r", buffering: int = -1, *rest: Any, **named: Any) -> Any:
+        match = re.fullmatch(r"/dev/fd/(\d+)", str(path))
+        if match is None:
+            return as_here(path, mode, buffering, *rest, **named)
+        if request.param == "is missing":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return os.fdopen(os.dup(int(match[1])), mode, buffering, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", as_there)
+
+
+@pytest.mark.usefixtures("dev_fd")
+def test_an_upload_is_read_where_descriptors_have_no_paths_as_on_linux(api: Api, scan: bytes) -> None:
+    for sent in (scan, gzip.decompress(scan)):
+        answer = encode(api, sent)
+        assert answer.status_code == 202, answer.text
+        assert b"".join(api.queue.results.open(f"uploads/{answer.json()['id']}/scan")) == sent
+    assert encode(api, scan[:-9]).json()["code"] == "unreadable_volume"
+
+
+def test_a_scan_that_does_not_reach_the_store_as_it_came_is_refused(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "scan").write_bytes(b"flipped")
+    original = Original(tmp_path / "scan", 7, hashlib.sha256(b"as sent").hexdigest(), StoreUnavailable("not as sent"))
+    with pytest.raises(StoreUnavailable, match="not as sent"), stored(original, "0" * 32, api.queue):
+        pytest.fail("it was taken")
+    assert api.stored("uploads") == []
+
+
+def test_a_scan_that_cannot_be_removed_does_not_take_back_an_accepted_job(api: Api, scan: bytes) -> None:
+    """Of two posts with one key that come at once, the second one finds the job of the first when it is submitted."""
+
+    class AtOnce(OwnJobs):
+        def made_before(self, *_: Any, **__: Any) -> None:
+            return None
+
+        def submit(self, *about: Any, job_id: str, **takes: Any) -> JobRecord:
+            record = super().submit(*about, job_id=job_id, **takes)
+            folder = Path(api.settings.store_url.removeprefix("file://")) / "uploads" / job_id
+            shutil.rmtree(folder)
+            folder.write_text("in the way")
+            return record
+
+    fields = PostFields(wait_s=None, idempotency_key="k")
+    first = encode(api, scan, headers={"Idempotency-Key": "k"}).json()["id"]
+    with tempfile.TemporaryFile(buffering=0) as file:
+        file.write(scan)
+        sent = Scan(file, len(scan), hashlib.sha256(scan).hexdigest())
+        again = submit("encode", EncodeRequest(model="tiny"), api.services, AtOnce(api.queue, NOBODY), fields, sent)
+    assert again.record.id == first
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)

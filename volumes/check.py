@@ -1,7 +1,7 @@
 """The strict check of an uploaded volume, by its content. It runs in the API: no SimpleITK, nibabel or torch."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,13 +13,13 @@ from volumes.volume import VolumeError
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def check(path: Path, limits: Limits = Limits()) -> Header:  # noqa: B008 -- frozen
-    """Read a file to its last byte in bounded memory and return its checked header.
+def check(source: Path | BinaryIO, limits: Limits = Limits()) -> Header:  # noqa: B008 -- frozen
+    """Read a file, by its path or open, to its last byte in bounded memory and return its checked header.
 
     Raises:
         VolumeError: whatever is not one sound 3-D volume of a known format.
     """
-    with opened(path, limits) as (header, stream):
+    with opened(source, limits) as (header, stream):
         left = header.data_bytes
         while left:
             left -= len(stream.take(min(left, CHUNK_BYTES)))
@@ -27,9 +27,13 @@ def check(path: Path, limits: Limits = Limits()) -> Header:  # noqa: B008 -- fro
 
 
 @contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[tuple[Header, Stream]]:
-    """The checked header and the stream at the first voxel. On leaving, the stream must be at its sound end."""
-    with path.open("rb") as file:
+def opened(source: Path | BinaryIO, limits: Limits) -> Iterator[tuple[Header, Stream]]:
+    """The checked header and the stream at the first voxel. On leaving, the stream must be at its sound end.
+
+    An open file is read from its start, and stays open.
+    """
+    opening: AbstractContextManager[BinaryIO] = source.open("rb") if isinstance(source, Path) else nullcontext(source)
+    with opening as file:
         header, stream = _read_header(file, limits)
         yield header, stream
         stream.finish()
@@ -37,6 +41,7 @@ def opened(path: Path, limits: Limits) -> Iterator[tuple[Header, Stream]]:
 
 def _read_header(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
     """Tell the format by the first bytes; the file's name is only a label."""
+    file.seek(0)
     head = file.read(32)
     file.seek(0)
     if head.startswith(GZIP_MAGIC):
