@@ -80,6 +80,12 @@ def command_line(pid: int) -> str:
     return ""
 
 
+def ignores(pid: int, number: int) -> bool:
+    found = re.search(r"SigIgn:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return bool(int(found[1], 16) >> (number - 1) & 1)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     write_tiny_hagan(tmp_path / "models", "tiny")
@@ -204,6 +210,19 @@ def test_ctrl_c_twice_is_no_fault_of_the_job(start: Callable[..., Service], monk
     again = start()
     with Client(again.url) as client:
         assert client.job(job.id).wait(timeout_s=120).record["attempts"] == 2
+
+
+def test_a_service_started_by_nohup_outlives_its_terminal(start: Callable[..., Service]) -> None:
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does, before it becomes the service
+    try:
+        service = start()
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+    await_ready(service.url)
+    assert all(ignores(pid, signal.SIGHUP) for pid in (service.process.pid, *service.family()))
+    service.signal_all(signal.SIGHUP)
+    with Client(service.url) as client:
+        assert client.generate(model="tiny", seed=1).wait(timeout_s=120).state == "succeeded"
 
 
 def test_a_second_ctrl_c_does_not_wait(start: Callable[..., Service]) -> None:

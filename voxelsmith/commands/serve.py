@@ -134,7 +134,10 @@ def _advising(place: Surroundings, data: Path | None) -> Iterator[None]:
 
 
 def _on_signals(stop: Callable[[], object]) -> None:
-    """The first SIGINT, SIGTERM or SIGHUP asks for an orderly end, another one does not wait for it."""
+    """The first SIGINT, SIGTERM or SIGHUP asks for an orderly end, another one does not wait for it.
+
+    `nohup` has SIGHUP ignored, here and in all that is started from here; so it stays.
+    """
     is_asked = False
 
     def ask(_number: int, _frame: FrameType | None) -> None:
@@ -144,5 +147,7 @@ def _on_signals(stop: Callable[[], object]) -> None:
         is_asked = True
         stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ask)
+    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ask)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, ask)
