@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim import Adam
 
@@ -32,7 +31,8 @@ from training.inversion_losses import (
 )
 from training.progressive_card import preparation_by
 from training.progressive_config import EncoderConfig
-from training.run import Progress, begin, fit, resume
+from training.run import Progress, begin, check_place, fit, resume
+from training.start import card_in, tensors_in
 
 BETAS = (0.5, 0.9)
 DENSE = {"progan": ServedProGAN.encoder_dense, "stylegan": ServedStyleGAN.encoder_dense}
@@ -53,7 +53,7 @@ class EncoderTrainer:
         w_dim = card.latent.w_dim
         self.encoder = ReversedEncoder(model.base, model.channels, w_dim, DENSE[card.family]).to(config.device)
         if card.has_encoder:
-            self._start_from(load_file(config.model / "weights.safetensors", device=config.device))
+            self._start_from(tensors_in(config.model, config.device))
         self.optimisers = {"encoder": Adam(self.encoder.parameters(), lr=config.learning_rate, betas=BETAS)}
         self.discriminator = LatentDiscriminator(w_dim).to(config.device) if card.latent.has_style_space else None
         if self.discriminator is not None:
@@ -136,22 +136,26 @@ def train(config: EncoderConfig, progress: Progress | None = None) -> Path:
     """Train from the last checkpoint in `config.out`, or from the start; returns the folder of the model with encoder.
 
     Raises:
-        DataRefused: the data folder cannot be trained on, or the model is of another family.
+        DataRefused: the data folder cannot be trained on, the model is of another family, or the run does not fit
+            what lies in its folder.
     """
-    card = ModelCard.model_validate_json((config.model / "card.json").read_bytes())
+    folder = config.out / config.name
+    if folder.resolve() == config.model.resolve():
+        raise DataRefused(f"the model with its encoder would replace {folder}: take another --name or --out")
+    check_place(config)
+    card = card_in(config.model)
     trainer, checkpoint = EncoderTrainer(config, card), config.out / "checkpoint.pt"
-    begin(config)
+    resume(trainer, checkpoint, config.device)
     scans = prepare_folder(config.data, config.out / "cache", preparation_by(card))
+    begin(config)
     augmentation = light_augmentation(card.shape) if config.augment == "light" else None
     volumes = TrainingVolumes(scans, config.seed, augmentation)
-    resume(trainer, checkpoint, config.device)
 
     def of_iterations(first: int, last: int) -> Iterator[list[Tensor]]:
         return batches(volumes, config.batch_size, first, last, config.data_workers)
 
     fit(trainer, of_iterations, config, checkpoint, config.out / "tensorboard", config.iterations, progress)
-    folder = config.out / config.name
-    tensors = load_file(config.model / "weights.safetensors")
+    tensors = tensors_in(config.model)
     tensors |= {f"encoder.{key}": value for key, value in trainer.encoder.state_dict().items()}
     provenance = card.provenance.model_copy(
         update={"iterations": card.provenance.iterations | {"encoder": trainer.iteration}}

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -19,7 +18,8 @@ from training.errors import DataRefused
 from training.export import export
 from training.hagan_card import card_of, preparation_of
 from training.losses import discriminator_loss, generator_loss, sub_volume_reconstruction, volume_reconstruction
-from training.run import Progress, begin, fit, resume
+from training.run import Progress, begin, check_place, fit, resume
+from training.start import tensors_in
 
 BETAS = (0.0, 0.999)
 
@@ -139,9 +139,9 @@ class HAGANTrainer:
         """Take generator and encoder from a model folder; a model without encoder or G^L gives what it has.
 
         Raises:
-            DataRefused: its networks are not of this run's sizes.
+            DataRefused: it is no model, or its networks are not of this run's sizes.
         """
-        tensors = load_file(folder / "weights.safetensors", device=self.config.device)
+        tensors = tensors_in(folder, self.config.device)
         own = self.networks.state_dict()
         odd = [key for key, tensor in tensors.items() if key not in own or own[key].shape != tensor.shape]
         if odd:
@@ -166,15 +166,16 @@ def train(config: HAGANConfig, progress: Progress | None = None) -> Path:
     """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
 
     Raises:
-        DataRefused: the data folder cannot be trained on.
+        DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
     """
-    begin(config)
-    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config), config.classes)
-    augmentation = light_augmentation((config.size,) * 3) if config.augment == "light" else None
-    volumes = TrainingVolumes(scans, config.seed, augmentation)
+    check_place(config)
     trainer, checkpoint = HAGANTrainer(config), config.out / "checkpoint.pt"
     if not resume(trainer, checkpoint, config.device) and config.start_from is not None:
         trainer.start_from(config.start_from)
+    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config), config.classes)
+    begin(config)
+    augmentation = light_augmentation((config.size,) * 3) if config.augment == "light" else None
+    volumes = TrainingVolumes(scans, config.seed, augmentation)
 
     def of_iterations(first: int, last: int) -> Iterator[list[Tensor]]:
         return batches(volumes, config.batch_size, first, last, config.data_workers)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
@@ -25,7 +24,8 @@ from training.progressive_card import card_of, preparation_of
 from training.progressive_config import ProGANConfig, StyleGANConfig
 from training.progressive_networks import GrowingProGAN, GrowingStyleGAN
 from training.progressive_schedule import Moment
-from training.run import Progress, begin, fit, resume
+from training.run import Progress, begin, check_place, fit, resume
+from training.start import tensors_in
 from training.wgan import critic_loss, generator_loss
 
 BETAS = (0.0, 0.98)
@@ -140,9 +140,9 @@ class ProgressiveTrainer:
         """Take generator and critic (where it has one) from a model folder, and go to the last stage, faded in.
 
         Raises:
-            DataRefused: its networks are not of this run's sizes.
+            DataRefused: it is no model, or its networks are not of this run's sizes.
         """
-        tensors = load_file(folder / "weights.safetensors", device=self.config.device)
+        tensors = tensors_in(folder, self.config.device)
         parts: list[tuple[nn.Module, dict[str, Tensor]]] = [
             (self.generator, {k: v for k, v in tensors.items() if not k.startswith(("critic.", "encoder."))}),
             (self.critic, {k.removeprefix("critic."): v for k, v in tensors.items() if k.startswith("critic.")}),
@@ -160,17 +160,18 @@ def train(config: ProGANConfig | StyleGANConfig, progress: Progress | None = Non
     """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
 
     Raises:
-        DataRefused: the data folder cannot be trained on.
+        DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
     """
-    begin(config)
-    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config))
-    augmentation = light_augmentation(config.shape) if config.augment == "light" else None
-    volumes = TrainingVolumes(scans, config.seed, augmentation)
+    check_place(config)
     trainer, checkpoint = ProgressiveTrainer(config), config.out / "checkpoint.pt"
     if config.start_from is not None:
         trainer.start_from(config.start_from)
     first, schedule = trainer.iteration, config.schedule
     resume(trainer, checkpoint, config.device)
+    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config))
+    begin(config)
+    augmentation = light_augmentation(config.shape) if config.augment == "light" else None
+    volumes = TrainingVolumes(scans, config.seed, augmentation)
 
     def of_iterations(begin: int, end: int) -> Iterator[list[Tensor]]:
         workers = config.data_workers

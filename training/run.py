@@ -1,8 +1,10 @@
 """The course of a training run, the same for every family: batches, reports, checkpoints, resumption."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
@@ -10,10 +12,14 @@ from torch import Tensor
 from training.checkpoint import save
 from training.config import CourseConfig
 from training.data import Batches
+from training.errors import DataRefused
 from training.report import Report
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iterations done, of how many, losses)."""
+CONFIG = "config.json"
+UNFIT = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a state of other networks gives rise to."""
 
 
 class Trainer(Protocol):
@@ -35,18 +41,48 @@ class Trainer(Protocol):
     def restore(self, state: dict[str, Any]) -> None: ...
 
 
-def begin(config: CourseConfig) -> None:
-    """Make the run's folder and write down what the run is."""
-    config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+def check_place(config: CourseConfig) -> None:
+    """Raises: DataRefused, where the run's model would replace one that is not the run's own."""
+    folder = config.out / config.name
+    if folder.exists() and _name_of_run(config.out) != config.name:
+        raise DataRefused(
+            f"{folder} is there and not of this run, which would replace it: take another --name or --out"
+        )
+
+
+def _name_of_run(out: Path) -> str | None:
+    """What the run in a folder calls its model; None where there is no run."""
+    try:
+        return str(json.loads((out / CONFIG).read_bytes())["name"])
+    except (OSError, LookupError, TypeError, ValueError):
+        return None
 
 
 def resume(trainer: Trainer, checkpoint: Path, device: str) -> bool:
-    """Take up the last checkpoint; False where there is none."""
+    """Take up the last checkpoint; False where there is none.
+
+    Raises:
+        DataRefused: it is damaged, or of a run whose networks are others.
+    """
     if not checkpoint.exists():
         return False
-    trainer.restore(torch.load(checkpoint, map_location=device, weights_only=True))
+    try:
+        # What torch writes is a zip; of anything else nothing is read.
+        state = torch.load(checkpoint, map_location=device, weights_only=True) if is_zipfile(checkpoint) else {}
+        trainer.restore(state)
+    except torch.OutOfMemoryError:
+        raise
+    except UNFIT as err:
+        raise DataRefused(
+            f"{checkpoint} is damaged or of a run with other networks: give that run's options, or another --out"
+        ) from err
     return True
+
+
+def begin(config: CourseConfig) -> None:
+    """Make the run's folder and write down what the run is, once it is known to fit what lies there."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
 
 
 def fit(trainer: Trainer, batches: Batches, config: CourseConfig, checkpoint: Path, log: Path,

@@ -18,12 +18,13 @@ from training.data import Batches, Scans, TrainingVolumes, batches, light_augmen
 from training.export import export
 from training.inflation import Inflation, inflate
 from training.logistic import discriminator_loss, generator_loss, path_lengths, r1_penalty
-from training.run import Progress, begin, fit, resume
+from training.run import Progress, begin, check_place, fit, resume
 from training.slices import TrainingSlices
 from training.split_shuffle_card import MEAN_OVER, card_of, preparation_of
 from training.split_shuffle_config import SplitShuffleConfig
 
 BETAS = (0.0, 0.99)
+FLAT_CHECKPOINT = "checkpoint-2d.pt"
 PATH_MEMORY = 0.01
 """How fast the mean path length follows."""
 RAMP = 0.05
@@ -162,13 +163,17 @@ def train(config: SplitShuffleConfig, progress: Progress | None = None) -> Path:
     """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
 
     Raises:
-        DataRefused: the data folder cannot be trained on.
+        DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
     """
-    begin(config)
-    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config))
+    check_place(config)
     trainer, checkpoint = SplitShuffleTrainer(config, config.architecture, config.rate), config.out / "checkpoint.pt"
-    if not resume(trainer, checkpoint, config.device) and config.pretrain_2d:
-        trainer.inflate_from(pretrain(config, scans, progress), config.inflation)
+    is_new = not resume(trainer, checkpoint, config.device)
+    flat = flat_trainer(config) if is_new and config.pretrain_2d else None
+    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config))
+    begin(config)
+    if flat is not None:
+        pretrain(flat, scans, progress)
+        trainer.inflate_from(flat, config.inflation)
     augmentation = light_augmentation(config.shape) if config.augment == "light" else None
     volumes = _batches_of(TrainingVolumes(scans, config.seed, augmentation), config)
     fit(trainer, volumes, config, checkpoint, config.out / "tensorboard", config.iterations, progress)
@@ -178,14 +183,19 @@ def train(config: SplitShuffleConfig, progress: Progress | None = None) -> Path:
     return folder
 
 
-def pretrain(config: SplitShuffleConfig, scans: Scans, progress: Progress | None = None) -> SplitShuffleTrainer:
-    """The 2D networks trained on all slices across A0, from their last checkpoint or from the start."""
+def flat_trainer(config: SplitShuffleConfig) -> SplitShuffleTrainer:
+    """The 2D networks, at their last checkpoint or at the start."""
     trainer = SplitShuffleTrainer(config, config.architecture.flat(), config.learning_rate_2d)
-    checkpoint, log = config.out / "checkpoint-2d.pt", config.out / "tensorboard-2d"
-    resume(trainer, checkpoint, config.device)
-    slices = _batches_of(TrainingSlices(scans, config.shape[0], config.seed), config)
-    fit(trainer, slices, config, checkpoint, log, config.pretrain_2d, progress)
+    resume(trainer, config.out / FLAT_CHECKPOINT, config.device)
     return trainer
+
+
+def pretrain(trainer: SplitShuffleTrainer, scans: Scans, progress: Progress | None = None) -> None:
+    """Train the 2D networks on all slices across A0."""
+    config = trainer.config
+    slices = _batches_of(TrainingSlices(scans, config.shape[0], config.seed), config)
+    checkpoint, log = config.out / FLAT_CHECKPOINT, config.out / "tensorboard-2d"
+    fit(trainer, slices, config, checkpoint, log, config.pretrain_2d, progress)
 
 
 def _batches_of(data: Dataset[tuple[Tensor, int]], config: SplitShuffleConfig) -> Batches:
