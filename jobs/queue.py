@@ -21,7 +21,7 @@ from jobs.record import JobRecords, answering
 from jobs.relay import Relay
 from jobs.results import ResultStore
 from jobs.settings import Settings
-from jobs.state import JobPage, JobRecord, JobState, Priority
+from jobs.state import JobError, JobPage, JobRecord, JobState, Priority
 from jobs.transport import Transport
 from jobs.turns import Turns, head_start_us
 
@@ -153,6 +153,13 @@ class JobQueue:
         following = self.records.hand_back(job_id, delivery, crashed=crashed)
         if following:
             self.transport.push(job_id, following, front=True)
+        else:
+            self._remove_files(job_id, "uploads")
+
+    def give_up(self, job_id: str, delivery: int, error: JobError) -> None:
+        """Fails a job whose worker cannot end it in order. Raises: LeaseLost."""
+        self.records.finish(job_id, delivery, JobState.FAILED, error=error)
+        self._remove_files(job_id, "uploads")
 
     def hand_back_all(self) -> int:
         """Returns every running job, without a crash; how many. For whoever knows that no worker is left."""
@@ -176,6 +183,8 @@ class JobQueue:
             self.transport.forget(job.id, job.delivery)
             if job.following:
                 self.transport.push(job.id, job.following, front=True)
+            else:
+                self._remove_files(job.id, "uploads")
         expired = self.records.expire()
         for job_id in expired:
             self._remove_files(job_id, "results", "uploads")

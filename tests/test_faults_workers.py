@@ -194,9 +194,13 @@ def test_a_job_that_rq_gave_to_a_frozen_worker_is_delivered_anew(
 
 
 def test_a_job_that_hangs_in_c_is_ended_by_its_deadline(
-    queue: JobQueue, submit: Submit, play: Play, invariants: Invariants
+    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path, invariants: Invariants
 ) -> None:
-    job, other = submit({"acts": ["keep:000.nii.gz", "hang"]}), submit({"acts": ["keep:000.nii.gz"]})
+    scan, job_id = tmp_path / "scan", queue.new_id()
+    scan.write_text("000.nii.gz")
+    queue.results.write(f"uploads/{job_id}/scan", scan)
+    job = submit({"acts": ["hang"], "upload": f"uploads/{job_id}/scan"}, job_id=job_id)
+    other = submit({"acts": ["keep:000.nii.gz"]})
     with play(job_timeout_s=3.0, lease_s=5.0):
         record = queue.wait(job.id, 30)
         assert queue.wait(other.id, 30).state is JobState.SUCCEEDED

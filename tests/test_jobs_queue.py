@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from processes import ValkeyProcess
+from processes import ValkeyProcess, eventually
 from redis import Redis
 
 from jobs.connection import check_server, connect
@@ -23,7 +23,7 @@ from jobs.errors import (
 from jobs.pages import PAGE_BYTES
 from jobs.queue import JobQueue
 from jobs.settings import Settings
-from jobs.state import JobRecord, JobState, Manifest
+from jobs.state import JobError, JobRecord, JobState, Manifest
 
 Submit = Callable[..., JobRecord]
 
@@ -148,6 +148,45 @@ def test_wait_returns_at_the_end_or_after_its_time(queue: JobQueue, submit: Subm
     assert queue.wait(job.id, 30).state is JobState.SUCCEEDED
     assert time.monotonic() - began < 1.9
     thread.join()
+
+
+def lose(queue: JobQueue, job_id: str) -> None:
+    eventually(lambda: queue.reap() and queue.get(job_id).state.is_terminal)
+
+
+def lose_canceled(queue: JobQueue, job_id: str) -> None:
+    queue.cancel(job_id)
+    lose(queue, job_id)
+
+
+def hand_back_canceled(queue: JobQueue, job_id: str) -> None:
+    queue.cancel(job_id)
+    queue.hand_back(job_id, 1)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lose,
+        lose_canceled,
+        hand_back_canceled,
+        lambda queue, job_id: queue.hand_back(job_id, 1, crashed=True),
+        lambda queue, job_id: queue.give_up(job_id, 1, JobError(code="deadline_exceeded", detail="")),
+    ],
+    ids=["lost", "lost and canceled", "handed back and canceled", "crashed", "too slow"],
+)
+def test_no_scan_outlives_its_job_however_that_ends(
+    redis: Redis, settings: Settings, tmp_path: Path, submit: Submit, end: Callable[[JobQueue, str], None]
+) -> None:
+    queue = JobQueue(redis, settings.model_copy(update={"lease_s": 0.2, "max_crashes": 1}))
+    job_id, scan = queue.new_id(), tmp_path / "scan"
+    scan.write_bytes(b"a scan")
+    queue.results.write(f"uploads/{job_id}/scan", scan)
+    submit(kind="encode", job_id=job_id, to=queue)
+    queue.records.claim(job_id, 1, "worker")
+    end(queue, job_id)
+    assert queue.get(job_id).state in (JobState.FAILED, JobState.CANCELED)
+    assert queue.results.list("uploads") == []
 
 
 def test_unknown_is_not_expired(redis: Redis, settings: Settings, submit: Submit, tmp_path: Path) -> None:

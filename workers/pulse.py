@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from jobs.errors import DeadlineExceeded, LeaseLost, QueueUnavailable
 from jobs.queue import JobQueue
 from jobs.record import Claim
-from jobs.state import JobError, JobState
+from jobs.state import JobError
 
 EXIT_DEADLINE = 70
 """A job ran past its time; it may hang in C, where no exception reaches it, so the process goes."""
@@ -132,5 +132,5 @@ class Pulse(threading.Thread):
         timeout_s = self._queue.settings.job_timeout_s
         error = JobError(code=DeadlineExceeded.code, detail=f"The job ran for more than {timeout_s:g} s.")
         with suppress(QueueUnavailable, LeaseLost):
-            self._queue.records.finish(lease.claim.id, lease.claim.delivery, JobState.FAILED, error=error)
+            self._queue.give_up(lease.claim.id, lease.claim.delivery, error)
         self.abandon(EXIT_DEADLINE)
