@@ -16,6 +16,7 @@ class Generator(Protocol):
 
     Without a style space w is one row that carries all of the generator's input: z, and the one-hot class where there
     are classes. Inputs may live on any device and have any float type; outputs are float32 on the model's device.
+    Their gradient reaches the input in float16 too, however small it is at each voxel.
     """
 
     @property

@@ -1,12 +1,13 @@
 """What the families share as they are served: networks behind the Generator protocol."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from model_store.card import ModelCard
+from model_store.families.half import widened
 from model_store.generator import Task
 
 
@@ -49,6 +50,10 @@ class Served(nn.Module, ABC):
 
     @abstractmethod
     def mean_style(self) -> Tensor: ...
+
+    def widened(self, run: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
+        """The volume that `run` makes of w in the model's precision, as float32, its gradient kept in range."""
+        return widened(lambda w: [run(w)], w, self.dtype)[0]
 
     @abstractmethod
     def synthesise(self, w: Tensor, noise_seed: int | None = None) -> Tensor: ...

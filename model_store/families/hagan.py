@@ -83,9 +83,13 @@ class ServedHAGAN(Served):
         """(n, 1, z_dim + classes) -> (n, 1, S, S, S) in [-1, 1]."""
         z_dim, classes = self.card.latent.z_dim, len(self.card.classes)
         expect(w, (1, z_dim + classes), "styles")
-        row = w[:, 0].to(self.device, self.dtype)
-        volume: Tensor = self.generator(row[:, :z_dim], row[:, z_dim:] if classes else None)
-        return volume.float()
+
+        def run(w: Tensor) -> Tensor:
+            row = w[:, 0].to(self.device, self.dtype)
+            volume: Tensor = self.generator(row[:, :z_dim], row[:, z_dim:] if classes else None)
+            return volume
+
+        return self.widened(run, w)
 
     def encode(self, volume: Tensor) -> Tensor:
         """(n, 1, S, S, S) -> z as (n, 1, z_dim)."""

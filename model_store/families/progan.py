@@ -38,8 +38,7 @@ class ServedProGAN(ServedProgressive):
     def synthesise(self, w: Tensor, noise_seed: int | None = None) -> Tensor:  # noqa: ARG002 -- ProGAN has no noise
         """(n, 1, z_dim) -> (n, 1, *card.shape) in [0, 1]."""
         expect(w, (1, self.card.latent.z_dim), "styles")
-        volume: Tensor = self.generator(w[:, 0].to(self.device, self.dtype))
-        return volume.float()
+        return self.widened(lambda w: self.generator(w[:, 0].to(self.device, self.dtype)), w)
 
     def style_matrices(self) -> Sequence[Tensor]:
         """The first linear layer (eq. 11): (8 c times the base's voxels, z_dim)."""

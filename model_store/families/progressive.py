@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model_store.card import ModelCard
 from model_store.families.base import Served, expect
+from model_store.families.half import widened
 from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.critic import Critic
@@ -90,7 +91,8 @@ class ServedProgressive(Served):
         if self.critic is None:
             return []
         expect(volume, (1, *self.card.shape), "volumes")
-        return [features.float() for features in self.critic.features(volume.to(self.device, self.dtype))]
+        critic = self.critic
+        return widened(lambda volume: critic.features(volume.to(self.device, self.dtype)), volume, self.dtype)
 
 
 def whole(card: ModelCard, key: str, default: int) -> int:

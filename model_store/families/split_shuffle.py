@@ -10,6 +10,7 @@ from torch import Tensor
 
 from model_store.card import ModelCard, Triple
 from model_store.families.base import Served, expect
+from model_store.families.half import widened
 from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.equalised import EqualisedLinear
@@ -91,8 +92,7 @@ class ServedSplitShuffle(Served):
         # The seed also draws z; its stream must not come again as noise.
         seed = CONSTANT_NOISE_SEED if noise_seed is None else noise_seed
         noise = self.synthesis.draw_noise(1, torch.Generator().manual_seed(seed ^ _NOISE_STREAM))
-        volume: Tensor = self.synthesis(w.to(self.device, self.dtype), noise)
-        return volume.float()
+        return self.widened(lambda w: self.synthesis(w.to(self.device, self.dtype), noise), w)
 
     def encode(self, volume: Tensor) -> Tensor:  # noqa: ARG002 -- the paper has no encoder
         raise TypeError("this model has no encoder")
@@ -102,7 +102,8 @@ class ServedSplitShuffle(Served):
         if self.critic is None:
             return []
         expect(volume, (1, *self.card.shape), "volumes")
-        return [features.float() for features in self.critic.features(volume.to(self.device, self.dtype))]
+        critic = self.critic
+        return widened(lambda volume: critic.features(volume.to(self.device, self.dtype)), volume, self.dtype)
 
     def style_matrices(self) -> Sequence[Tensor]:
         """The affine maps that make the styles: (channels, w_dim) of each convolution and of the last image layer."""

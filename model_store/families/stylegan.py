@@ -65,10 +65,13 @@ class ServedStyleGAN(ServedProgressive):
     def synthesise(self, w: Tensor, noise_seed: int | None = None) -> Tensor:
         """(n, num_styles, w_dim) -> (n, 1, *card.shape) in [0, 1]."""
         expect(w, (self.card.latent.num_styles, self.card.latent.w_dim), "styles")
-        volume: Tensor = self.synthesis(
-            w.to(self.device, torch.float32), self.synthesis.draw_noise(1, source=noise_source(noise_seed))
-        )
-        return volume.float()
+
+        def run(w: Tensor) -> Tensor:
+            noise = self.synthesis.draw_noise(1, source=noise_source(noise_seed))
+            volume: Tensor = self.synthesis(w.to(self.device, torch.float32), noise)
+            return volume
+
+        return self.widened(run, w)
 
     def style_matrices(self) -> Sequence[Tensor]:
         """The affine maps that make the styles (eq. 11): num_styles matrices (channels, w_dim)."""

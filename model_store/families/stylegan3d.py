@@ -74,8 +74,7 @@ class ServedStyleGAN3D(Served):
         if noise_seed is not None and self.synthesis.plan.noise:
             # The seed also draws z; its stream must not come again as noise.
             noise = self.synthesis.draw_noise(noise_seed ^ _NOISE_STREAM)
-        volume: Tensor = self.synthesis(w.to(self.device, self.dtype), noise)
-        return volume.float()
+        return self.widened(lambda w: self.synthesis(w.to(self.device, self.dtype), noise), w)
 
     def encode(self, volume: Tensor) -> Tensor:  # noqa: ARG002 -- the authors have no encoder
         raise TypeError("this model has no encoder")
