@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import uvicorn
+from pydantic import ValidationError
 
 from jobs.connection import check_server, connect
 from jobs.errors import VoxelsmithError
@@ -17,6 +18,7 @@ from service.app import create_app
 from service.exposure import check_exposure
 from service.page import BUILT
 from service.patience import PatientProtocol
+from service.pointers import setting
 
 GRACE_S = 5
 """For answers under way when the server is told to stop; event streams do not end by themselves."""
@@ -36,11 +38,13 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     """Serves until SIGTERM or SIGINT; exit code 1 with one line where it cannot start."""
-    settings = Settings()
-    configure(settings.log_format)
     try:
+        settings = Settings()
+        configure(settings.log_format)
         check_surroundings(settings)
         server = make_server(settings)
+    except ValidationError as err:
+        sys.exit(f"voxelsmith api: {setting(err)}")
     except (VoxelsmithError, ValueError) as err:
         sys.exit(f"voxelsmith api: {err}")
     server.run()

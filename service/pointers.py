@@ -27,6 +27,12 @@ def parameters(errors: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [(pointer(_sayable(error["loc"][:2], error)), described(error)) for error in errors[:MAX_ERRORS]]
 
 
+def setting(err: ValidationError) -> str:
+    """The first setting that does not make sense, by the name of its variable, and why."""
+    first = err.errors(include_input=False, include_url=False)[0]
+    return f"VOXELSMITH_{'_'.join(str(part) for part in first['loc']).upper()}: {described(first)}"
+
+
 def pointer(path: Sequence[int | str]) -> str:
     """RFC 6901."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)

@@ -13,6 +13,7 @@ from test_volumes_refusals import BROKEN
 
 from service.body import MAX_JSON_BYTES
 from service.errors import STATUS
+from service.main import main
 
 TITLES = {cls.code: cls.title for cls in STATUS}
 SECRET = "Zx9secretZx9"
@@ -331,3 +332,16 @@ def test_a_hostile_request_id_is_replaced(shared_api: Api) -> None:
 def test_an_over_long_list_of_errors_is_cut(shared_api: Api) -> None:
     answer = shared_api.post("/generate", {"model": "tiny", "seeds": ["x"] * 60})
     assert 1 <= len(answer.json()["errors"]) <= 20
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "abc"), ("LEASE_S", SECRET), ("STORE_URL", f"ftp://{SECRET}")])
+def test_a_setting_that_makes_no_sense_ends_the_process_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"VOXELSMITH_{name}", value)
+    with pytest.raises(SystemExit) as end:
+        main()
+    line = str(end.value)
+    assert line.startswith(f"voxelsmith api: VOXELSMITH_{name}: ")
+    assert "\n" not in line
+    assert SECRET not in line
