@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from training.config import HAGANConfig
+from training.hagan_card import card_of
 from training.progressive_config import EncoderConfig
 from voxelsmith.cli import app
 
@@ -55,3 +56,24 @@ def test_an_encoders_run_is_held_to_the_same(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("axes", ["SPL", "RAS", "IAL"])
 def test_axes_of_either_direction_are_taken(axes: str) -> None:
     assert HAGANConfig(data=Path(), out=Path(), axes=axes).axes == axes
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored"),
+    [
+        ({}, (-1024.0, 600.0, "HU")),
+        ({"modality": "MR", "window": (0.0, 1000.0)}, (0.0, 1000.0, "a.u.")),
+        ({"modality": "PT", "window": (0.0, 20.0), "units": "SUV"}, (0.0, 20.0, "SUV")),
+        ({"modality": "MR", "window": None}, (0.0, 255.0, "a.u.")),
+        ({"modality": "MR", "window": (0.0, 1.0)}, (0.0, 255.0, "a.u.")),
+        ({"modality": "CT", "window": (0.0, 1.0)}, (0.0, 255.0, "a.u.")),
+    ],
+)
+def test_a_card_has_units_that_its_window_can_be_stored_in(
+    changes: dict[str, Any], stored: tuple[float, float, str]
+) -> None:
+    """Scans in [0, 1] come out as 0 to 255: as whole numbers 0 and 1 they would be a mask."""
+    config = HAGANConfig.model_validate({"data": Path(), "out": Path(), **changes})
+    card = card_of(config, 1, 1)
+    assert (card.intensity.low, card.intensity.high, card.intensity.units) == stored
+    assert card.preprocess.window == config.window

@@ -8,7 +8,9 @@ from volumes.intensity import Range
 from volumes.scan import Preparation
 
 UNIT_RANGE = (0.0, 255.0)
-"""Stored values of a model whose scans were windowed by their own quantiles."""
+"""Stored values, in a.u., where the scans' own cannot be: windowed by quantiles of each, or narrower than whole numbers
+can tell apart, as scans scaled to [0, 1] are."""
+FEWEST_LEVELS = 16
 
 
 def preparation(config: RunConfig, shape: tuple[int, int, int], network_range: Range = (-1.0, 1.0)) -> Preparation:
@@ -32,7 +34,6 @@ def trained_card(config: RunConfig, how: Preparation, command: str, iterations: 
         command: the command line after `voxelsmith train`, without paths.
         family: the card's fields that the family decides: family, latent, truncation, network, ...
     """
-    low, high = config.window or UNIT_RANGE
     return ModelCard(
         name=config.name,
         modality=config.modality,
@@ -41,9 +42,7 @@ def trained_card(config: RunConfig, how: Preparation, command: str, iterations: 
         axes=how.axes,
         spacing_mm=how.spacing_mm,
         spacing_is_nominal=how.placement == "stretch",
-        intensity=IntensitySpec(
-            low=low, high=high, units=config.units if config.window else "a.u.", network_range=how.network_range
-        ),
+        intensity=_intensity(config, how.network_range),
         preprocess=PreprocessSpec(placement=how.placement, trim_blank_slices=how.trim_blank_slices, window=how.window),
         provenance=Provenance(
             origin="trained",
@@ -53,3 +52,12 @@ def trained_card(config: RunConfig, how: Preparation, command: str, iterations: 
         ),
         **family,
     )
+
+
+def _intensity(config: RunConfig, network_range: Range) -> IntensitySpec:
+    """The window in its units, where there is one that whole numbers can hold."""
+    low, high = config.window or UNIT_RANGE
+    if config.window is None or high - low < FEWEST_LEVELS:
+        return IntensitySpec(low=UNIT_RANGE[0], high=UNIT_RANGE[1], units="a.u.", network_range=network_range)
+    units = config.units or ("HU" if config.modality == "CT" else "a.u.")
+    return IntensitySpec(low=low, high=high, units=units, network_range=network_range)

@@ -69,7 +69,8 @@ class RunConfig(CourseConfig):
     trim_blank_slices: bool = True
     window: tuple[float, float] | None = (-1024.0, 600.0)
     """[low, high] of the stored values that become the network's range; None takes quantiles of each scan."""
-    units: str = "HU"
+    units: str | None = None
+    """Of the window; None: HU for CT, a.u. for all else."""
 
     @field_validator("axes")
     @classmethod
