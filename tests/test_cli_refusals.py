@@ -11,6 +11,18 @@ from typer.testing import CliRunner, Result
 
 from voxelsmith.cli import app
 
+HOMELESS = """
+import pwd
+
+def unknown(uid):
+    raise KeyError(uid)
+
+pwd.getpwuid = unknown
+from voxelsmith.cli import app
+app(["models", "list"])
+"""
+"""As for a user ID that a container was given, of which its password file knows nothing."""
+
 
 def run(*args: object) -> Result:
     return CliRunner().invoke(app, [str(arg) for arg in args], prog_name="voxelsmith")
@@ -137,3 +149,30 @@ def test_a_request_that_lacks_something_is_told_in_the_servers_words(words: list
     assert result.exit_code == 2
     assert reason in told(result)
     assert "Value error" not in told(result)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "reason"),
+    [
+        ("http://[::1", "", "the server's address is not a URL such as http://127.0.0.1:8000"),
+        ("http://127.0.0.1:9", "clé", "the API key holds a character that no key has"),
+    ],
+)
+def test_a_server_that_cannot_be_asked_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, url: str, key: str, reason: str
+) -> None:
+    monkeypatch.setenv("VOXELSMITH_API_KEY", key)
+    for words in (("generate", "--model", "brain-demo-256", "--seed", 1), ("directions", "list", "brain-demo-256")):
+        result = run(*words, "--server", url)
+        assert (result.exit_code, result.stderr) == (1, f"voxelsmith: {reason}\n")
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set() -> None:
+    words = [sys.executable, "-c", HOMELESS]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HOME", "XDG_"))}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    line = "voxelsmith: ~: there is no home folder here; set HOME or XDG_DATA_HOME\n"
+    assert (done.returncode, done.stderr) == (1, line)
+    folders = {"XDG_DATA_HOME": "/nowhere", "XDG_CACHE_HOME": "/nowhere"}
+    done = subprocess.run(words, env=environment | folders, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,8 +1,11 @@
 """The Python client against the whole service, and against a server that does what ours should not."""
 # ruff: noqa: F811 -- fixtures are imported and then asked for by name
 
+import errno
 import gzip
 import json
+import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -266,6 +269,47 @@ def test_damaged_bytes_are_refused_and_leave_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_download_takes_the_place_of_a_file_under_the_umask_and_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)  # as on exFAT
+    (tmp_path / "000.nii.gz").write_bytes(b"of an earlier job")
+    usual = os.umask(0o077)
+    try:
+        with serving(lambda _path: (200, b"new")) as client:
+            client.save("/x", tmp_path / "000.nii.gz")
+    finally:
+        os.umask(usual)
+    (saved,) = tmp_path.iterdir()
+    assert saved.read_bytes() == b"new"
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+
+
+def test_a_download_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "000.nii.gz").write_bytes(b"of an earlier job")
+    with serving(lambda _path: (200, b"new")) as client, pytest.raises(problems.DamagedDownload):
+        client.save("/x", tmp_path / "000.nii.gz", "0" * 64)
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b"of an earlier job"
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://here:port", "http://\0"])
+def test_an_address_that_is_none_is_one_clear_error(url: str) -> None:
+    with pytest.raises(problems.BadAddress, match="not a URL"):
+        Client(url)
+
+
+@pytest.mark.parametrize("key", ["clé", "a\nb", "a b", "\udc80"])
+def test_a_key_that_no_header_takes_is_refused_and_not_told(key: str) -> None:
+    with pytest.raises(problems.BadKey) as caught:
+        Client(api_key=key)
+    assert key not in str(caught.value)
+
+
 def test_nobody_there_is_one_clear_error() -> None:
-    with Client("http://127.0.0.1:9") as client, pytest.raises(problems.ServerUnreachable, match="no answer from"):
-        client.models()
+    for url in ("http://127.0.0.1:9", "127.0.0.1", f"http://{'a' * 300}"):
+        with Client(url) as client, pytest.raises(problems.ServerUnreachable, match="no answer from"):
+            client.models()

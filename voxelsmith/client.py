@@ -2,21 +2,26 @@
 
 import hashlib
 import json
-import tempfile
+import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import httpx
 import numpy as np
 import numpy.typing as npt
 
 from voxelsmith.job import Job
-from voxelsmith.problems import DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
+from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
 Vectors = npt.ArrayLike
 DEFAULT_URL = "http://127.0.0.1:8000"
+_UNANSWERED = (httpx.RequestError, httpx.InvalidURL, UnicodeError)
+"""The second of a redirect's address, the third of a host's name."""
+_SENDABLE = re.compile(r"[!-~]+")
+"""What a header takes as it is."""
 DEMO_MODEL = "brain-demo-256"
 """The model that comes with Voxelsmith."""
 
@@ -28,9 +33,17 @@ class Client:
         """`api_key`: for a server that asks for one; kept out of reprs and never sent on to another host.
 
         `timeout_s`: for an answer; longer than the 60 s that `wait_s` may hold one.
+
+        Raises: BadAddress, BadKey.
         """
+        if api_key and not _SENDABLE.fullmatch(api_key):
+            raise BadKey("the API key holds a character that no key has")
+        try:
+            base_url = httpx.URL(url)
+        except httpx.InvalidURL as err:
+            raise BadAddress("the server's address is not a URL such as http://127.0.0.1:8000") from err
         self._http = httpx.Client(
-            base_url=url,
+            base_url=base_url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
             timeout=timeout_s,
             follow_redirects=True,
@@ -219,21 +232,14 @@ class Client:
         return data
 
     def save(self, url: str, path: Path, sha256: str | None = None) -> None:
-        """A result file to disk; `path` appears complete or not at all. Raises: DamagedDownload as read()."""
+        """A result file to disk, where `path` changes once it is complete. Raises: DamagedDownload as read()."""
         digest = hashlib.sha256()
-        with (
-            tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file,
-            self._stream(url) as response,
-        ):
+        with _taking_the_place_of(path) as file, self._stream(url) as response:
             for block in response.iter_bytes():
                 digest.update(block)
                 file.write(block)
-            file.flush()
             if sha256 and digest.hexdigest() != sha256:
                 raise DamagedDownload("the file's bytes do not have the SHA-256 of the job record")
-            path.unlink(missing_ok=True)
-            path.hardlink_to(file.name)
-        path.chmod(0o644)
 
     # -- models --------------------------------------------------------------------------------------------------
 
@@ -270,7 +276,7 @@ class Client:
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **options)
-        except httpx.TransportError as err:
+        except _UNANSWERED as err:
             raise self._unreachable(err) from err
         _raise_for_problem(response)
         return response
@@ -283,11 +289,26 @@ class Client:
                     response.read()
                 _raise_for_problem(response)
                 yield response
-        except httpx.TransportError as err:
+        except _UNANSWERED as err:
             raise self._unreachable(err) from err
 
-    def _unreachable(self, err: httpx.TransportError) -> ServerUnreachable:
+    def _unreachable(self, err: Exception) -> ServerUnreachable:
         return ServerUnreachable(f"no answer from {self._http.base_url}: {err or type(err).__name__}")
+
+
+@contextmanager
+def _taking_the_place_of(path: Path) -> Iterator[BinaryIO]:
+    """A file that becomes `path` when the block ends well, readable by whom the umask lets; otherwise nothing changes.
+
+    It is renamed and not linked: exFAT and some network file systems have no links.
+    """
+    draft = path.with_name(f".voxelsmith-{secrets.token_hex(8)}")
+    try:
+        with draft.open("xb") as file:
+            yield file
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _raise_for_problem(response: httpx.Response) -> None:

@@ -2,9 +2,11 @@
 
 ClientError
 ├── HttpProblem               the server answered with application/problem+json: one class per code, see below
+├── BadAddress, BadKey        no request can be made of the URL or the API key
 ├── ServerUnreachable         no answer at all
 ├── DamagedDownload           the bytes are not those of the SHA-256 in the job record
 ├── JobFailed                 the job ended as `failed`
+├── JobStopped                the command line's job was canceled by somebody else, or has expired
 ├── JobNotDone                wait() ran into its timeout, or remove() met a job that has not ended
 └── NoSuchResult              the job has no such volume, latent or file
 """
@@ -139,6 +141,14 @@ def problem_of(status: int, body: object) -> HttpProblem:
     return PROBLEMS.get(status, HttpProblem)(status, body if isinstance(body, Mapping) else {})
 
 
+class BadAddress(ClientError, ValueError):
+    pass
+
+
+class BadKey(ClientError, ValueError):
+    pass
+
+
 class ServerUnreachable(ClientError):
     pass
 
@@ -153,6 +163,10 @@ class JobFailed(ClientError):
     def __init__(self, job_id: str, code: str, detail: str) -> None:
         super().__init__(f"job {job_id} failed ({code}): {detail}")
         self.job_id, self.code, self.detail = job_id, code, detail
+
+
+class JobStopped(ClientError):
+    pass
 
 
 class JobNotDone(ClientError, TimeoutError):

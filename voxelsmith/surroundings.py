@@ -56,7 +56,7 @@ def store_url(data: Path) -> str:
 
 
 def survey(environment: Mapping[str, str], models: str | None) -> Surroundings:
-    """Raises: pydantic.ValidationError for a setting that does not fit."""
+    """Raises: pydantic.ValidationError for a setting that does not fit, FileNotFoundError without a home folder."""
     data = _home(environment, "XDG_DATA_HOME", ".local/share")
     settings = Settings(models_url=models or str(data / "models"))
     changes: dict[str, object] = {}
@@ -68,6 +68,11 @@ def survey(environment: Mapping[str, str], models: str | None) -> Surroundings:
 
 
 def _home(environment: Mapping[str, str], variable: str, default: str) -> Path:
-    """This user's folder of one kind, as the XDG rules have it."""
+    """This user's folder of one kind, as the XDG rules have it. Raises: FileNotFoundError."""
     given = environment.get(variable, "")
-    return (Path(given) if given.startswith("/") else Path.home() / default) / "voxelsmith"
+    if given.startswith("/"):
+        return Path(given) / "voxelsmith"
+    try:
+        return Path.home() / default / "voxelsmith"
+    except RuntimeError as err:
+        raise FileNotFoundError(errno.ENOENT, f"there is no home folder here; set HOME or {variable}", "~") from err
