@@ -18,9 +18,12 @@ from ready import await_ready
 from tiny_models import write_tiny_hagan
 from typer.testing import CliRunner, Result
 
+from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.state import JobState, Manifest, ResultFile
 from voxelsmith import Client
 from voxelsmith.cli import app
+from voxelsmith.commands.verify import checked
 from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.local import Stack
 
@@ -65,6 +68,22 @@ def test_encode_and_edit_by_a_server(stack: Stack, tmp_path: Path) -> None:
     assert [entry["name"] for entry in json.loads(edited.stdout)["results"]] == ["000.nii.gz", "001.nii.gz"]
 
 
+def test_a_job_that_somebody_else_cancels_is_a_failure_with_what_it_had_finished(stack: Stack, tmp_path: Path) -> None:
+    words = ["generate", "--model", "tiny", "--seed", "1", "--num-samples", "64"]
+    command = [sys.executable, "-m", "voxelsmith", *words, "--server", stack.url, "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with Client(stack.url) as client:
+        job = eventually(lambda: next((job for job in client.jobs(state="running") if job.results), None))
+        client.cancel_job(job.id)
+        out, err = process.communicate(timeout=60)
+        record = client.fetch_record(job.id)
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert f"job {job.id} was canceled" in err
+    names = {entry["name"] for entry in (*record["results"], *record["files"])}
+    assert names == {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(record["results"]) < 64
+
+
 def test_directions_of_a_server(stack: Stack, tmp_path: Path) -> None:
     server = ("--server", stack.url)
     fit = run("directions", "fit", "tiny", "--sefa", "by-cli", "--count", 1, "--out", tmp_path, *server)
@@ -106,6 +125,22 @@ def test_verify_finds_a_flipped_bit_and_a_lost_file(stack: Stack) -> None:
             assert bad == {"000.nii.gz": "damaged", "001.nii.gz": "missing"}
         finally:
             job.remove()
+
+
+def test_a_job_that_goes_while_it_is_verified_is_not_missed(queue: JobQueue, tmp_path: Path) -> None:
+    for _ in range(2):
+        job = queue.submit("generate", "tiny", "a" * 64, {"model": "tiny"}, {"model": "tiny"}, None, "d" * 64)
+        queue.records.claim(job.id, 1, "worker")
+        (tmp_path / "made").write_bytes(b"made")
+        entry = ResultFile(name="000.nii", index=0, media_type="a/b", size_bytes=0, sha256="", shape=[1, 1, 1])
+        size, digest = queue.results.write_result(job.id, entry, tmp_path / "made")
+        entry = entry.model_copy(update={"size_bytes": size, "sha256": digest})
+        queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest(results=[entry]))
+    newest, oldest = queue.list().items
+    rows = checked(queue)
+    assert next(rows) == {"job": newest.id, "file": "000.nii", "state": "sound"}
+    queue.remove(oldest.id)
+    assert list(rows) == []
 
 
 def test_verify_of_a_folder_without_a_service(tmp_path: Path) -> None:

@@ -130,11 +130,18 @@ class Job:
         return self._server.read(f"/jobs/{self.id}/results/{name}")
 
     def download(self, folder: str | Path) -> list[Path]:
-        """Save every result and companion (previews, provenance.json, latents.npy) under its own name in `folder`."""
+        """Save every result and companion (previews, provenance.json, latents.npy) under its own name in `folder`.
+
+        Waits for the job. Raises: JobFailed.
+        """
+        return self.wait().download_finished(folder)
+
+    def download_finished(self, folder: str | Path) -> list[Path]:
+        """As download(), of what the job had finished at the last look at it, whatever has become of it."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         saved = []
-        for entry in [*self.wait().results, *(self.record.get("files") or [])]:
+        for entry in [*self.results, *(self.record.get("files") or [])]:
             path = target / Path(str(entry["name"])).name
             self._server.save(str(entry["url"]), path, entry.get("sha256"))
             saved.append(path)

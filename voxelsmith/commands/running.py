@@ -1,7 +1,7 @@
 """One job from its body to its files, in this process or by a server, with a progress bar and a report."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -15,7 +15,7 @@ from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
 from voxelsmith.commands.report import print_json, print_table, size_text
-from voxelsmith.problems import Unprocessable
+from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
 from voxelsmith.surroundings import Surroundings
 
 Body = Mapping[str, Any]
@@ -68,6 +68,8 @@ def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundi
 def _by_server(
     client: Client, kind: JobKind, body: Body, scan: Path | None, out: Path, on_stage: OnStage
 ) -> dict[str, Any]:
+    """Raises: JobFailed, JobStopped; what the job had finished is in `out` nevertheless."""
+
     def look(record: dict[str, Any]) -> None:
         progress = record.get("progress") or {}
         on_stage(record.get("stage") or record["state"], progress.get("done", 0), progress.get("total", 0))
@@ -81,7 +83,13 @@ def _by_server(
     except KeyboardInterrupt:
         job.cancel()
         raise
-    job.download(out)
+    except JobFailed:
+        with suppress(ClientError):
+            job.download_finished(out)
+        raise
+    saved = job.download_finished(out)
+    if job.state != "succeeded":
+        raise JobStopped(f"job {job.id} was {job.state}; of its files, {len(saved)} are in {out}")
     return job.record
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import typer
 
-from jobs.errors import UnknownResult
+from jobs.errors import ExpiredJob, UnknownJob, UnknownResult
 from jobs.queue import MAX_PAGE, JobQueue
-from jobs.state import JobRecord
+from jobs.state import JobRecord, JobState
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import print_json, print_table
 from voxelsmith.queues import visited
@@ -21,7 +21,7 @@ def verify(context: typer.Context, data: o.Data = None, as_json: o.Json = False)
     Looks at the data folder of `serve`, which may be running, or at VOXELSMITH_REDIS_URL where that is set.
     """
     with visited(context.obj, data) as queue:
-        rows = [row for record in _records(queue) for row in _check(queue, record)]
+        rows = list(checked(queue))
     bad = [row for row in rows if row["state"] != "sound"]
     if as_json:
         print_json(rows)
@@ -31,6 +31,12 @@ def verify(context: typer.Context, data: o.Data = None, as_json: o.Json = False)
         typer.echo(f"{len(rows)} files, {len(rows) - len(bad)} sound, {len(bad)} not")
     if bad:
         raise typer.Exit(1)
+
+
+def checked(queue: JobQueue) -> Iterator[dict[str, str]]:
+    """Job, name and state of every stored file, newest job first."""
+    for record in _records(queue):
+        yield from _check(queue, record)
 
 
 def _records(queue: JobQueue) -> Iterator[JobRecord]:
@@ -44,10 +50,20 @@ def _records(queue: JobQueue) -> Iterator[JobRecord]:
 
 
 def _check(queue: JobQueue, record: JobRecord) -> Iterator[dict[str, str]]:
+    """A row for each file; none for those of a job that is removed or expires meanwhile."""
     for entry in (*record.results, *record.files):
         try:
             key = queue.results.result_key(record.id, entry.name, entry.sha256)
             state = "sound" if queue.results.verify(key, entry.sha256) else "damaged"
         except UnknownResult:
+            if not _is_kept(queue, record.id):
+                return
             state = "missing"
         yield {"job": record.id, "file": entry.name, "state": state}
+
+
+def _is_kept(queue: JobQueue, job_id: str) -> bool:
+    try:
+        return queue.get(job_id).state is not JobState.EXPIRED
+    except (UnknownJob, ExpiredJob):
+        return False
