@@ -22,6 +22,10 @@ from model_store.card import ModelCard
 
 READABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 """Results that can be encoded again."""
+MAX_RESOLVED_BYTES = 16 * 2**20
+"""Of what the job sources of one request stand for, as JSON. A source of 50 bytes may name a latent of megabytes, and
+4096 of them may; the front end, the queue and a worker hold it all. Four times the largest body that names none: 800
+latents of 1024 numbers."""
 _PLAIN_SOURCE: TypeAdapter[SeedSource | LatentSource] = TypeAdapter(SeedSource | LatentSource)
 
 Source = SeedSource | LatentSource | JobSource
@@ -32,6 +36,9 @@ class Sources:
 
     def __init__(self, jobs: OwnJobs, card: ModelCard) -> None:
         self._jobs, self._card = jobs, card
+        self._found: dict[str, JobRecord] = {}
+        self._resolved: dict[JobSource, tuple[Source, int]] = {}
+        self._resolved_bytes = 0
 
     def resolve(self, request: AnyRequest) -> AnyRequest:
         """The request with every job source replaced by a seed or a latent; an encode's own is left to `volume`.
@@ -54,7 +61,7 @@ class Sources:
 
     def volume(self, source: JobSource) -> tuple[str, ResultFile]:
         """The volume that an encode's source names, with its key in the store. Raises: as `resolve`."""
-        record = self._jobs.get(source.job)
+        record = self._record(source.job)
         file = _result(record, source)
         if not file.name.endswith(READABLE):
             raise InvalidRequest(
@@ -77,10 +84,27 @@ class Sources:
         is_same = level in (None, own.default) and cutoff in (None, own.cutoff)
         return not is_same and (own.kind == "psi" or isinstance(plain, SeedSource))
 
+    def _record(self, job_id: str) -> JobRecord:
+        """Of a job that is looked up once, however often the request names it."""
+        if job_id not in self._found:
+            self._found[job_id] = self._jobs.get(job_id)
+        return self._found[job_id]
+
     def _plain(self, source: Source, pointer: str) -> Source:
+        """Each use of a source counts: the payload holds it as often."""
         if not isinstance(source, JobSource):
             return source
-        record = self._jobs.get(source.job)
+        if source not in self._resolved:
+            plain = self._meaning(source, pointer)
+            self._resolved[source] = (plain, len(plain.model_dump_json()))
+        plain, size_bytes = self._resolved[source]
+        self._resolved_bytes += size_bytes
+        if self._resolved_bytes > MAX_RESOLVED_BYTES:
+            raise _unfit(pointer, "the latents of that and the earlier samples are too large together")
+        return plain
+
+    def _meaning(self, source: JobSource, pointer: str) -> Source:
+        record = self._record(source.job)
         if record.model != self._card.name:
             raise _unfit(f"{pointer}/job", "that job used another model")
         if record.model_sha256 != self._card.sha256:
