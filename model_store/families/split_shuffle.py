@@ -79,7 +79,7 @@ class ServedSplitShuffle(Served):
         expect(z, (self.card.latent.z_dim,), "latents")
         if label is not None:
             raise ValueError("a class belongs to a conditional model, and only to it")
-        w: Tensor = self.mapping(z.to(self.device, self.dtype)).float()
+        w: Tensor = self.mapping(z.to(self.device, torch.float32)).float()
         return w[:, None].repeat(1, self.card.latent.num_styles, 1)
 
     def mean_style(self) -> Tensor:

@@ -35,6 +35,11 @@ def fold_nearest_upsampling(weight: Tensor) -> Tensor:
     return folded
 
 
+def wide(x: Tensor) -> Tensor:
+    """At least float32: sums of squares, and what keeps them from zero, leave float16's range."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class UpsampleConv3d(nn.Conv3d):
     """Nearest-neighbour x2 followed by a 3^3 convolution, computed as one transposed convolution.
 

@@ -22,11 +22,21 @@ from model_store.networks.progressive import check_stage, doubled, faded
 from model_store.networks.slabs import InSlabs, Layer, chunks, upsampled
 
 _EPSILON = 1e-8
+"""Zero in float16, as are the squares of small features: the mean of squares is float32 at least."""
+
+
+def _length(x: Tensor) -> Tensor:
+    """(n, c, *d) -> (n, 1, *d): of each voxel's feature vector, float32 at least; x itself is not copied to float32."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=dtype)
+    return length
 
 
 def pixel_norm(x: Tensor) -> Tensor:
     """Each voxel's feature vector at root mean square 1 (ProGAN, section 4.2)."""
-    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + _EPSILON)
+    if x.dtype is torch.float32:
+        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + _EPSILON)
+    return x * torch.rsqrt(_length(x).square() / x.shape[1] + _EPSILON).to(x.dtype)
 
 
 def activated(x: Tensor, first: int = 0) -> Tensor:  # noqa: ARG001 -- the same at every slice
@@ -34,7 +44,7 @@ def activated(x: Tensor, first: int = 0) -> Tensor:  # noqa: ARG001 -- the same 
     if torch.is_grad_enabled():
         return pixel_norm(swish(x))
     for part, _ in chunks(x):
-        square = torch.linalg.vector_norm(swish(part), dim=1, keepdim=True).square_()
+        square = _length(swish(part)).square_()
         part.mul_(square.div_(x.shape[1]).add_(_EPSILON).rsqrt_())
     return x
 

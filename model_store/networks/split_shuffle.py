@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, leaky_relu
+from model_store.networks.layers import wide
 from model_store.networks.split_shuffle_layers import Architecture, StyledConv, ToImage, doubled
 
 MAPPING_LAYERS = 8
@@ -44,7 +45,8 @@ class MappingNetwork(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(n, z_dim) -> (n, w_dim)."""
-        w = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
+        z = wide(z)
+        w = (z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)).to(self.mean_style.dtype)
         for layer in self.layers:
             w = leaky_relu(layer(w))
         return w

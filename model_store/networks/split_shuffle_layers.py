@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, leaky_relu
+from model_store.networks.layers import wide
 
 Variant = Literal["baseline", "split", "split-shuffle"]
 """baseline: StyleGAN2 with one more dimension. split: two branches that never meet. split-shuffle: the paper's."""
@@ -70,11 +71,6 @@ def conv(x: Tensor, weight: Tensor, **how: int) -> Tensor:
     return _CONV[weight.ndim - 2](x, weight, None, **how)
 
 
-def _wide(x: Tensor) -> Tensor:
-    """At least float32: sums of squares leave float16's range."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 def _filter(x: Tensor) -> Tensor:
     """StyleGAN2's low-pass [1, 3, 3, 1] along each axis, one per channel: (c, 1, 4, ...), sum 1."""
     dims, taps = x.ndim - 2, x.new_tensor(_TAPS) / sum(_TAPS)
@@ -115,9 +111,9 @@ class StyledConv(nn.Module):
         """w (n, w_dim) -> styles (n, c, 1, ...) and demodulation (n, c, 1, ...) with the gain of LReLU in it."""
         style: Tensor = self.affine(w)
         groups, n = self.architecture.branches, len(w)
-        energy = _wide(self.weight).square().flatten(2).sum(2)
+        energy = wide(self.weight).square().flatten(2).sum(2)
         energy = energy.view(groups, -1, energy.shape[1])  # (branches, out, in)
-        power = _wide(style).square().view(n, groups, -1)
+        power = wide(style).square().view(n, groups, -1)
         demodulation = GAIN * torch.rsqrt(torch.einsum("ngi,goi->ngo", power, energy) + _EPSILON)
         ones = (1,) * self.architecture.dims
         return style.view(n, -1, *ones), demodulation.to(style.dtype).reshape(n, -1, *ones)
