@@ -1,5 +1,6 @@
 """HA-GAN's training: the losses move what they should, a resumed run gives the same numbers, and the export serves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -126,6 +127,17 @@ def test_augmented_items_depend_on_seed_and_position_alone(scans: Path, tmp_path
     _ = once[4], once[1]
     assert torch.equal(once[7][0], again[7][0])
     assert not torch.equal(once[7][0], TrainingVolumes(prepared, 4, light_augmentation((32, 32, 32)))[7][0])
+
+
+@pytest.mark.parametrize("ends", [(-1.0, 1.0), (0.0, 1.0)])
+def test_augmented_items_are_plain_tensors_in_the_networks_range(
+    scans: Path, tmp_path: Path, ends: tuple[float, float]
+) -> None:
+    how = replace(preparation_of(config_for(scans, tmp_path)), shape=(8, 8, 8), network_range=ends)
+    items = TrainingVolumes(prepare_folder(scans, tmp_path / "cache", how), 0, light_augmentation((8, 8, 8)))
+    for volume, _ in map(items.__getitem__, range(20)):
+        assert type(volume) is torch.Tensor
+        assert ends[0] <= float(volume.min()) <= float(volume.max()) <= ends[1]
 
 
 def test_prepared_scans_are_cached(scans: Path, tmp_path: Path) -> None:

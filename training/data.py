@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.errors import DataRefused
 from volumes.files import read
+from volumes.intensity import Range
 from volumes.scan import Preparation, prepare
 from volumes.volume import VolumeError
 
@@ -26,10 +27,11 @@ Batches = Callable[[int, int], Iterator[list[Tensor]]]
 
 @dataclass(frozen=True)
 class Scans:
-    """Prepared scans: files of float16 (A0, A1, A2) in [-1, 1], and one label each where there are classes."""
+    """Prepared scans: files of float16 (A0, A1, A2) in a network's range; one label each where there are classes."""
 
     paths: tuple[Path, ...]
     labels: tuple[int, ...] | None
+    network_range: Range
 
 
 def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = ()) -> Scans:
@@ -44,7 +46,7 @@ def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequenc
     labels = _read_labels(folder / "labels.csv", files, classes) if classes else None
     cache.mkdir(parents=True, exist_ok=True)
     recipe = json.dumps(asdict(how), sort_keys=True)
-    return Scans(tuple(_prepare_file(path, cache, how, recipe) for path in files), labels)
+    return Scans(tuple(_prepare_file(path, cache, how, recipe) for path in files), labels, how.network_range)
 
 
 def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Path:
@@ -75,7 +77,7 @@ def _read_labels(path: Path, files: Sequence[Path], classes: Sequence[str]) -> t
 
 
 def light_augmentation(shape: tuple[int, int, int]) -> Compose:
-    """Small shifts, turns, scalings, contrast and noise, as a MONAI pipeline on (1, A0, A1, A2) in [-1, 1]."""
+    """Small shifts, turns, scalings, contrast and noise, as a MONAI pipeline on (1, A0, A1, A2)."""
     return Compose(
         [
             RandAffine(
@@ -108,7 +110,9 @@ class TrainingVolumes(Dataset[tuple[Tensor, int]]):
         if self.augmentation is not None:
             # numpy's own integers: MONAI takes a 32-bit seed
             seed = int(np.random.default_rng([self.seed, index, 1]).integers(2**32))
-            volume = torch.as_tensor(self.augmentation.set_random_state(seed=seed)(volume)).clamp(-1, 1)
+            changed = self.augmentation.set_random_state(seed=seed)(volume)
+            # MONAI's own kind of tensor carries a history that every operation of the training would drag along
+            volume = changed.as_subclass(torch.Tensor).clamp(*self.scans.network_range)
         return volume, -1 if self.scans.labels is None else self.scans.labels[chosen]
 
 
