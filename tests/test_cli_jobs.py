@@ -65,6 +65,19 @@ def test_a_missing_seed_is_drawn_and_told(run: Run, tmp_path: Path) -> None:
     assert first != second
 
 
+def test_files_that_an_earlier_job_left_in_the_folder_are_told(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("generate", "--model", "tiny", "--seed", 1, "--out", out)
+    assert run(*words, "--num-samples", 3).stderr == ""
+    (out / "notes.txt").write_text("mine")
+    assert run(*words, "--num-samples", 3).stderr == ""
+    result = run(*words, "--json")
+    assert record_of(result)["state"] == "succeeded"
+    told = f"{out} also holds files of an earlier job: 001.nii.gz, 001.png, 002.nii.gz and 1 more\n"
+    assert result.stderr == told
+    assert run("replay", out / "provenance.json", "--out", out).stderr == told
+
+
 def test_request_takes_the_http_body_and_options_win(run: Run, tmp_path: Path) -> None:
     body = {"model": "tiny", "seeds": [1, 2], "output": {"format": "nii", "preview": False}}
     (tmp_path / "body.json").write_text(json.dumps(body))

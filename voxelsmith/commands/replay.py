@@ -9,7 +9,7 @@ import typer
 
 from jobs.errors import InvalidRequest, UnreadableVolume
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, size_text
+from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
 from voxelsmith.commands.running import in_process, progress_bar
 
 app = typer.Typer()
@@ -32,7 +32,7 @@ def replay(
     if scan is None and record.get("scan") is not None:
         raise typer.BadParameter("the job was an encode, which needs its scan again: give it as --scan FILE")
     try:
-        with progress_bar("replay") as on_stage:
+        with telling_of_others(out), progress_bar("replay") as on_stage:
             made = in_process().replay_job(record, scan, way, context.obj, on_stage)
     except UnreadableVolume:
         raise

@@ -1,12 +1,36 @@
 """How commands speak: tables and JSON on standard output, progress on standard error."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+_OF_A_JOB = re.compile(r"[0-9]{3,}\.(nii|nii\.gz|nrrd|mha|npy|png)|latents\.npy|provenance\.json|direction-.+\.json")
+"""Names that a job gives its files."""
+_SHOWN = 3
+
+
+@contextmanager
+def telling_of_others(folder: Path) -> Iterator[None]:
+    """After the block, which writes a job's files into the folder: a line about those of earlier jobs still there."""
+    before = _files_of_jobs(folder)
+    yield
+    others = sorted(name for name, _ in before.items() & _files_of_jobs(folder).items())
+    if others:
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        typer.echo(f"{folder} also holds files of an earlier job: {', '.join(others[:_SHOWN])}{more}", err=True)
+
+
+def _files_of_jobs(folder: Path) -> dict[str, tuple[int, int]]:
+    """What changes when a file is written anew, by name."""
+    found = {path.name: path.stat() for path in folder.glob("*") if _OF_A_JOB.fullmatch(path.name) and path.is_file()}
+    return {name: (state.st_ino, state.st_mtime_ns) for name, state in found.items()}
 
 
 def print_json(value: Any) -> None:

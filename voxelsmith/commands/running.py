@@ -14,7 +14,7 @@ from jobs.state import JobKind
 from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
-from voxelsmith.commands.report import print_json, print_table, size_text
+from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
 from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
 from voxelsmith.surroundings import Surroundings
 
@@ -41,7 +41,8 @@ def in_process() -> InProcess:
 def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> None:
     """Raises: typer.BadParameter where the request does not fit the model, and the errors of the job."""
     try:
-        record = run(kind, body, scan, way, place)
+        with telling_of_others(way.out):
+            record = run(kind, body, scan, way, place)
     except (InvalidRequest, Unprocessable) as err:
         if isinstance(err, UnreadableVolume) or err.code == UnreadableVolume.code:
             raise
