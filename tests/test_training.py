@@ -140,6 +140,18 @@ def test_augmented_items_are_plain_tensors_in_the_networks_range(
         assert ends[0] <= float(volume.min()) <= float(volume.max()) <= ends[1]
 
 
+def test_the_limit_of_uploads_is_not_that_of_training(tmp_path: Path) -> None:
+    """What is refused comes after the check of its size."""
+    header = nib.Nifti1Header()
+    header.set_data_shape((512, 512, 560))
+    header.set_data_dtype(np.int16)
+    header["vox_offset"] = 352
+    header.set_sform(np.eye(4), 1)
+    (tmp_path / "scan.nii").write_bytes(header.binaryblock + b"\0" * 4)
+    with pytest.raises(DataRefused, match=r"scan\.nii: .*(end|short|truncated)"):
+        prepare_folder(tmp_path, tmp_path / "cache", preparation_of(config_for(tmp_path, tmp_path)))
+
+
 def test_prepared_scans_are_cached(scans: Path, tmp_path: Path) -> None:
     how = preparation_of(config_for(scans, tmp_path))
     first = prepare_folder(scans, tmp_path / "cache", how)

@@ -16,11 +16,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.errors import DataRefused
 from volumes.files import read
+from volumes.header import MAX_SIDE, Limits
 from volumes.intensity import Range
 from volumes.scan import Preparation, prepare
 from volumes.volume import VolumeError
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
+"""The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
 Batches = Callable[[int, int], Iterator[list[Tensor]]]
 """(first, last) -> the batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
 
@@ -54,7 +57,7 @@ def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Pat
     target = cache / f"{digest}.npy"
     if not target.exists():
         try:
-            array = prepare(read(path), how).array
+            array = prepare(read(path, LARGEST), how).array
         except VolumeError as err:
             raise DataRefused(f"{path.name}: {err.detail}") from err
         partial = target.with_suffix(".partial.npy")
