@@ -122,6 +122,8 @@ def test_brain_model_of_the_generator_alone(folder: Path, tmp_path: Path) -> Non
         ({"axes": "spl"}, "--axes"),
         ({"intensity": (600.0, -1024.0)}, "--intensity"),
         ({"intensity": (float("nan"), 1.0)}, "--intensity"),
+        ({"intensity": (0.0, 1.0)}, "so narrow"),
+        ({"intensity": (-1.0, 14.9)}, "so narrow"),
         ({"spacing_mm": (1.0, 0.0, 1.0)}, "voxel size"),
         ({"modality": "PET"}, "--modality"),
     ],

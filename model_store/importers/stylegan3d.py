@@ -17,7 +17,6 @@ from model_store.importers.wishes import Modality, check_geometry, class_names, 
 _WEIGHTS = "weights.safetensors"
 _WRITTEN_RANGE = (0.0, 255.0)
 """What the authors' own files make of [-1, 1]. In training it is [0, 1], to which users scale their volumes."""
-_FEWEST_LEVELS = 16
 _SPACING_MM = {(80, 96, 112): 2.0, (160, 192, 224): 1.0}
 """Of the authors' configurations; other volumes get 1 mm."""
 _LICENCE = "not stated; the authors' code is under the Nvidia Source Code License-NC"
@@ -83,10 +82,6 @@ def make_card(facts: dict[str, Any], intensity: tuple[float, float] | None, part
     spacing = parts["spacing_mm"] or (_SPACING_MM.get(shape, 1.0),) * 3
     window = intensity or _WRITTEN_RANGE
     check_geometry(parts["axes"], spacing, window)
-    if window[1] - window[0] < _FEWEST_LEVELS:
-        raise ImportRefused(
-            "--intensity is so narrow that whole numbers would lose the picture; scale it, as to 0 255."
-        )
     kinds = ("base", "widths", "architecture", "noise", "mapping_layers", "mapping_width")
     size = "x".join(str(length) for length in shape)
     return complete(

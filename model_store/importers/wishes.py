@@ -10,6 +10,8 @@ from model_store.card import ModelCard
 from model_store.importers.jail import ImportRefused
 
 Modality = Literal["CT", "MR"]
+FEWEST_LEVELS = 16
+"""Whole numbers in an intensity range. Results are whole numbers by default; of [0, 1] they would keep a mask."""
 
 
 def check_geometry(axes: str, spacing_mm: Sequence[float], window: tuple[float, float]) -> None:
@@ -24,6 +26,10 @@ def check_geometry(axes: str, spacing_mm: Sequence[float], window: tuple[float, 
         raise ImportRefused("The voxel size needs three positive numbers of millimetres.")
     if not (math.isfinite(window[0]) and math.isfinite(window[1]) and window[0] < window[1]):
         raise ImportRefused("--intensity needs two numbers, the lower one first.")
+    if window[1] - window[0] < FEWEST_LEVELS:
+        raise ImportRefused(
+            "--intensity is so narrow that whole numbers would lose the picture; scale it, as to 0 255."
+        )
 
 
 def class_names(classes: Sequence[str] | None, count: int) -> list[str]:
