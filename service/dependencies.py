@@ -46,6 +46,11 @@ class Services:
     leaving: threading.Event
     """Set when the server begins to stop: whoever only waits is to answer now."""
 
+    def leave(self) -> None:
+        """Ends what only waits or listens, and does not wait for it: clients ask again, or resume their events."""
+        self.leaving.set()
+        threading.Thread(target=self.queue.relay.close, name="leave").start()
+
 
 @dataclass(frozen=True)
 class PostFields:

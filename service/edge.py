@@ -1,5 +1,6 @@
 """Edge: the outermost layer. Request ids, what a request's head may say, headers of every answer, counting."""
 
+import asyncio
 import logging
 import re
 import time
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.errors import QueueUnavailable, VoxelsmithError
 from jobs.logs import ACCESS, REQUEST
-from service.errors import AddressTooLong, HeadersTooLarge, MalformedHttp, answer
+from service.errors import AddressTooLong, HeadersTooLarge, MalformedHttp, NotReady, answer
 from service.metrics import Metrics, known_method
 from service.origins import OriginRule
 
@@ -46,12 +47,12 @@ class Edge:
             return
         scope["request_id"] = _request_id(scope)
         REQUEST.set(scope["request_id"])
-        began, status, place = time.perf_counter(), 500, scope["raw_path"]
+        began, status, place, has_begun = time.perf_counter(), 500, scope["raw_path"], False
 
         async def send_marked(message: Message) -> None:
-            nonlocal status, place
+            nonlocal status, place, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_begun = message["status"], True
                 place = dict(message["headers"]).get(b"location", place)
                 message["headers"] = _marked(message["headers"], scope["request_id"])
             await send(message)
@@ -62,6 +63,9 @@ class Edge:
                 await answer(Request(scope), refusal)(scope, receive, send_marked)
             else:
                 await self.app(scope, receive, send_marked)
+        except asyncio.CancelledError:  # the server stops, and its grace is over
+            if not has_begun:
+                await answer(Request(scope), NotReady("The server is stopping.", {}))(scope, receive, send_marked)
         finally:
             seconds = time.perf_counter() - began
             self.metrics.count(scope["method"], route_of(scope), status, seconds)

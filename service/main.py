@@ -3,7 +3,7 @@
 import logging
 import socket
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -21,18 +21,18 @@ from service.patience import PatientProtocol
 from service.pointers import setting
 
 GRACE_S = 5
-"""For answers under way when the server is told to stop; event streams do not end by themselves."""
+"""For answers under way when the server is told to stop."""
 
 
 class Server(uvicorn.Server):
     """Says that it stops before it gives answers under way their grace."""
 
-    def __init__(self, config: uvicorn.Config, leaving: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, leave: Callable[[], object]) -> None:
         super().__init__(config)
-        self._leaving = leaving
+        self._leave = leave
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._leaving.set()
+        self._leave()
         await super().shutdown(sockets)
 
 
@@ -76,7 +76,7 @@ def make_server(settings: Settings, page_folder: Path = BUILT) -> uvicorn.Server
         h11_max_incomplete_event_size=64 * 2**10,
         http=PatientProtocol,
     )
-    return Server(config, app.state.services.leaving)
+    return Server(config, app.state.services.leave)
 
 
 if __name__ == "__main__":

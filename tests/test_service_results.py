@@ -3,14 +3,16 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
-from service_fixtures import Api, models, shared_api, until  # noqa: F401
+from service_fixtures import Api, models, serving, shared_api, until  # noqa: F401
 
+from jobs.settings import Settings
 from jobs.state import JobState
 from service import jobs
 from service.fields import Span, UnsatisfiableError, accepts_tag, names_tag, span_of, wait_of
@@ -222,6 +224,18 @@ def test_events_arrive_as_they_happen_and_silence_is_broken(shared_api: Api, mon
     assert not thread.is_alive()
     assert ": heartbeat" in lines
     assert "event: end" in lines
+
+
+def test_an_event_stream_ends_in_good_order_when_the_server_stops(
+    settings: Settings, models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack:
+        with serving(settings.model_copy(update={"port": 0, "models_url": str(models)})) as api:
+            path = f"{api.http.base_url}/jobs/{api.submit()}/events"
+            lines = stack.enter_context(httpx.stream("GET", path, timeout=60)).iter_lines()
+            assert next(lines).startswith("id: ")
+        assert "event: end" not in list(lines)
+    assert "Traceback" not in caplog.text
 
 
 def test_a_listener_that_left_gives_its_place_back(shared_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

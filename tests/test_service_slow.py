@@ -119,6 +119,22 @@ def test_a_steady_reader_gets_it_all(hasty: Api, monkeypatch: pytest.MonkeyPatch
     assert size == 4_000_000
 
 
+def test_a_request_that_outlasts_the_end_of_the_server_is_to_be_repeated(
+    settings: Settings, models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(main, "GRACE_S", 0.2)
+    with contextlib.ExitStack() as stack:
+        with serving(settings.model_copy(update={"port": 0, "models_url": str(models)})) as api:
+            line = stack.enter_context(socket.create_connection(("127.0.0.1", api.port), timeout=60))
+            line.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+            assert line.recv(1000).startswith(b"HTTP/1.1 100 ")
+        answer = rest_of(line)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: " in answer
+    assert b'"code": "not_ready"' in answer
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.fault
 def test_an_upload_that_drips_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "PATIENCE_S", 0.5)
