@@ -92,7 +92,7 @@ def test_an_exported_model_is_served_and_encodes(scans: Path, tmp_path: Path) ->
     volume = from_card.synthesise(w, None)
     assert volume.shape == (1, 1, 32, 32, 32)
     assert from_card.encode(volume).shape == (1, 1, 8)
-    assert (tmp_path / "tensorboard").exists()
+    assert (tmp_path / ".tensorboard").exists()
 
 
 def test_a_run_can_start_from_a_model_of_the_same_sizes(scans: Path, tmp_path: Path) -> None:

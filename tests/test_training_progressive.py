@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model_store.card import ModelCard
+from model_store.catalogue import Catalogue
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.generator import Generator
 from model_store.load import load
@@ -152,7 +153,10 @@ def test_a_run_resumed_across_a_transition_gives_the_same_weights(family: str, s
     assert 0 <= float(volume.min()) <= float(volume.max()) <= 1
     assert len(model.critic_features(volume)) == 2
     assert model.card.provenance.iterations == {"adversarial": 5}  # 1 on the first stage, 2 fading in, 2 more
-    assert (tmp_path / "whole" / "tensorboard").exists()
+    assert (tmp_path / "whole" / ".tensorboard").exists()
+    catalogue = Catalogue([tmp_path / "whole"])
+    assert [card.name for card in catalogue.cards()] == [family]
+    assert not catalogue.broken()
 
 
 def test_the_exported_mean_style_is_the_mean_of_the_mapping(scans: Path, tmp_path: Path) -> None:

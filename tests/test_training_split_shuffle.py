@@ -148,6 +148,6 @@ def test_an_exported_model_is_served(scans: Path, tmp_path: Path, variant: str) 
     assert [features.shape[2:] for features in model.critic_features(volume)] == [(2, 4, 4), (1, 2, 2)]
     weights = load_file(folder / "weights.safetensors")
     assert float(weights["mapping.mean_style"].abs().max()) > 0
-    assert (tmp_path / "tensorboard").exists()
-    assert (tmp_path / "tensorboard-2d").exists()
+    assert (tmp_path / ".tensorboard").exists()
+    assert (tmp_path / ".tensorboard-2d").exists()
     assert F.mse_loss(volume, model.synthesise(model.map(torch.ones(1, 4)), 0)) > 0

@@ -31,6 +31,16 @@ class CourseConfig(BaseModel):
     picture_every: Annotated[int, Field(ge=1)] = 500
     save_every: Annotated[int, Field(ge=1)] = 500
 
+    @property
+    def cache(self) -> Path:
+        """Prepared scans. A folder of models has no others but those that begin with a dot."""
+        return self.out / ".cache"
+
+    @property
+    def log(self) -> Path:
+        """TensorBoard's folder."""
+        return self.out / ".tensorboard"
+
     @field_validator("name")
     @classmethod
     def _can_be_served(cls, name: str) -> str:

@@ -146,7 +146,7 @@ def train(config: EncoderConfig, progress: Progress | None = None) -> Path:
     card = card_in(config.model)
     trainer, checkpoint = EncoderTrainer(config, card), config.out / "checkpoint.pt"
     resume(trainer, checkpoint, config.device)
-    scans = prepare_folder(config.data, config.out / "cache", preparation_by(card))
+    scans = prepare_folder(config.data, config.cache, preparation_by(card))
     begin(config)
     augmentation = light_augmentation(card.shape) if config.augment == "light" else None
     volumes = TrainingVolumes(scans, config.seed, augmentation)
@@ -154,7 +154,7 @@ def train(config: EncoderConfig, progress: Progress | None = None) -> Path:
     def of_iterations(first: int, last: int) -> Iterator[list[Tensor]]:
         return batches(volumes, config.batch_size, first, last, config.data_workers)
 
-    fit(trainer, of_iterations, config, checkpoint, config.out / "tensorboard", config.iterations, progress)
+    fit(trainer, of_iterations, config, checkpoint, config.log, config.iterations, progress)
     tensors = tensors_in(config.model)
     tensors |= {f"encoder.{key}": value for key, value in trainer.encoder.state_dict().items()}
     provenance = card.provenance.model_copy(

@@ -172,7 +172,7 @@ def train(config: HAGANConfig, progress: Progress | None = None) -> Path:
     trainer, checkpoint = HAGANTrainer(config), config.out / "checkpoint.pt"
     if not resume(trainer, checkpoint, config.device) and config.start_from is not None:
         trainer.start_from(config.start_from)
-    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config), config.classes)
+    scans = prepare_folder(config.data, config.cache, preparation_of(config), config.classes)
     begin(config)
     augmentation = light_augmentation((config.size,) * 3) if config.augment == "light" else None
     volumes = TrainingVolumes(scans, config.seed, augmentation)
@@ -180,7 +180,7 @@ def train(config: HAGANConfig, progress: Progress | None = None) -> Path:
     def of_iterations(first: int, last: int) -> Iterator[list[Tensor]]:
         return batches(volumes, config.batch_size, first, last, config.data_workers)
 
-    fit(trainer, of_iterations, config, checkpoint, config.out / "tensorboard", config.iterations, progress)
+    fit(trainer, of_iterations, config, checkpoint, config.log, config.iterations, progress)
     networks = {"generator": trainer.generator, "encoder": trainer.encoder}
     folder = config.out / config.name
     export(folder, card_of(config, trainer.iteration, len(scans.paths)), networks)

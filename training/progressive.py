@@ -168,7 +168,7 @@ def train(config: ProGANConfig | StyleGANConfig, progress: Progress | None = Non
         trainer.start_from(config.start_from)
     first, schedule = trainer.iteration, config.schedule
     resume(trainer, checkpoint, config.device)
-    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config))
+    scans = prepare_folder(config.data, config.cache, preparation_of(config))
     begin(config)
     augmentation = light_augmentation(config.shape) if config.augment == "light" else None
     volumes = TrainingVolumes(scans, config.seed, augmentation)
@@ -179,7 +179,7 @@ def train(config: ProGANConfig | StyleGANConfig, progress: Progress | None = Non
         return iter(DataLoader(volumes, batch_sampler=places, num_workers=workers, persistent_workers=workers > 0))  # type: ignore[arg-type]
 
     last = first + config.iterations if config.iterations else schedule.iterations
-    fit(trainer, of_iterations, config, checkpoint, config.out / "tensorboard", last, progress)
+    fit(trainer, of_iterations, config, checkpoint, config.log, last, progress)
     made, folder = trainer.averaged(), config.out / config.name
     networks = {**dict(made.named_children()), "critic": trainer.critic}
     export(folder, card_of(config, trainer.iteration - first, len(scans.paths)), networks)

@@ -169,14 +169,14 @@ def train(config: SplitShuffleConfig, progress: Progress | None = None) -> Path:
     trainer, checkpoint = SplitShuffleTrainer(config, config.architecture, config.rate), config.out / "checkpoint.pt"
     is_new = not resume(trainer, checkpoint, config.device)
     flat = flat_trainer(config) if is_new and config.pretrain_2d else None
-    scans = prepare_folder(config.data, config.out / "cache", preparation_of(config))
+    scans = prepare_folder(config.data, config.cache, preparation_of(config))
     begin(config)
     if flat is not None:
         pretrain(flat, scans, progress)
         trainer.inflate_from(flat, config.inflation)
     augmentation = light_augmentation(config.shape) if config.augment == "light" else None
     volumes = _batches_of(TrainingVolumes(scans, config.seed, augmentation), config)
-    fit(trainer, volumes, config, checkpoint, config.out / "tensorboard", config.iterations, progress)
+    fit(trainer, volumes, config, checkpoint, config.log, config.iterations, progress)
     made, folder = trainer.averaged(), config.out / config.name
     networks = {"mapping": made.mapping, "synthesis": made.synthesis, "critic": trainer.critic}
     export(folder, card_of(config, trainer.iteration, len(scans.paths)), networks)
@@ -194,7 +194,7 @@ def pretrain(trainer: SplitShuffleTrainer, scans: Scans, progress: Progress | No
     """Train the 2D networks on all slices across A0."""
     config = trainer.config
     slices = _batches_of(TrainingSlices(scans, config.shape[0], config.seed), config)
-    checkpoint, log = config.out / FLAT_CHECKPOINT, config.out / "tensorboard-2d"
+    checkpoint, log = config.out / FLAT_CHECKPOINT, config.out / ".tensorboard-2d"
     fit(trainer, slices, config, checkpoint, log, config.pretrain_2d, progress)
 
 
