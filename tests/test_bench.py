@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_models import write_tiny_hagan
 
-from jobs.errors import ModelBroken, OutOfMemory, UnknownModel
+from jobs.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
 from model_store.catalogue import Catalogue
 from workers.bench import Bench
 
@@ -95,3 +95,22 @@ def test_lack_of_memory_puts_out_other_models_and_tries_once_more(bench):
 def test_float16_needs_a_cuda_device(models):
     with pytest.raises(ValueError, match="float16"):
         Bench(Catalogue([models]), precision="float16")
+
+
+def test_a_warm_up_that_finds_no_memory_is_tried_once_more_and_then_says_so(bench):
+    short = []
+
+    def stumble(module, _inputs):
+        if isinstance(module, torch.nn.Conv3d) and short:
+            raise torch.OutOfMemoryError(short.pop())
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(stumble)
+    try:
+        short[:] = ["CUDA out of memory."]
+        bench.warm_up("tiny")
+        assert list(bench.resident()) == ["tiny"]
+        short[:] = ["CUDA out of memory."] * 2
+        with pytest.raises(GpuOutOfMemory):
+            bench.warm_up("tiny")
+    finally:
+        hook.remove()
