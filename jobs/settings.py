@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     key_max_samples: int = Field(default=1024, ge=1)
     """Samples in jobs of one API key that have not ended; further ones get 429."""
     key_max_bytes: int = Field(default=50 * 2**30, ge=1)
-    """Results and uploads of one API key in the store; beyond it posts get 429 and running jobs fail."""
+    """Results, uploads and large requests of one API key; beyond it posts get 429 and running jobs fail."""
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1)
     """Largest body of POST /encode."""
     upload_timeout_s: float = Field(default=3600.0, gt=0)

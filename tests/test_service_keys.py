@@ -243,6 +243,28 @@ def test_stored_bytes_are_limited_and_come_back_when_jobs_go(guarded: Guarded, s
     assert guarded.api.queue.records.stored_bytes(owner) == 0
 
 
+def test_large_requests_are_charged_until_their_jobs_are_removed(guarded: Guarded) -> None:
+    (_, owner, _) = token_of(guarded.alice).split("_", 2)
+
+    def fit(samples: int) -> httpx.Response:
+        measured = [{"source": {"latent": [1 / 3] * 8}, "value": k} for k in range(samples)]
+        body = {"method": "regression", "name": f"d{samples}", "attribute": "size", "samples": measured}
+        return guarded.alice.post("/models/tiny/directions", body)
+
+    def charged() -> int:
+        return guarded.api.queue.records.stored_bytes(owner)
+
+    assert fit(8).status_code == 202
+    assert charged() == 0
+    job_id = fit(50).json()["id"]
+    queued = charged()
+    assert_over(fit(51))
+    guarded.alice.http.delete(f"/jobs/{job_id}")
+    assert queued > charged() > 0
+    guarded.alice.http.delete(f"/jobs/{job_id}")
+    assert charged() == 0
+
+
 def entry(name: str, size_bytes: int) -> ResultFile:
     return ResultFile(name=name, index=0, media_type="image/png", size_bytes=size_bytes, sha256="a" * 64)
 

@@ -36,7 +36,7 @@ local function observe(field, seconds)
   count(field .. '|sum', integer(seconds * 1000000))
 end
 
--- Sets what a job has of its key's stored bytes; `field` is 'uploaded' or 'made'. Safe to repeat.
+-- Sets what a job has of its key's stored bytes; `field` is 'noted', 'uploaded' or 'made'. Safe to repeat.
 local function account(id, field, bytes)
   local record = redis.call('HMGET', key('job', id), 'owner', field)
   if not record[1] or record[1] == '' then return end
@@ -98,6 +98,7 @@ local function forget(id)
   if owner and owner ~= '' then
     account(id, 'uploaded', 0)
     account(id, 'made', 0)
+    account(id, 'noted', 0)
     redis.call('ZREM', key('jobs', owner), id)
     redis.call('HDEL', key('flight', owner), id)
   end

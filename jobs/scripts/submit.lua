@@ -3,6 +3,11 @@
 -- -> {answer, id}
 local id, idem, owner = ARGV[1], ARGV[8], ARGV[10]
 local job = key('job', id)
+-- What the record itself takes beyond FREE bytes is charged like files: the request for as long as the record is there,
+-- the payload, like an upload, until the job has ended.
+local FREE = 4096
+local noted = math.max(0, #ARGV[5] - FREE)
+local uploaded = ARGV[12] + math.max(0, #ARGV[6] - FREE)
 if redis.call('EXISTS', job) == 1 then return {'accepted', id} end
 if idem ~= '' then
   local known = redis.call('HMGET', key('idem', idem), 'id', 'digest')
@@ -18,7 +23,7 @@ if owner ~= '' then
   if redis.call('HLEN', key('flight', owner)) >= tonumber(ARGV[13]) then return {'jobs', ''} end
   if samples > tonumber(ARGV[14]) then return {'samples', ''} end
   local stored = tonumber(redis.call('HGET', key('stored'), owner) or 0)
-  if stored >= tonumber(ARGV[15]) or stored + tonumber(ARGV[12]) > tonumber(ARGV[15]) then return {'bytes', ''} end
+  if stored >= tonumber(ARGV[15]) or stored + uploaded + noted > tonumber(ARGV[15]) then return {'bytes', ''} end
 end
 local seq = redis.call('INCR', key('seq'))
 -- The queue's order: time of acceptance less the head start. The clock may step back, the order of equals may not.
@@ -33,7 +38,8 @@ redis.call('ZADD', key('queued'), rank, id)
 if owner ~= '' then
   redis.call('ZADD', key('jobs', owner), seq, id)
   redis.call('HSET', key('flight', owner), id, ARGV[11])
-  account(id, 'uploaded', ARGV[12])
+  account(id, 'uploaded', integer(uploaded))
+  account(id, 'noted', integer(noted))
 end
 if idem ~= '' then redis.call('HSET', key('idem', idem), 'id', id, 'digest', ARGV[7]) end
 count('submitted|' .. ARGV[2] .. '|' .. ARGV[3])
