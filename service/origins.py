@@ -20,7 +20,15 @@ CORS_ASKED = (
     *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "If-Range"),
     *("Last-Event-ID", "Prefer", "Range", "X-Request-ID"),
 )
-CORS_SHOWN = ("Content-Disposition", "Content-Range", "ETag", "Location", "Retry-After", "X-Request-ID")
+CORS_SHOWN = (
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Location",
+    "Preference-Applied",
+    "Retry-After",
+    "X-Request-ID",
+)
 _PORTS = {"http": 80, "https": 443}
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from jobs.state import JobRecord
+from service.dependencies import PostFields
 from service.errors import PreconditionFailed
 from service.fields import accepts_tag, names_tag
 
@@ -17,17 +18,17 @@ POLL_S = 1
 NO_CACHE = {"Cache-Control": "private, no-cache"}
 
 
-def accepted(record: JobRecord, waited_s: int | None) -> Response:
+def accepted(record: JobRecord, kept: PostFields) -> Response:
     """The answer to a POST: 202, or 200 where the client was willing to wait and the job has ended.
 
-    `waited_s`: as of Submitted.
+    `kept`: as of Submitted.
     """
-    is_done = waited_s is not None and record.state.is_terminal
+    is_done = kept.wait_s is not None and record.state.is_terminal
     headers = {"Location": f"/jobs/{record.id}", "Cache-Control": "no-store"}
     if not is_done:
         headers["Retry-After"] = str(POLL_S)
-    applied = [f"wait={waited_s}"] if waited_s is not None else []
-    applied += [f"priority={record.priority}"] if record.priority != "normal" else []
+    applied = [f"wait={kept.wait_s}"] if kept.wait_s is not None else []
+    applied += [f"priority={kept.priority}"] if kept.priority != "normal" else []
     if applied:
         headers["Preference-Applied"] = ", ".join(applied)
     return Response(record.model_dump_json(), 200 if is_done else 202, headers, JSON)

@@ -73,6 +73,15 @@ def test_a_wait_that_was_not_kept_is_not_said_to_be_applied(api: Api) -> None:
     assert answer.headers["preference-applied"] == "priority=high"
 
 
+def test_a_repeat_is_told_no_priority_that_its_job_does_not_have(api: Api) -> None:
+    body, key = {"model": "tiny", "seed": 1}, {"Idempotency-Key": "k"}
+    api.post("/generate", body, Prefer="priority=high", **key)
+    for wish, applied in (("priority=low", None), ("wait=0", "wait=0"), ("priority=high", "priority=high")):
+        again = api.post("/generate", body, Prefer=wish, **key)
+        assert again.json()["priority"] == "high"
+        assert again.headers.get("preference-applied") == applied
+
+
 def test_a_job_that_is_removed_while_its_client_waits_was_accepted_all_the_same(api: Api) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(api.post, "/generate", {"model": "tiny"}, Prefer="wait=30")

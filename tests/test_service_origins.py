@@ -100,7 +100,7 @@ def test_allowed_origins_may_call_with_a_key(settings: Settings, models: Path) -
         assert "access-control-allow-credentials" not in allowed.headers
         answer = post(api, Origin=viewer)
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (202, viewer)
-        assert "Location" in answer.headers["access-control-expose-headers"]
+        assert {"Location", "Preference-Applied"} <= set(answer.headers["access-control-expose-headers"].split(", "))
         refused = api.http.options("/generate", headers={"Origin": "https://evil.example", **asked})
         assert "access-control-allow-origin" not in refused.headers
         assert post(api, Origin="https://evil.example").status_code == 403
