@@ -39,9 +39,9 @@ def get_result(
         return Response(status_code=304, headers={"ETag": tag, **NO_CACHE})
     span = _span(range_, if_range, tag, file.size_bytes) if request.method == "GET" else None
     headers = _headers(file, tag, span)
-    if request.method == "HEAD":
-        return Response(status_code=200, headers=headers)
     key = services.results.result_key(job_id, name, file.sha256)
+    if request.method == "HEAD":
+        return _described(services.results, key, file, headers)
     life_s = services.settings.store_redirect_s if _may_redirect(request, if_range, tag) else 0
     return _elsewhere(services.results, key, file, life_s) or _content(services.results, key, file, span, headers)
 
@@ -96,6 +96,14 @@ def _elsewhere(results: ResultStore, key: str, file: ResultFile, life_s: int) ->
     with missing_is_damaged():
         url = results.signed_url(key, file.size_bytes, file.sha256, life_s)
     return Response(status_code=307, headers={"Location": url, "Cache-Control": "no-store"})
+
+
+def _described(results: ResultStore, key: str, file: ResultFile, headers: dict[str, str]) -> Response:
+    """What a GET would send, but for the bytes, which are not read: the file is there, and as long as it was."""
+    with missing_is_damaged():
+        if results.size(key) != file.size_bytes:
+            raise ResultDamaged(DAMAGED)
+    return Response(status_code=200, headers=headers)
 
 
 def _content(results: ResultStore, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]) -> Response:

@@ -111,8 +111,11 @@ def test_a_damaged_or_lost_file_is_never_sent_as_sound(shared_api: Api, result: 
     for headers in ({}, {"Range": "bytes=0-3"}):
         answer = shared_api.http.get(result, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (410, "result_damaged")
+    stored.write_bytes(DATA[:-1])
+    assert shared_api.http.head(result).status_code == 410
     stored.unlink()
     assert shared_api.http.get(result).json()["code"] == "result_damaged"
+    assert shared_api.http.head(result).status_code == 410
 
 
 @pytest.mark.fault
