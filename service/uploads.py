@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from jobs.charge import refusal
 from jobs.errors import (
     InvalidRequest,
+    StoreFull,
     StoreUnavailable,
     UnknownJob,
     UnreadableVolume,
@@ -84,7 +85,7 @@ async def read_encode(request: Request, services: House, jobs: Jobs) -> AsyncIte
     await run_in_threadpool(services.results.check_room, settings.min_free_bytes)
     room_bytes = await run_in_threadpool(jobs.room_bytes)
     # The file has no name in any folder, so that even a killed process leaves nothing behind.
-    with tempfile.TemporaryFile(buffering=0) as file:
+    with _nameless() as file:
         try:
             body = await _read_form(request, file, settings, min(settings.max_upload_bytes, room_bytes))
         except UploadTooLarge as err:
@@ -95,6 +96,14 @@ async def read_encode(request: Request, services: House, jobs: Jobs) -> AsyncIte
 
 
 Encode = Annotated[EncodeBody, Depends(read_encode)]
+
+
+def _nameless() -> BinaryIO:
+    """An unbuffered file for an upload. Raises: StoreFull."""
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as err:
+        raise StoreFull("There is no room for the upload now.") from err
 
 
 async def _read_form(request: Request, file: BinaryIO, settings: Settings, max_bytes: int) -> EncodeBody:

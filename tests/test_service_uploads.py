@@ -321,6 +321,16 @@ def test_a_body_that_does_not_come_is_given_up(api: Api, monkeypatch: pytest.Mon
         assert line.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
+def test_an_upload_without_a_place_for_temporary_files_is_told_so(
+    api: Api, scan: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        answer = encode(api, scan)
+    assert (answer.status_code, answer.json()["code"]) == (507, "store_full")
+    assert "gone" not in answer.text
+
+
 def test_an_upload_that_finds_no_room_is_told_so() -> None:
     with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(StoreFull):
         Spool(full).write(b"voxels")
