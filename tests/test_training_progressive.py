@@ -14,13 +14,16 @@ from model_store.catalogue import Catalogue
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.generator import Generator
 from model_store.load import load
+from model_store.networks.progressive import stage_shape
 from tests.tiny_progan import write_progan
 from tests.tiny_stylegan import write_stylegan
 from training import encoder as encoders
+from training.data import TrainingVolumes, prepare_folder
 from training.encoder import EncoderTrainer
 from training.errors import DataRefused
 from training.inversion_losses import encoder_loss, half_square, latent_discriminator_loss, plausible_latent
-from training.progressive import ProgressiveTrainer, train
+from training.progressive import ProgressiveTrainer, StagedVolumes, train
+from training.progressive_card import preparation_of
 from training.progressive_config import EncoderConfig, ProGANConfig, StyleGANConfig
 from training.progressive_schedule import Schedule
 from training.wgan import critic_loss, generator_loss, gradient_penalty
@@ -138,6 +141,19 @@ def test_learning_rates_are_the_papers(tmp_path: Path) -> None:
     trainer.step(volumes(4), torch.full((4,), -1))
     assert [group["lr"] for group in trainer.optimisers["generator"].param_groups] == pytest.approx([3.4e-3, 6.8e-5])
     assert trainer.optimisers["critic"].param_groups[0]["lr"] == pytest.approx(3.4e-3)
+
+
+def test_a_stage_reads_volumes_of_its_own_resolution_to_the_same_end(scans: Path, tmp_path: Path) -> None:
+    config = config_for("progan", scans, tmp_path)
+    whole = TrainingVolumes(prepare_folder(scans, config.cache, preparation_of(config)), config.seed)
+    staged, schedule = StagedVolumes(whole), config.schedule
+    one, other = ProgressiveTrainer(config), ProgressiveTrainer(config)
+    for iteration, items in enumerate(schedule.items(0, schedule.iterations)):
+        small = torch.stack([staged[item][0] for item in items])
+        large = torch.stack([whole[place][0] for place, _ in items])
+        assert small.shape[2:] == stage_shape(config.base, schedule.at(iteration).stage)
+        labels = torch.full((len(items),), -1)
+        assert one.step(small, labels) == other.step(large, labels)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from model_store.networks.critic import Critic
-from model_store.networks.progressive import doubled, faded, halved
+from model_store.networks.progressive import doubled, faded, halved, stage_shape
 from training.average import ParameterAverage
 from training.data import TrainingVolumes, light_augmentation, prepare_folder
 from training.errors import DataRefused
@@ -56,7 +56,8 @@ class ProgressiveTrainer:
         self._rates = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimisers.items()}
 
     def step(self, real: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002 -- the families have no classes
-        """One iteration on real volumes (n_c * batch, 1, *shape) in [0, 1]; returns the losses of its last updates."""
+        """One iteration on real volumes (n_c * batch, 1, *shape) in [0, 1], of the stage's resolution or a higher one;
+        returns the losses of its last updates."""
         moment = self.schedule.at(self.iteration)
         for name, optimiser in self.optimisers.items():
             for group, rate in zip(optimiser.param_groups, self._rates[name], strict=True):
@@ -78,7 +79,7 @@ class ProgressiveTrainer:
 
     def _at(self, real: Tensor, moment: Moment) -> Tensor:
         """Real volumes at the moment's stage; while it fades in they go from the stage before to it, as in [14]."""
-        for _ in range(self.config.stages - moment.stage):
+        while tuple(real.shape[2:]) != stage_shape(self.config.base, moment.stage):
             real = halved(real)
         return real if moment.alpha == 1 else faded(doubled(halved(real)), real, moment.alpha)
 
@@ -156,6 +157,24 @@ class ProgressiveTrainer:
         self.iteration = self.schedule.last_stage
 
 
+class StagedVolumes(Dataset[tuple[Tensor, int]]):
+    """Training volumes at the resolution of a stage: the first ones take many at once, which would fill the memory.
+
+    Item (i, k) is the i-th volume halved k times.
+    """
+
+    def __init__(self, volumes: TrainingVolumes) -> None:
+        self.volumes = volumes
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int]:
+        """((1, *stage shape) float32 in the network's range, label or -1)."""
+        place, halvings = item
+        volume, label = self.volumes[place]
+        for _ in range(halvings):
+            volume = halved(volume)
+        return volume, label
+
+
 def train(config: ProGANConfig | StyleGANConfig, progress: Progress | None = None) -> Path:
     """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
 
@@ -171,12 +190,11 @@ def train(config: ProGANConfig | StyleGANConfig, progress: Progress | None = Non
     scans = prepare_folder(config.data, config.cache, preparation_of(config))
     begin(config)
     augmentation = light_augmentation(config.shape) if config.augment == "light" else None
-    volumes = TrainingVolumes(scans, config.seed, augmentation)
+    volumes = StagedVolumes(TrainingVolumes(scans, config.seed, augmentation))
 
     def of_iterations(begin: int, end: int) -> Iterator[list[Tensor]]:
-        workers = config.data_workers
-        places = schedule.samples(begin, end)
-        return iter(DataLoader(volumes, batch_sampler=places, num_workers=workers, persistent_workers=workers > 0))  # type: ignore[arg-type]
+        workers, items = config.data_workers, schedule.items(begin, end)
+        return iter(DataLoader(volumes, batch_sampler=items, num_workers=workers, persistent_workers=workers > 0))
 
     last = first + config.iterations if config.iterations else schedule.iterations
     fit(trainer, of_iterations, config, checkpoint, config.log, last, progress)

@@ -78,6 +78,12 @@ class Schedule:
             yield range(place, place + count)
             place += count
 
+    def items(self, first: int, last: int) -> Iterator[list[tuple[int, int]]]:
+        """The same positions, each with how often its volume is halved to be of its iteration's stage."""
+        for iteration, places in zip(range(first, last), self.samples(first, last), strict=True):
+            halvings = self.stages - self.at(iteration).stage
+            yield [(place, halvings) for place in places]
+
     def _seen(self, iteration: int) -> int:
         """Samples before an iteration."""
         seen, begin = 0, 0
