@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
+Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+
 
 class CardPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
@@ -58,11 +60,20 @@ class PreprocessSpec(CardPart):
     placement: Literal["stretch", "head"] = "stretch"
     """stretch: the whole field of view becomes the model's grid (HA-GAN's preprocessing; aspect is lost and restored on
     the way back). head: the grid's own millimetres, placed at the vertex (top) and lateral centre of the head."""
+    extent_mm: tuple[Millimetres, Millimetres, Millimetres] = (None, None, None)
+    """Along A0, A1, A2 what of the field of view is stretched: cut at both ends alike, or filled up with background.
+    None: all of it. With the placement stretch alone."""
     trim_blank_slices: bool = False
     """Leave out blank axial slices at both ends (HA-GAN's preprocessing)."""
     window: tuple[float, float] | None = None
     """[low, high] in the scan's stored units; None takes quantiles of the scan itself."""
     quantiles: tuple[float, float] = (0.0, 0.997)
+
+    @model_validator(mode="after")
+    def _sound(self) -> "PreprocessSpec":
+        if self.placement != "stretch" and any(self.extent_mm):
+            raise ValueError("an extent belongs to the placement stretch")
+        return self
 
 
 class Provenance(CardPart):

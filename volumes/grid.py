@@ -32,6 +32,9 @@ NEGLIGIBLE_SIGMA = 0.15
 
 Shape = tuple[int, int, int]
 Border = Literal["clamp", "fade"]
+Extent = tuple[float | None, float | None, float | None]
+"""Millimetres along three axes; None is the whole field of view."""
+WHOLE: Extent = (None, None, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +71,12 @@ def network_grid(
     axes: str,
     spacing_mm: Sequence[float],
     placement: Literal["stretch", "head"],
+    extent_mm: Extent = WHOLE,
 ) -> Grid:
-    """The model's grid laid over a scan, its array in RAS order. `shape` and `spacing_mm` in the network's axis order.
+    """The model's grid laid over a scan, its array in RAS order. All but the scan is in the network's axis order.
 
-    stretch: the scan's whole field of view, whatever its sides, becomes the model's grid (HA-GAN's preprocessing).
+    stretch: the scan's whole field of view, whatever its sides, becomes the model's grid (HA-GAN's preprocessing);
+    along an axis with an extent, so much about the field of view's middle, be it less or more than there is.
     head: a box of the card's own millimetres along the world's axes, the top of the head 4 mm under its top face and
     the vault's extent to the sides and front to back in its middle.
 
@@ -82,11 +87,14 @@ def network_grid(
     if placement == "head":
         return _head_grid(volume, sides, np.array(in_ras_order(spacing_mm, axes)))
     turned = reorient(volume)
-    ratio = np.array(turned.shape) / np.array(sides)
+    wanted = zip(in_ras_order(extent_mm, axes), turned.spacing_mm, turned.shape, strict=True)
+    kept = np.array([side if extent is None else extent / step for extent, step, side in wanted])  # in voxels
+    ratio = kept / np.array(sides)
     affine = turned.affine.copy()
     affine[:3, :3] *= ratio
-    # The fields of view share their outer faces, which lie half a voxel before index 0.
-    affine[:3, 3] = turned.affine[:3, 3] + turned.affine[:3, :3] @ (ratio / 2 - 0.5)
+    # What is left out, half at each end; the outer faces lie half a voxel before index 0.
+    first = (np.array(turned.shape) - kept) / 2
+    affine[:3, 3] = turned.affine[:3, 3] + turned.affine[:3, :3] @ (first + ratio / 2 - 0.5)
     return Grid(sides, affine)
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from volumes.grid import Grid, network_grid, resample
+from volumes.grid import WHOLE, Extent, Grid, network_grid, resample
 from volumes.intensity import Range, to_network_range, window_of
 from volumes.orientation import to_network, trim_blank, with_orientation
 from volumes.volume import Volume
@@ -14,7 +14,7 @@ from volumes.volume import Volume
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a network expects of a scan. `shape` and `spacing_mm` are in the network's axis order, named by `axes`."""
+    """What a network expects of a scan. `shape`, `spacing_mm`, `extent_mm` are in the network's axis order, `axes`."""
 
     shape: tuple[int, int, int]
     axes: str
@@ -25,6 +25,8 @@ class Preparation:
     window: Range | None = None
     """[low, high] in the scan's units; None takes `quantiles` of the scan."""
     quantiles: Range = (0.0, 0.997)
+    extent_mm: Extent = WHOLE
+    """Of the field of view, about its middle, what is stretched."""
     orientation: str | None = None
     """Axis codes that override a wrong affine's directions."""
 
@@ -58,7 +60,7 @@ def prepare(scan: Volume, how: Preparation) -> Prepared:
     windowed = Volume(to_network_range(scan.array, low, high, how.network_range), scan.affine)
     background = how.network_range[0]
     kept = trim_blank(windowed, background) if how.trim_blank_slices else windowed
-    grid = network_grid(kept, how.shape, how.axes, how.spacing_mm, how.placement)
+    grid = network_grid(kept, how.shape, how.axes, how.spacing_mm, how.placement, how.extent_mm)
     border: Literal["clamp", "fade"] = "fade" if how.placement == "stretch" else "clamp"
     seen = resample(kept, grid, background, border=border)
     array: NDArray[np.float32] = to_network(seen.array, how.axes).astype(np.float32, copy=False)

@@ -100,6 +100,7 @@ def preparation(card: ModelCard, request: EncodeRequest) -> Preparation:
         trim_blank_slices=trim,
         window=own.window if asked.window is None else (asked.window[0], asked.window[1]),
         quantiles=own.quantiles,
+        extent_mm=own.extent_mm,
         orientation=asked.orientation,
     )
 

@@ -30,14 +30,17 @@ class Convention:
     units: str
     anatomy: str
     extent_mm: tuple[float, float, float] | None
-    """Millimetres along A0, A1, A2 that become the cube, where they are known."""
+    """Millimetres along A0, A1, A2 that became the cube in training, where they are known."""
+    cut_mm: tuple[float | None, float | None, float | None] = (None, None, None)
+    """Of a scan's field of view, what they kept before the resize."""
 
 
 _CONVENTIONS: dict[Modality, Convention] = {
     # preprocess.py: SimpleITK's array [z, y, x] of an LPS image, not reoriented: A0 up, A1 back, A2 left.
     "CT": Convention("SPL", (-1024.0, 600.0), "HU", "thorax", None),
-    # GSP brains: FreeSurfer's LIA volume with axes in order (1, 2, 0); about 166 x 216 x 216 mm became the cube.
-    "MR": Convention("IAL", (0.0, 140.0), "a.u.", "brain", (166.0, 216.0, 216.0)),
+    # GSP brains: FreeSurfer's LIA volume of 256 mm with axes in order (1, 2, 0). 20 mm were cut off both ends of A1 and
+    # A2, blank planes off A0: about 166 x 216 x 216 mm became the cube.
+    "MR": Convention("IAL", (0.0, 140.0), "a.u.", "brain", (166.0, 216.0, 216.0), (None, 216.0, 216.0)),
 }
 
 
@@ -105,8 +108,11 @@ def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[
         raise ImportRefused("--modality is CT or MR.")
     usual, size = _CONVENTIONS[modality], sizes.size
     spacing = tuple(extent / size for extent in usual.extent_mm) if usual.extent_mm else (1.0, 1.0, 1.0)
-    window = parts["intensity"] or usual.intensity
-    check_geometry(parts["axes"] or usual.axes, parts["spacing_mm"] or spacing, window)
+    window, axes = parts["intensity"] or usual.intensity, parts["axes"] or usual.axes
+    check_geometry(axes, parts["spacing_mm"] or spacing, window)
+    preprocess: dict[str, Any] = {"placement": "stretch", "trim_blank_slices": True, "window": window}
+    if axes == usual.axes:  # scans that were turned otherwise were not prepared by the authors' script
+        preprocess["extent_mm"] = usual.cut_mm
     whole = parts | {
         "family": "hagan",
         "title": f"HA-GAN {usual.anatomy}, {size} cubed",
@@ -115,12 +121,12 @@ def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[
         "anatomy": usual.anatomy,
         "licence": parts["licence"] or "not stated by the authors",
         "shape": (size, size, size),
-        "axes": parts["axes"] or usual.axes,
+        "axes": axes,
         "spacing_mm": parts["spacing_mm"] or spacing,
         "spacing_is_nominal": parts["spacing_mm"] is None,
         "latent": {"z_dim": sizes.latent_dim, "w_dim": sizes.latent_dim},
         "intensity": {"low": window[0], "high": window[1], "units": usual.units},
-        "preprocess": {"placement": "stretch", "trim_blank_slices": True, "window": window},
+        "preprocess": preprocess,
         "classes": classes,
         "network": {"width": _WIDTH},
     }

@@ -360,6 +360,18 @@ export interface components {
              * @enum {string}
              */
             placement: "stretch" | "head";
+            /**
+             * @default [
+             *       null,
+             *       null,
+             *       null
+             *     ]
+             */
+            extent_mm: [
+                number | null,
+                number | null,
+                number | null
+            ];
             /** @default false */
             trim_blank_slices: boolean;
             window: [
@@ -455,6 +467,11 @@ export interface components {
             /**
              * @default {
              *       "placement": "stretch",
+             *       "extent_mm": [
+             *         null,
+             *         null,
+             *         null
+             *       ],
              *       "trim_blank_slices": false,
              *       "quantiles": [
              *         0,
