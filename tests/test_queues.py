@@ -178,6 +178,21 @@ def test_one_worker_is_drained_by_its_name_and_another_takes_its_jobs(queue: Job
     assert queue.turns.draining() == set(), "a worker's name goes with it"
 
 
+def test_the_name_of_a_killed_worker_goes_with_its_life(queue: JobQueue) -> None:
+    """The minute of that life is made to pass here: its description expires and its last beat grows old."""
+    records, redis = queue.records, queue.redis
+    for name in ("killed", "silent", "drained", "alive"):
+        records.beat(name, {"host": "here"})
+    for name in ("killed", "drained", "here"):
+        queue.turns.drain(name)
+    for name in ("killed", "silent"):
+        redis.zadd(records.key("workers"), {name: 1.0})
+    redis.delete(records.key("worker", "killed"))
+    records.beat("alive", {"host": "here"})
+    assert set(redis.zrange(records.key("workers"), 0, -1)) == {b"silent", b"drained", b"alive"}
+    assert queue.turns.draining() == {"drained", "here"}
+
+
 def test_a_drained_worker_stops_when_told_to(queue: JobQueue, play: Play) -> None:
     with play(shutdown_grace_s=40.0) as supervisor:
         eventually(queue.workers)

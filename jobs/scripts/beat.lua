@@ -14,5 +14,13 @@ local at = integer(now())
 redis.call('HSET', key('worker', name), 'about', ARGV[2], 'beat', at)
 redis.call('EXPIRE', key('worker', name), ARGV[3])
 redis.call('ZADD', key('workers'), at, name)
+-- A worker that was killed retires from nothing: its name goes once its own life is over.
+local silent = redis.call('ZRANGEBYSCORE', key('workers'), '-inf', integer(now() - ARGV[3] * 1000000), 'LIMIT', 0, 100)
+for _, other in ipairs(silent) do
+  if redis.call('EXISTS', key('worker', other)) == 0 then
+    redis.call('ZREM', key('workers'), other)
+    redis.call('SREM', key('draining'), other)
+  end
+end
 if redis.call('SISMEMBER', key('draining'), name) == 1 then return 1 end
 return redis.call('SISMEMBER', key('draining'), ARGV[4] or '')
