@@ -20,8 +20,8 @@ from service.page import BUILT
 from service.patience import PatientProtocol
 from service.pointers import setting
 
-GRACE_S = 5
-"""For answers under way when the server is told to stop."""
+GRACE_S = 6
+"""For answers under way when the server is told to stop: longer than a call that a silent queue does not answer."""
 
 
 class Server(uvicorn.Server):
