@@ -248,6 +248,9 @@ def test_a_lost_or_replaced_object_is_never_sent(remote: Api, s3: S3) -> None:
         for headers in ({}, {"Sec-Fetch-Mode": "cors"}):
             answer = remote.http.get(url, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (410, "result_damaged")
+        answer = remote.post("/encode", {"model": "tiny", "source": {"job": url.split("/")[2]}})
+        assert (answer.status_code, answer.json()["code"]) == (410, "result_damaged")
+    assert remote.stored("uploads") == []
 
 
 @pytest.mark.fault
