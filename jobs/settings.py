@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +22,10 @@ _LISTED = {
 
 
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._=+-]+)*/?")
+_OF_REDIS = {"redis", "rediss", "unix"}
+_NUMBERS_OF_REDIS = {"db", "socket_timeout", "socket_connect_timeout", "max_connections", "health_check_interval"}
+_LONGEST_S = 10 * 365 * 24 * 3600
+"""Of any time: what is added to the clock has to remain a date."""
 _ENDPOINT = re.compile(rf"https?://{_NAME}(?::\d{{1,5}})?(?:/[A-Za-z0-9._-]+)?")
 
 
@@ -41,7 +45,9 @@ def _entries(text: str) -> list[str]:
 class Settings(BaseSettings):
     """Every setting of the service. Each is read from the environment with the prefix VOXELSMITH_."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     """Address the API listens on."""
@@ -98,26 +104,42 @@ class Settings(BaseSettings):
     """Results, uploads and large requests of one API key; beyond it posts get 429 and running jobs fail."""
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1)
     """Largest body of POST /encode."""
-    upload_timeout_s: float = Field(default=3600.0, gt=0)
+    upload_timeout_s: float = Field(default=3600.0, gt=0, le=_LONGEST_S)
     """An upload must be whole after this."""
     max_voxels: int = Field(default=512**3, ge=1)
     """Largest decoded upload, in voxels."""
     max_job_voxels: int = Field(default=2**31, ge=1)
     """Voxels that one job may make, all its volumes together."""
-    result_ttl_s: int = Field(default=7 * 24 * 3600, ge=1)
+    result_ttl_s: int = Field(default=7 * 24 * 3600, ge=1, le=_LONGEST_S)
     """Finished jobs and their results are removed after this."""
     min_free_bytes: int = Field(default=2**30, ge=0)
     """New jobs are refused with 507 while the disk of the store, or of uploads under way, has less free space."""
-    model_patience_s: float = Field(default=30.0, ge=0)
+    model_patience_s: float = Field(default=30.0, ge=0, le=_LONGEST_S)
     """A job may be passed over for this long by later ones whose models a worker holds; 0 keeps the order."""
-    job_timeout_s: float = Field(default=1800.0, gt=0)
+    job_timeout_s: float = Field(default=1800.0, gt=0, le=_LONGEST_S)
     """A job running longer is given up and its worker process replaced."""
-    lease_s: float = Field(default=30.0, gt=0)
+    lease_s: float = Field(default=30.0, gt=0, le=_LONGEST_S)
     """A worker silent for this long is lost; it renews three times per lease."""
     max_crashes: int = Field(default=3, ge=1)
     """A job is failed after losing this many workers."""
-    shutdown_grace_s: float = Field(default=20.0, ge=0)
+    shutdown_grace_s: float = Field(default=20.0, ge=0, le=_LONGEST_S)
     """On SIGTERM a worker may finish the sample in hand for this long before it hands its job back."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _reachable(cls, url: SecretStr) -> SecretStr:
+        """What the client would stumble over when it connects. It may hold a password, so that nothing repeats it."""
+        try:
+            parts = urlsplit(url.get_secret_value())
+            _ = parts.port  # is read, and so judged, when it is asked for
+            for name, value in parse_qsl(parts.query):
+                if name in _NUMBERS_OF_REDIS:
+                    float(value)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in _OF_REDIS or (parts.scheme == "unix" and not parts.path):
+            raise ValueError("must be redis://host:port/0, rediss://host:port/0 or unix:///path/to/socket")
+        return url
 
     @field_validator("store_url", "models_url")
     @classmethod
