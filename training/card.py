@@ -8,9 +8,7 @@ from volumes.intensity import Range
 from volumes.scan import Preparation
 
 UNIT_RANGE = (0.0, 255.0)
-"""Stored values, in a.u., where the scans' own cannot be: windowed by quantiles of each, or narrower than whole numbers
-can tell apart, as scans scaled to [0, 1] are."""
-FEWEST_LEVELS = 16
+"""Stored values of a model whose scans were windowed by their own quantiles."""
 
 
 def preparation(config: RunConfig, shape: tuple[int, int, int], network_range: Range = (-1.0, 1.0)) -> Preparation:
@@ -55,9 +53,7 @@ def trained_card(config: RunConfig, how: Preparation, command: str, iterations: 
 
 
 def _intensity(config: RunConfig, network_range: Range) -> IntensitySpec:
-    """The window in its units, where there is one that whole numbers can hold."""
+    """The window in its units, where there is one."""
     low, high = config.window or UNIT_RANGE
-    if config.window is None or high - low < FEWEST_LEVELS:
-        return IntensitySpec(low=UNIT_RANGE[0], high=UNIT_RANGE[1], units="a.u.", network_range=network_range)
-    units = config.units or ("HU" if config.modality == "CT" else "a.u.")
+    units = (config.units or ("HU" if config.modality == "CT" else "a.u.")) if config.window else "a.u."
     return IntensitySpec(low=low, high=high, units=units, network_range=network_range)

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 OWN_FILES = ("config.json", "checkpoint.pt", "checkpoint.partial", "checkpoint-2d.pt", "checkpoint-2d.partial")
 """Of a run, beside the folder of its model."""
+FEWEST_LEVELS = 16
+"""Of a window: generated volumes are stored as whole numbers where nothing else is asked for."""
 
 
 class CourseConfig(BaseModel):
@@ -94,6 +96,11 @@ class RunConfig(CourseConfig):
     def _has_width(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
         if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
             raise ValueError("two finite numbers, the lower one first")
+        if window is not None and window[1] - window[0] < FEWEST_LEVELS:
+            raise ValueError(
+                "so narrow that volumes in whole numbers would lose the picture: scale the scans, as to 0 255, or "
+                "leave the window of MR out"
+            )
         return window
 
 
