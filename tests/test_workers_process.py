@@ -200,5 +200,14 @@ def test_workers_share_the_cores_that_the_process_may_use(settings: Settings) ->
     assert [seat.settings.threads for seat in seats] == [max(1, len(usual) // 2)] * 2
 
 
+@pytest.mark.parametrize(("quota", "expected"), [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1)])
+def test_a_containers_quota_counts_as_cores(tmp_path: Path, quota: str, expected: int | None) -> None:
+    usual = cores(tmp_path / "none")
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert cores(tmp_path / "cpu.max") == (expected or usual)
+    (tmp_path / "cpu.max").write_text(f"{100000 * usual + 1} 100000\n")
+    assert cores(tmp_path / "cpu.max") == usual
+
+
 def test_settings_reach_a_worker_whole(settings: Settings) -> None:
     assert Settings.model_validate_json(settings_line(settings)) == settings

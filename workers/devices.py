@@ -6,6 +6,8 @@ from pathlib import Path
 
 CARDS = Path("/proc/driver/nvidia/gpus")
 """Where the driver lists its GPUs. In containers and under WSL it may be missing although there are some."""
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""A container's share of the processors: microseconds of them and the period for which they hold, or "max"."""
 _DEVICE = re.compile(r"cpu|all|cuda:(?P<index>[0-9]{1,3})")
 _CUDA_ONLY = frozenset({"float16", "tf32"})
 
@@ -17,9 +19,11 @@ def devices(device: str, cards: Path = CARDS) -> list[str]:
     return [f"cuda:{index}" for index in range(_count(cards))] or ["cpu"]
 
 
-def cores() -> int:
-    """Those that this process may use; a container or `taskset` may leave it fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(quota: Path = QUOTA) -> int:
+    """Those that this process may keep busy; a container or `taskset` may leave it fewer than the machine has."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share, _, period = quota.read_text().strip().partition(" ") if quota.is_file() else ("max", "", "")
+    return min(seen, -(-int(share) // int(period))) if share.isdecimal() else seen
 
 
 def check_device(device: str, precision: str, cards: Path = CARDS) -> None:

@@ -35,6 +35,10 @@ _STABLE_S = 60.0
 """A worker that lived this long is restarted at once."""
 _KILL_S = 5.0
 """A process in a system call that hangs, of a driver or a network file system, ends only with that."""
+_SURROUNDINGS = {"GOMP_SPINCOUNT": "1000"}
+"""Of a worker, where nobody says otherwise. torch's threads wait for one another by turning in a loop, 300,000 times,
+on cores that other processes and the thread they wait for may need; after fewer turns they sleep (docs/performance.md,
+"Beside other work")."""
 _TICK_S = 0.1
 _SCRATCH_PREFIX = "voxelsmith-worker-"
 log = logging.getLogger("voxelsmith.supervisor")
@@ -75,7 +79,7 @@ class Supervisor:
     def __post_init__(self) -> None:
         for device in devices(self.settings.device):
             update: dict[str, object] = {"device": device}
-            if self.count > 1 and not self.settings.threads:
+            if not self.settings.threads and (self.count > 1 or cores() < (os.cpu_count() or 1)):
                 update["threads"] = max(1, cores() // self.count)
             self.seats += [Seat(self.settings.model_copy(update=update)) for _ in range(self.count)]
 
@@ -153,7 +157,10 @@ class Supervisor:
         try:
             os.set_blocking(seat.beat_fd, False)
             command = [*self.command, "--supervised", str(theirs), "--scratch", str(seat.scratch)]
-            seat.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[theirs])  # noqa: S603 -- our own
+            surroundings = {**_SURROUNDINGS, **os.environ}
+            seat.process = subprocess.Popen(  # noqa: S603 -- our own
+                command, stdin=subprocess.PIPE, pass_fds=[theirs], env=surroundings
+            )
         finally:
             os.close(theirs)
         return seat.process
