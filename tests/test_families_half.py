@@ -89,6 +89,17 @@ def test_other_precisions_are_left_as_they_are(tmp_path: Path, precision: Precis
     assert torch.equal(*grads)
 
 
+@pytest.mark.parametrize("family", MODELS)
+def test_the_way_back_can_be_gone_twice(tmp_path: Path, family: str) -> None:
+    """As where the first scale was too large: the network runs again, with the same noise."""
+    card = MODELS[family](tmp_path)
+    model: Any = load(tmp_path / card.name, card, precision="float16")
+    w = model.map(gaussian(1, card.latent.z_dim)[None]).requires_grad_()
+    loss = model.synthesise(w, 5).square().mean()
+    first, second = (torch.autograd.grad(loss, w, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
 def test_a_gradient_that_overflows_is_scaled_less() -> None:
     """Behind a layer that makes it 2^10 times larger, the first scale leaves float16's range."""
     x = torch.ones(4, requires_grad=True)

@@ -91,8 +91,13 @@ class ServedSplitShuffle(Served):
         expect(w, (self.card.latent.num_styles, self.card.latent.w_dim), "styles")
         # The seed also draws z; its stream must not come again as noise.
         seed = CONSTANT_NOISE_SEED if noise_seed is None else noise_seed
-        noise = self.synthesis.draw_noise(1, torch.Generator().manual_seed(seed ^ _NOISE_STREAM))
-        return self.widened(lambda w: self.synthesis(w.to(self.device, self.dtype), noise), w)
+
+        def run(w: Tensor) -> Tensor:
+            noise = self.synthesis.draw_noise(1, torch.Generator().manual_seed(seed ^ _NOISE_STREAM))
+            volume: Tensor = self.synthesis(w.to(self.device, self.dtype), noise)
+            return volume
+
+        return self.widened(run, w)
 
     def encode(self, volume: Tensor) -> Tensor:  # noqa: ARG002 -- the paper has no encoder
         raise TypeError("this model has no encoder")
