@@ -14,13 +14,13 @@ from pathlib import Path
 
 CHUNK_BYTES = 2**20
 _FOREIGN_AGE_S = 24 * 3600
-"""A temp file of another machine is taken for abandoned after this; one of this machine when its process is gone."""
+"""A temp file of another machine or container counts as abandoned after this; one of ours when its process is gone."""
 
 
 def temp_path(folder: Path) -> Path:
     """A new name in a folder of temp files. It says whose it is, so that a sweep can tell who still writes."""
     folder.mkdir(exist_ok=True, mode=0o700)
-    return folder / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
+    return folder / f"{_here()}.{os.getpid()}.{uuid.uuid4().hex}"
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def publish(temp: Path, target: Path, root: Path, *, exclusive: bool) -> None:
 
 def sweep_temp(folder: Path) -> None:
     """Removes the temp files of processes that are gone."""
-    here, has_proc = socket.gethostname(), Path("/proc/self").exists()
+    here, has_proc = _here(), Path("/proc/self").exists()
     for path in folder.glob("*.*.*"):
         host, pid, _ = path.name.rsplit(".", 2)
         orphaned = has_proc and host == here and not Path(f"/proc/{pid}").exists()
@@ -79,6 +79,14 @@ def sweep_temp(folder: Path) -> None:
                 path.unlink()
         except FileNotFoundError:
             continue
+
+
+def _here() -> str:
+    """Where a process id means something: containers may share a host name, and each has numbers of its own."""
+    try:
+        return f"{socket.gethostname()}.{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _name(temp: Path, target: Path, root: Path, *, exclusive: bool) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import socket
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from disks import small_disk
 
+from jobs import durable
 from jobs.errors import LeaseLost, StoreFull, StoreUnavailable, UnknownResult
 from jobs.results import ResultStore
 
@@ -202,6 +203,23 @@ ResultStore(sys.argv[1]).write("results/j/a", source, check=lambda: os.kill(os.g
     assert left_behind(root) == []
 
 
+def test_a_sweep_in_another_container_of_the_same_name_spares_what_is_written(
+    store: ResultStore, source: Path, root: Path
+) -> None:
+    container = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*container, "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to make a PID namespace")
+    script = "import sys; from pathlib import Path; from jobs.durable import sweep_temp; sweep_temp(Path(sys.argv[1]))"
+
+    def swept_elsewhere() -> None:
+        (temp,) = (root / ".tmp").iterdir()
+        subprocess.run([*container, sys.executable, "-c", script, str(temp.parent)], check=True)
+        assert temp.exists()
+
+    store.write("results/j/a", source, check=swept_elsewhere)
+    assert left_behind(root) == ["results/j/a"]
+
+
 def test_the_sweep_spares_known_and_young(store: ResultStore, source: Path, root: Path) -> None:
     for key in ("results/known/a", "results/orphan/a", "uploads/orphan/a", "uploads/young/a", "directions/m/a.json"):
         store.write(key, source)
@@ -213,7 +231,9 @@ def test_the_sweep_spares_known_and_young(store: ResultStore, source: Path, root
 
 
 def test_a_sweep_that_cannot_remove_says_so_and_ends_no_thread(store: ResultStore, root: Path) -> None:
-    (root / ".tmp" / f"{socket.gethostname()}.999999999.x").mkdir(parents=True)
+    (root / ".tmp").mkdir()
+    whose = durable.temp_path(root / ".tmp").name.split(f".{os.getpid()}.")[0]
+    (root / ".tmp" / f"{whose}.999999999.x").mkdir()
     with pytest.raises(StoreUnavailable):
         store.sweep(lambda _: True)
 
