@@ -3,10 +3,11 @@
 import json
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jobs.errors import DirectionExists, StoreUnavailable, UnknownDirection, UnknownResult
+from jobs.errors import DirectionExists, UnknownDirection, UnknownResult
 from jobs.requests import NAME_PATTERN
 from jobs.results import ResultStore
 
@@ -32,12 +33,12 @@ class FittedDirections:
         for name in self.names(model):
             try:
                 found.append(self.get(model, name))
-            except UnknownDirection:  # removed since it was listed
+            except UnknownDirection:  # removed since it was listed, or damaged
                 continue
         return found
 
     def get(self, model: str, name: str) -> dict[str, Any]:
-        """Raises: UnknownDirection, StoreUnavailable."""
+        """Raises: UnknownDirection, also where the stored one is damaged, StoreUnavailable."""
         try:
             body = b"".join(self._results.open(_key(model, name)))
         except UnknownResult as err:
@@ -45,7 +46,7 @@ class FittedDirections:
         try:
             direction: dict[str, Any] = json.loads(body)
         except ValueError as err:
-            raise StoreUnavailable("The stored direction is damaged.") from err
+            raise UnknownDirection("The stored direction of that name is damaged; remove it.") from err
         return direction
 
     def put(self, model: str, direction: dict[str, Any]) -> None:
@@ -61,8 +62,10 @@ class FittedDirections:
             try:
                 self._results.write(_key(model, name), path, exclusive=True)
             except FileExistsError as err:
-                if self.get(model, name) != direction:
-                    raise DirectionExists("The model already has a fitted direction of that name.") from err
+                with suppress(UnknownDirection):
+                    if self.get(model, name) == direction:
+                        return
+                raise DirectionExists("The model already has a fitted direction of that name.") from err
 
     def delete(self, model: str, name: str) -> None:
         """Raises: UnknownDirection, StoreUnavailable."""

@@ -95,8 +95,8 @@ class Registry:
         return found
 
     def remove_direction(self, card: ModelCard, name: str) -> None:
-        """Removes a fitted direction. Raises: UnknownDirection, DirectionShipped."""
-        if self.direction(card, name).is_shipped:
+        """Removes a fitted direction, also a damaged one. Raises: UnknownDirection, DirectionShipped."""
+        if name in {entry.card.name for entry in self._shipped(card)}:
             raise DirectionShipped("This direction came with the model and stays as long as the model does.")
         self._fitted.delete(card.name, name)
 
@@ -123,7 +123,7 @@ class Registry:
             wanted = {fit.name}
         else:
             wanted = {f"{fit.name_prefix}-{k}" for k in range(1, fit.count + 1)}
-        if wanted & {entry.card.name for entry in self.directions(card)}:
+        if wanted & {*self._fitted.names(card.name), *(entry.card.name for entry in self._shipped(card))}:
             raise DirectionExists("The model has a direction of that name; remove it first or take another name.")
 
     def _shipped(self, card: ModelCard) -> list[Entry]:
@@ -137,7 +137,7 @@ class Registry:
                 yield found
 
     def _read(self, card: ModelCard, name: str) -> Entry | None:
-        """A fitted direction; None where there is none, or one that no version of ours wrote."""
+        """A fitted direction; None where there is none, a damaged one, or one that no version of ours wrote."""
         try:
             return Entry(DirectionCard.model_validate(self._fitted.get(card.name, name)), is_shipped=False)
         except (UnknownDirection, ValidationError):

@@ -55,6 +55,21 @@ def test_a_model_that_appears_or_goes_is_noticed(settings: Settings, models: Pat
         assert api.http.get("/models/tiny").status_code == 200
 
 
+def test_a_damaged_direction_hides_no_other_and_can_be_removed(api: Api, models: Path, tmp_path: Path) -> None:
+    fit_by_hand(api, models, "sound-1", "sefa")
+    (tmp_path / "cut.json").write_text('{"name": "cut-1", "vec')
+    api.queue.results.write("directions/tiny/cut-1.json", tmp_path / "cut.json")
+    place = "/models/tiny/directions"
+    names = {item["name"] for item in api.http.get(place).json()["items"]}
+    assert "sound-1" in names
+    assert "cut-1" not in names
+    assert api.http.get(f"{place}/cut-1").status_code == 404
+    fit = {"method": "sefa", "name_prefix": "cut", "count": 1}
+    assert api.post(place, fit).json()["code"] == "direction_exists"
+    assert api.http.delete(f"{place}/cut-1").status_code == 204
+    assert api.post(place, fit).status_code == 202
+
+
 def test_directions_shipped_and_fitted_are_listed_without_their_vectors(api: Api, models: Path) -> None:
     fit_by_hand(api, models)
     items = api.http.get("/models/tiny/directions").json()["items"]
