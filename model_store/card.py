@@ -3,11 +3,27 @@
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
+CardName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]|\.[a-z0-9_-])*$", max_length=64)]
+"""What a request can name (jobs.requests)."""
+NAME_RULE = "a model's name has 1 to 64 of a-z, 0-9, '.', '_', '-', begins with a letter or digit, no '..', no '.' last"
+FEWEST_LEVELS = 16
+"""Whole numbers in the intensity range of a new model. Volumes are stored as whole numbers where nothing else is asked
+for; of [0, 1] they would keep a mask."""
+
 Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+
+
+def is_name(text: str) -> bool:
+    """Whether a model or a direction can be called so."""
+    try:
+        TypeAdapter(CardName).validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 class CardPart(BaseModel):
@@ -93,7 +109,7 @@ class ModelCard(CardPart):
     """card.json of a model folder. Axes and shape are the network's own order (A0, A1, A2)."""
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: CardName
     family: str
     title: str = ""
     description: str = ""
@@ -141,7 +157,7 @@ class DirectionCard(CardPart):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: CardName
     method: Literal["regression", "sefa"]
     attribute: str = ""
     space: Literal["z", "w"] = "z"

@@ -22,10 +22,10 @@ from model_store.card import ModelCard
 
 READABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 """Results that can be encoded again."""
-MAX_RESOLVED_BYTES = 16 * 2**20
+MAX_RESOLVED_BYTES = 64 * 2**20
 """Of what the job sources of one request stand for, as JSON. A source of 50 bytes may name a latent of megabytes, and
-4096 of them may; the front end, the queue and a worker hold it all. Four times the largest body that names none: 800
-latents of 1024 numbers."""
+4096 of them may; the front end, the queue and a worker hold it all. Room for a direction fitted to 3,000 latents of
+1024 numbers, or to 400 encoded scans of a model with 15 styles of 512."""
 _PLAIN_SOURCE: TypeAdapter[SeedSource | LatentSource] = TypeAdapter(SeedSource | LatentSource)
 
 Source = SeedSource | LatentSource | JobSource

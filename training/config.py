@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from model_store.card import FEWEST_LEVELS, NAME_RULE, is_name
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 OWN_FILES = ("config.json", "checkpoint.pt", "checkpoint.partial", "checkpoint-2d.pt", "checkpoint-2d.partial")
 """Of a run, beside the folder of its model."""
-FEWEST_LEVELS = 16
-"""Of a window: generated volumes are stored as whole numbers where nothing else is asked for."""
 
 
 class CourseConfig(BaseModel):
@@ -46,11 +46,8 @@ class CourseConfig(BaseModel):
     @field_validator("name")
     @classmethod
     def _can_be_served(cls, name: str) -> str:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) or ".." in name or name.endswith("."):
-            raise ValueError(
-                "a model's name has 1 to 64 of a-z, 0-9, '.', '_', '-', begins with a letter or digit, no '..' and no "
-                "'.' at its end"
-            )
+        if not is_name(name):
+            raise ValueError(NAME_RULE)
         if name in OWN_FILES:
             raise ValueError(f"{name} is a file of the run")
         return name

@@ -26,6 +26,7 @@ def preparation_by(card: ModelCard) -> Preparation:
         trim_blank_slices=how.trim_blank_slices,
         window=how.window,
         quantiles=how.quantiles,
+        extent_mm=how.extent_mm,
     )
 
 

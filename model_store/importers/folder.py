@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
+from model_store.card import NAME_RULE, is_name
 from model_store.importers.jail import ImportRefused
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @contextmanager
@@ -22,10 +20,8 @@ def staged(root: Path, name: str, force: bool) -> Iterator[Path]:
     Raises:
         ImportRefused: the name is not valid or taken (unless `force`), or the folder cannot be written.
     """
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise ImportRefused(
-            "A model's name has 1 to 64 of a-z, 0-9, '.', '_', '-', begins with a letter or digit, no '..'."
-        )
+    if not is_name(name):
+        raise ImportRefused(f"{NAME_RULE.capitalize()}.")
     target = Path(root).resolve() / name
     if target.exists() and not force:
         raise ImportRefused(

@@ -6,12 +6,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from model_store.card import ModelCard
+from model_store.card import FEWEST_LEVELS, ModelCard
 from model_store.importers.jail import ImportRefused
 
 Modality = Literal["CT", "MR"]
-FEWEST_LEVELS = 16
-"""Whole numbers in an intensity range. Results are whole numbers by default; of [0, 1] they would keep a mask."""
 
 
 def check_geometry(axes: str, spacing_mm: Sequence[float], window: tuple[float, float]) -> None:
