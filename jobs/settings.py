@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     device: str = "cpu"
     """cpu, cuda:N, or all (one worker per CUDA device)."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads per worker; 0 takes all cores."""
+    """CPU threads per worker; 0 shares the cores that the process may use among the workers."""
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     """Arithmetic of the forward pass."""
     low_memory: bool = False
