@@ -182,11 +182,10 @@ def _take(device: torch.device) -> None:
     and no context is opened on another."""
     if not torch.cuda.is_available():
         raise ValueError("there is no CUDA device on this machine; take --device cpu")
-    if (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"there is no {device} on this machine; CUDA devices that torch sees: {torch.cuda.device_count()}"
-        )
-    torch.cuda.set_device(device)
+    index, count = device.index or 0, torch.cuda.device_count()
+    if index >= count:
+        raise ValueError(f"there is no {device} on this machine; CUDA devices that torch sees: {count}")
+    torch.cuda.set_device(index)
 
 
 def _make_repeatable(threads: int, allow_tf32: bool) -> None:
