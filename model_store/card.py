@@ -26,6 +26,11 @@ def is_name(text: str) -> bool:
     return True
 
 
+def spans_space(axes: str) -> bool:
+    """Whether three letters name one direction of each pair R/L, A/P, S/I."""
+    return sorted("RLAPSI".find(letter) // 2 for letter in axes) == [0, 1, 2]
+
+
 class CardPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 

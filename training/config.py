@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from model_store.card import FEWEST_LEVELS, NAME_RULE, is_name
+from model_store.card import FEWEST_LEVELS, NAME_RULE, is_name, spans_space
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 OWN_FILES = ("config.json", "checkpoint.pt", "checkpoint.partial", "checkpoint-2d.pt", "checkpoint-2d.partial")
@@ -84,7 +84,7 @@ class RunConfig(CourseConfig):
     @field_validator("axes")
     @classmethod
     def _span_space(cls, axes: str) -> str:
-        if sorted("RLAPSI".find(letter) // 2 for letter in axes) != [0, 1, 2]:
+        if not spans_space(axes):
             raise ValueError("three letters, one of each pair R/L, A/P, S/I, such as SPL")
         return axes
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from model_store.card import FEWEST_LEVELS, ModelCard
+from model_store.card import FEWEST_LEVELS, ModelCard, spans_space
 from model_store.importers.jail import ImportRefused
 
 Modality = Literal["CT", "MR"]
@@ -18,7 +18,7 @@ def check_geometry(axes: str, spacing_mm: Sequence[float], window: tuple[float, 
     Raises:
         ImportRefused: axes, voxel size or intensity range that no volume has.
     """
-    if sorted("RLAPSI".find(letter) // 2 for letter in axes) != [0, 1, 2]:
+    if not spans_space(axes):
         raise ImportRefused("--axes needs three letters, one of each pair R/L, A/P, S/I, such as SPL.")
     if len(spacing_mm) != 3 or not all(math.isfinite(step) and step > 0 for step in spacing_mm):
         raise ImportRefused("The voxel size needs three positive numbers of millimetres.")
