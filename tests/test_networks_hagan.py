@@ -108,6 +108,18 @@ def test_the_encoder_treats_its_eight_sub_volumes_apart() -> None:
     assert (difference > 0).tolist() == [6 <= k < 8 for k in range(16)]
 
 
+def test_the_encoder_keeps_the_channels_of_a_voxel_together_from_its_first_layer_on() -> None:
+    """A scan has one channel, so that its own order in memory says nothing; otherwise each layer copies its input."""
+    encoder, orders = HAGANEncoder(64, 8, 4), []
+    for layer in (encoder.high.norm1, encoder.high.norm2, encoder.high.norm3):
+        layer.register_forward_pre_hook(
+            lambda _, inputs: orders.append(inputs[0].is_contiguous(memory_format=torch.channels_last_3d))
+        )
+    with torch.no_grad():
+        encoder.high(torch.rand(2, 1, 8, 64, 64))  # two sub-volumes at a time, as they are served
+    assert orders == [True, True, True]
+
+
 def test_a_sub_volume_is_made_from_the_features_under_it() -> None:
     torch.manual_seed(0)
     generator = HAGANGenerator(64, 8, 4)

@@ -18,7 +18,7 @@ from model_store.networks.equalised import (
 from model_store.networks.progan import ProGANGenerator, pixel_norm
 from model_store.networks.progressive import stage_channels, stage_shape
 from model_store.networks.reversed_encoder import ReversedEncoder
-from model_store.networks.slabs import InSlabs
+from model_store.networks.slabs import InSlabs, in_chunks
 from model_store.networks.stylegan import MappingNetwork, SynthesisNetwork
 
 PAPER_BASE, PAPER_CHANNELS = (1, 9, 7), [128, 128, 64, 32, 16]
@@ -247,3 +247,21 @@ def test_slabs_change_no_voxel_and_no_gradient() -> None:
         for other in found[1:]:
             for expected, same in zip(found[0], other, strict=True):
                 torch.testing.assert_close(same, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_work_in_chunks_is_rounded_once_and_sees_every_slice(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x, noise = torch.randn(2, 16, 40, 64, 64).to(dtype), torch.randn(1, 1, 40, 64, 64)
+    x = x.contiguous(memory_format=torch.channels_last_3d)
+    gain, seen = torch.rand(1, 16, 1, 1, 1), []
+
+    def work(part: Tensor, where: slice) -> None:
+        seen.append(where)
+        part.mul_(gain).add_(noise[:, :, where])
+
+    expected = (x.float() * gain + noise).to(dtype)
+    found = in_chunks(x, work)
+    assert len(seen) >= 3
+    assert found is x
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -9,7 +9,7 @@ import torch
 
 from jobs.settings import Settings
 from model_store.catalogue import Catalogue
-from workers.arithmetic import warnings_of
+from workers.arithmetic import bfloat16_gain, warnings_of
 from workers.main import bench_of
 
 FAULTS = """
@@ -63,14 +63,16 @@ def test_precisions_of_cuda_alone_are_refused_on_the_cpu(precision: str) -> None
         bench_of(Settings(precision=precision), Catalogue([]))
 
 
-def test_bfloat16_is_warned_of_where_the_processor_has_no_matrix_unit_for_it() -> None:
+def test_bfloat16_is_warned_of_where_it_saves_no_time() -> None:
     assert not list(warnings_of("cpu", "float32"))
     told = list(warnings_of("cpu", "bfloat16"))
     features = torch.cpu.get_capabilities()
-    if features.get("avx512_bf16") and not features.get("amx_bf16"):
-        assert told == ["this processor has no matrix unit for bfloat16: it saves memory here, not time"]
-    elif not features.get("amx_bf16") and features.get("architecture") == "x86_64":
+    if not any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")):
         assert "emulates" in told[0]
+    elif bfloat16_gain() > 1.6:
+        assert not told
+    elif bfloat16_gain() < 0.9:
+        assert "it saves memory here, not time" in told[0]
 
 
 @pytest.mark.gpu

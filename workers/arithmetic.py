@@ -1,10 +1,16 @@
 """What a device computes, and what a precision is worth on it."""
 
+import time
 from collections.abc import Iterator
+from statistics import median
 
 import torch
 
 from model_store.load import Precision
+
+_EDGE, _TRIES = 512, 5
+"""Of the matrices that are multiplied to learn what bfloat16 is worth: some milliseconds in all."""
+_WORTH_IT = 1.2
 
 
 def kind_of(device: torch.device) -> str:
@@ -25,5 +31,22 @@ def warnings_of(device: str, precision: Precision) -> Iterator[str]:
     features = torch.cpu.get_capabilities()
     if not (features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16")):
         yield "this processor emulates bfloat16: a volume can take minutes; float32 is faster"
-    elif features.get("architecture") == "x86_64" and not features.get("amx_bf16"):
-        yield "this processor has no matrix unit for bfloat16: it saves memory here, not time"
+    elif (gain := bfloat16_gain()) < _WORTH_IT:
+        yield f"this processor multiplies bfloat16 {gain:.1f} times as fast as float32: it saves memory here, not time"
+
+
+def bfloat16_gain() -> float:
+    """How many times as fast as in float32 the CPU multiplies matrices in bfloat16, just now and with torch's threads.
+
+    Instructions alone do not tell: with AVX-512 BF16 some processors take twice as long as in float32, others half as
+    long (docs/performance.md, "Precisions").
+    """
+    wide = torch.ones(_EDGE, _EDGE)
+    half = wide.bfloat16()
+    seconds: dict[torch.dtype, list[float]] = {wide.dtype: [], half.dtype: []}
+    for _ in range(_TRIES + 1):  # the first of each makes oneDNN's code
+        for matrix in (wide, half):
+            begun = time.perf_counter()
+            matrix @ matrix
+            seconds[matrix.dtype].append(time.perf_counter() - begun)
+    return median(seconds[wide.dtype][1:]) / median(seconds[half.dtype][1:])

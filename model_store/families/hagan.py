@@ -11,6 +11,7 @@ from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import fold_upsampling
+from model_store.networks.streamed import block_slices
 
 _SLABS_AT_ONCE = 2
 """Sub-volumes in a batch; GroupNorm still sees each alone. torch's CPU convolution takes a slow path for a single
@@ -57,9 +58,10 @@ class ServedHAGAN(Served):
             return volume + features + max(2 * half * self._slabs_at_once() // NUM_SLABS, features * 9 // 8)
         if self.low_memory:
             half = half * (2 * _LOW_MEMORY_SLAB + 4) // (size // 2)
-        products = 3 * 64 * (size // 2) ** 2 * 4
+        # Of the last convolution: a few slices of its input and the two beside them, its output, and that in order.
+        block = (block_slices(width, size // 2) + 2) * (size // 2) ** 2 * (width + 2 * 8) * 4
         # A convolution's own scratch space and the activation before count like features once more each.
-        return 3 * features + half + volume + products
+        return 3 * features + half + volume + block
 
     def _slabs_at_once(self) -> int:
         return 1 if self.low_memory else _SLABS_AT_ONCE

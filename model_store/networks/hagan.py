@@ -184,6 +184,8 @@ class HighResolutionEncoder(nn.Module):
 
     def forward(self, slab: Tensor) -> Tensor:
         """(n, 1, d, S, S) -> (n, 2 width, d/4, S/4, S/4)."""
+        # The strides of a single channel's dimension tell the convolution which order its output is to have.
+        slab = slab[:, 0, ..., None].permute(0, 4, 1, 2, 3)
         x = self.norm1(self.conv1(slab))
         x = self.norm2(self.conv2(x))
         features: Tensor = self.norm3(self.conv3(x))

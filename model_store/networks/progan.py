@@ -19,7 +19,7 @@ from model_store.networks.equalised import (
     swish,
 )
 from model_store.networks.progressive import check_stage, doubled, faded
-from model_store.networks.slabs import InSlabs, Layer, chunks, upsampled
+from model_store.networks.slabs import InSlabs, Layer, in_chunks, upsampled
 
 _EPSILON = 1e-8
 """Zero in float16, as are the squares of small features: the mean of squares is float32 at least."""
@@ -43,10 +43,12 @@ def activated(x: Tensor, first: int = 0) -> Tensor:  # noqa: ARG001 -- the same 
     """swish, then pixel_norm; in place where no gradient will ask for x."""
     if torch.is_grad_enabled():
         return pixel_norm(swish(x))
-    for part, _ in chunks(x):
+
+    def norm(part: Tensor, _: slice) -> None:
         square = _length(swish(part)).square_()
         part.mul_(square.div_(x.shape[1]).add_(_EPSILON).rsqrt_())
-    return x
+
+    return in_chunks(x, norm)
 
 
 class ProGANStage(nn.Module):

@@ -15,7 +15,7 @@ from model_store.networks.equalised import (
     swish,
 )
 from model_store.networks.progressive import stage_shape
-from model_store.networks.slabs import InSlabs, Layer, chunks, downsampled
+from model_store.networks.slabs import InSlabs, Layer, downsampled, in_chunks
 
 
 class ReversedEncoder(InSlabs):
@@ -53,6 +53,4 @@ def activated(x: Tensor) -> Tensor:
     """swish, in place where no gradient will ask for x."""
     if torch.is_grad_enabled():
         return swish(x)
-    for part, _ in chunks(x):
-        swish(part)
-    return x
+    return in_chunks(x, lambda part, _: swish(part))

@@ -1,16 +1,19 @@
-"""GroupNorm, ReLU and the last upsampling of a large volume, a few rows or one slice at a time. For inference alone.
+"""GroupNorm, ReLU and the last upsampling of a large volume, a few rows or slices at a time. For inference alone.
 
-What is normalised is never copied, and of the last convolution's products only those of one slice exist at a time.
-Arithmetic is float32 whatever the precision of the features is.
+Of what is normalised no more than a few slices are ever copied. Arithmetic is float32 whatever the precision of the
+features is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 _CHUNK = {"cpu": 2**19, "cuda": 2**22}
 """Elements that are worked on at once: on the CPU what a core's second-level cache holds, on CUDA 16 MB in float32."""
+_ONE_DNN_FROM = 20480
+"""torch's threshold for a convolution of one float32 sample (use_mkldnn in ATen's Convolution.cpp)."""
 
 
 def rows_of(x: Tensor) -> Tensor:
@@ -88,9 +91,9 @@ def _normed(rows: Tensor, scale: Tensor, shift: Tensor, out: Tensor | None = Non
 def upsample_to_volume(slabs: Iterable[Tensor], affine: tuple[Tensor, Tensor], conv: nn.Module, volume: Tensor) -> None:
     """The end of a generator: x * scale + shift, ReLU, a folded upsampling convolution to one channel, tanh.
 
-    A stride-2 transposed convolution with 4 taps sends input i to outputs 2i - 1 to 2i + 2 along each axis. The 64
-    products of each input voxel come out of one matrix product per slice; they are then added in pairs, axis by axis,
-    along whole rows. torch's own kernel for a single output channel reaches a twelfth of the matrix product's rate.
+    Along each axis the outputs 2p - 1 and 2p of a stride-2 transposed convolution with 4 taps read inputs p - 1 and p
+    alone. So it is a convolution with 2^3 taps to eight channels, one for each parity of the output voxel, with as many
+    products. torch's own kernel for a single output channel reaches a twelfth of the matrix product's rate.
 
     Args:
         slabs: (1, C, s, h, w) in channels-last order, one after another along the first axis, d slices in all.
@@ -101,34 +104,59 @@ def upsample_to_volume(slabs: Iterable[Tensor], affine: tuple[Tensor, Tensor], c
     folded, bias = conv.folded, conv.bias
     if not isinstance(folded, Tensor) or not isinstance(bias, Tensor) or folded.shape[1:] != (1, 4, 4, 4):
         raise ValueError("expected a folded convolution to one channel")
-    taps = folded.float().permute(1, 2, 3, 4, 0).reshape(64, -1)
-    height, width = volume.shape[1] // 2, volume.shape[2] // 2
-    # Of the slice before: what it adds to the two output slices of this one.
-    carried = taps.new_zeros(2, 4, 4, height, width)
-    last = 0
+    kernel, biases = _by_parity(folded.float()), bias.float().repeat(8)
+    depth, done = volume.shape[0] // 2, 0
+    before: Tensor | None = None
     for slab in slabs:
-        for piece in torch.split(rows_of(slab), height * width):
-            products = (taps @ _normed(piece, *affine).t()).view(4, 4, 4, height, width)
-            planes = _fold_plane(carried.add_(products[:2]))  # output slices 2 i - 1 and 2 i
-            _finish(volume[max(0, 2 * last - 1) : 2 * last + 1], planes[-1 if last == 0 else -2 :], bias)
-            carried, last = products[2:], last + 1
-    _finish(volume[2 * last - 1 :], _fold_plane(carried)[:1], bias)
+        for piece in _pieces(slab):
+            end = done + piece.shape[2]
+            block = _normed_block(piece, affine, before, is_last=end == depth)
+            before = block[:, :, piece.shape[2]][:, :, None].clone()
+            planes = _interleaved(F.conv3d(block, kernel, biases, padding=(0, 1, 1)).tanh_())
+            # Of the pairs of output slices the very first and the very last slice lie outside.
+            first, last = max(0, 2 * done - 1), min(2 * depth, 2 * end - 1 + (end == depth))
+            skipped = int(done == 0)
+            volume[first:last] = planes[skipped : skipped + last - first]
+            done = end
 
 
-def _fold_plane(pair: Tensor) -> Tensor:
-    """(2, 4, 4, h, w), the products for two output slices, -> (2, 2h, 2w): added along both axes and interleaved."""
-    _, _, _, height, width = pair.shape
-    rows = pair.new_zeros(2, 2, 4, height + 1, width)
-    rows[:, :, :, :-1] = pair[:, :2]
-    rows[:, :, :, 1:] += pair[:, 2:]
-    columns = pair.new_zeros(2, 2, 2, height + 1, width + 1)
-    columns[..., :-1] = rows[:, :, :2]
-    columns[..., 1:] += rows[:, :, 2:]
-    # Position (i, parity) is output 2 i + parity - 1: the first and the last of them lie outside.
-    flat = columns.permute(0, 3, 1, 4, 2).reshape(2, 2 * height + 2, 2 * width + 2)
-    return flat[:, 1:-1, 1:-1]
+def block_slices(channels: int, height: int) -> int:
+    """How many slices (C, h, w) go through the last convolution at once: at least these, fewer than twice as many.
+
+    torch gives a convolution of one sample to oneDNN where C d h > 20,480; its own kernel takes five times as long.
+    """
+    return max(8, _ONE_DNN_FROM // (channels * height))
 
 
-def _finish(target: Tensor, planes: Tensor, bias: Tensor) -> None:
-    torch.add(planes, bias.float(), out=target)
-    target.tanh_()
+def _pieces(slab: Tensor) -> Sequence[Tensor]:
+    """(1, C, s, h, w) in about equal parts along s."""
+    _, channels, slices, height, _ = slab.shape
+    return torch.tensor_split(slab, max(1, slices // block_slices(channels, height)), dim=2)
+
+
+def _by_parity(folded: Tensor) -> Tensor:
+    """(C, 1, 4, 4, 4) -> (8, C, 2, 2, 2): tap 2k + parity reads input p - k, and the convolution p - 1 first."""
+    taps = folded.reshape(-1, 2, 2, 2, 2, 2, 2).flip((1, 3, 5))
+    kernel = taps.permute(2, 4, 6, 0, 1, 3, 5).reshape(8, -1, 2, 2, 2)
+    return kernel.contiguous(memory_format=torch.channels_last_3d)
+
+
+def _normed_block(piece: Tensor, affine: tuple[Tensor, Tensor], before: Tensor | None, is_last: bool) -> Tensor:
+    """float32 (1, C, 1 + s, h, w): the slice before the piece, zeros where there is none, the piece with its
+    normalisation and ReLU, and zeros after the last piece."""
+    _, channels, slices, height, width = piece.shape
+    shape, order = (1, channels, 1 + slices + is_last, height, width), torch.channels_last_3d
+    block = torch.empty(shape, dtype=torch.float32, device=piece.device, memory_format=order)
+    block[:, :, :1] = 0.0 if before is None else before
+    block[:, :, 1 + slices :] = 0.0
+    for source, target in zip(chunks_of(rows_of(piece)), chunks_of(rows_of(block[:, :, 1 : 1 + slices])), strict=True):
+        _normed(source, *affine, out=target)
+    return block
+
+
+def _interleaved(pairs: Tensor) -> Tensor:
+    """(1, 8, p, h + 1, w + 1), a channel for each parity, -> (2 p, 2 h, 2 w)."""
+    _, _, slices, height, width = pairs.shape
+    blocks = pairs.view(2, 2, 2, slices, height, width).permute(3, 0, 4, 1, 5, 2)
+    # As along the first axis, the first and the last row and column lie outside.
+    return blocks.reshape(2 * slices, 2 * height, 2 * width)[:, 1:-1, 1:-1]

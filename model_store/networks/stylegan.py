@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from model_store.networks.equalised import GAIN, EqualisedLinear, EqualisedToImage, leaky_relu
 from model_store.networks.layers import fold_nearest_upsampling
 from model_store.networks.progressive import Shape, check_stage, doubled, faded, stage_shape
-from model_store.networks.slabs import InSlabs, Layer, chunks, upsampled
+from model_store.networks.slabs import InSlabs, Layer, in_chunks, upsampled
 
 STYLES_PER_STAGE = 3
 MAPPING_LAYERS = 6
@@ -102,10 +102,12 @@ class StyledConv3d(nn.Module):
             x = x * demodulation + bias
             return leaky_relu(x if noise is None else x + self.noise_scale * noise)
         scaled_noise = None if noise is None else self.noise_scale * noise
-        for part, where in chunks(x):
-            part.mul_(demodulation).add_(bias)
-            leaky_relu(part if scaled_noise is None else part.add_(scaled_noise[:, :, where]))
-        return x
+
+        def work(part: Tensor, where: slice) -> None:
+            part.mul_(demodulation.to(part)).add_(bias.to(part))
+            leaky_relu(part if scaled_noise is None else part.add_(scaled_noise[:, :, where].to(part)))
+
+        return in_chunks(x, work)
 
     def layer(self, demodulation: Tensor, noise: Tensor | None, style: Tensor | None = None) -> Layer:
         """For a run over slabs, whose input is already modulated unless a style is given."""
@@ -128,9 +130,7 @@ def modulated(x: Tensor, style: Tensor) -> Tensor:
     """Channels scaled; in place where no gradient will ask for x."""
     if torch.is_grad_enabled():
         return x * style
-    for part, _ in chunks(x):
-        part.mul_(style)
-    return x
+    return in_chunks(x, lambda part, _: part.mul_(style.to(part)))
 
 
 class SynthesisStage(nn.Module):

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.networks.slabs import in_chunks
+
 Architecture = Literal["orig", "skip", "resnet"]
 _SLOPE = 0.2
 _TAPS = 5
@@ -134,9 +136,12 @@ class StyledConv3d(nn.Module):
         else:
             x = self._convolve(x * style.to(x.dtype)[..., None, None, None], weight, taps)
             x = x * scale.to(x.dtype)[..., None, None, None] + self.bias[:, None, None, None]
-        if self.noise_strength is not None and self.noise is not None:
-            x = x.add_((self.noise if noise is None else noise.to(x)) * self.noise_strength)
-        return F.leaky_relu_(x, _SLOPE)
+        if self.noise_strength is None or self.noise is None:
+            return F.leaky_relu_(x, _SLOPE)
+        scaled = (self.noise if noise is None else noise.to(x)) * self.noise_strength
+        if torch.is_grad_enabled():
+            return F.leaky_relu_(x.add_(scaled), _SLOPE)
+        return in_chunks(x, lambda part, where: F.leaky_relu_(part.add_(scaled[:, :, where].to(part)), _SLOPE))
 
     def _demodulation(self, style: Tensor) -> Tensor:
         """(n, into) -> (n, out): sqrt 2 over the norm of each output's modulated kernel; sqrt 2 is the activation's."""
