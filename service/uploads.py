@@ -130,14 +130,14 @@ def check_scan(scan: Scan, settings: Settings) -> None:
 
 
 @contextmanager
-def stored(original: Original, job_id: str, queue: JobQueue) -> Iterator[str]:
-    """The scan's key in the store, where it stays unless the job turns out not to exist."""
+def stored(original: Original, job_id: str, queue: JobQueue) -> Iterator[dict[str, str]]:
+    """The scan's key in the store, where it stays unless the job turns out not to exist, and its SHA-256."""
     key = f"uploads/{job_id}/scan"
     _, sha256 = queue.results.write(key, original.source)
     try:
         if sha256 != original.sha256:
             raise original.damage
-        yield key
+        yield {"key": key, "sha256": sha256}
     except VoxelsmithError:
         if _is_unknown(queue, job_id):
             forget(job_id, queue)

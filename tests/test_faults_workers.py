@@ -198,8 +198,8 @@ def test_a_job_that_hangs_in_c_is_ended_by_its_deadline(
 ) -> None:
     scan, job_id = tmp_path / "scan", queue.new_id()
     scan.write_text("000.nii.gz")
-    queue.results.write(f"uploads/{job_id}/scan", scan)
-    job = submit({"acts": ["hang"], "upload": f"uploads/{job_id}/scan"}, job_id=job_id)
+    _, sha256 = queue.results.write(f"uploads/{job_id}/scan", scan)
+    job = submit({"acts": ["hang"], "upload": {"key": f"uploads/{job_id}/scan", "sha256": sha256}}, job_id=job_id)
     other = submit({"acts": ["keep:000.nii.gz"]})
     with play(job_timeout_s=3.0, lease_s=5.0):
         record = queue.wait(job.id, 30)

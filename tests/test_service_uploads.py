@@ -74,7 +74,8 @@ def test_an_upload_lies_in_the_store_under_its_job(api: Api, scan: bytes) -> Non
     key = f"uploads/{record['id']}/scan"
     assert api.stored("uploads") == [key]
     assert b"".join(api.queue.results.open(key)) == scan
-    assert api.queue.records.claim(record["id"], 1, "test").payload["upload"] == key
+    upload = {"key": key, "sha256": hashlib.sha256(scan).hexdigest()}
+    assert api.queue.records.claim(record["id"], 1, "test").payload["upload"] == upload
 
 
 def test_the_parts_may_come_in_any_order_and_without_types(api: Api, scan: bytes) -> None:
@@ -216,7 +217,7 @@ def test_a_result_can_be_encoded_again(api: Api, scan: bytes) -> None:
     assert payload["source"] is None
     # A copy of its own: the first job may go.
     assert api.http.delete(f"/jobs/{made}").status_code == 204
-    assert b"".join(api.queue.results.open(payload["upload"])) == scan
+    assert b"".join(api.queue.results.open(payload["upload"]["key"])) == scan
 
 
 @pytest.mark.parametrize("source", [{"seed": 4}, {"latent": [0.5] * 8, "space": "z"}])

@@ -49,18 +49,38 @@ def test_one_process_keeps_its_models_for_all_jobs(queue: JobQueue, submit: Subm
     assert len(pids) == 1
 
 
-def test_an_upload_reaches_the_work_and_goes_when_the_job_ends(
-    queue: JobQueue, submit: Submit, play: Play, tmp_path: Path
-) -> None:
+def submit_scan(queue: JobQueue, tmp_path: Path) -> str:
+    """Queues a job whose scan names a file that the work is to keep; its id."""
     (tmp_path / "scan").write_text("from-the-scan")
-    key = f"uploads/{queue.new_id()}/scan.nii"
-    queue.results.write(key, tmp_path / "scan")
-    job_id = key.split("/")[1]
-    queue.submit("encode", "tiny", "a" * 64, {}, {"acts": [], "upload": key}, None, "d" * 64, job_id=job_id)
+    job_id = queue.new_id()
+    key = f"uploads/{job_id}/scan.nii"
+    _, sha256 = queue.results.write(key, tmp_path / "scan")
+    payload = {"acts": [], "upload": {"key": key, "sha256": sha256}}
+    queue.submit("encode", "tiny", "a" * 64, {}, payload, None, "d" * 64, job_id=job_id)
+    return job_id
+
+
+def test_an_upload_reaches_the_work_and_goes_when_the_job_ends(queue: JobQueue, play: Play, tmp_path: Path) -> None:
+    job_id = submit_scan(queue, tmp_path)
     with play():
         record = queue.wait(job_id, 30)
         assert [entry.name for entry in record.results] == ["from-the-scan"]
         eventually(lambda: queue.results.list("uploads") == [])
+
+
+@pytest.mark.fault
+def test_a_scan_that_was_damaged_while_it_waited_is_never_encoded_as_sound(
+    queue: JobQueue, play: Play, tmp_path: Path
+) -> None:
+    job_id = submit_scan(queue, tmp_path)
+    (tmp_path / "scan").write_text("from-the-scam")
+    queue.results.write(f"uploads/{job_id}/scan.nii", tmp_path / "scan")
+    with play():
+        record = queue.wait(job_id, 30)
+    assert record.results == []
+    assert record.error is not None
+    assert record.error.code == "unreadable_volume"
+    assert "SHA-256" in record.error.detail
 
 
 def test_a_failing_job_says_nothing_of_the_machine(queue: JobQueue, submit: Submit, play: Play) -> None:

@@ -40,7 +40,7 @@ from workers.steps import Event, Finding, Finished, Product, Stage
 from workers.writer import Sink, Writer
 
 BESIDE_THE_REQUEST = frozenset({"upload", "direction"})
-"""Keys of a payload that are no part of the request: where the upload lies, and the direction that an edit follows."""
+"""Keys of a payload that are no part of the request: the stored scan, and the direction that an edit follows."""
 
 
 def run(

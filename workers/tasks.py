@@ -1,11 +1,13 @@
 """What RQ calls: claim a delivery, do its work, publish. The one broad `except` of the project. No torch here."""
 
 import errno
+import hashlib
 import json
 import logging
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +23,7 @@ from jobs.errors import (
     StoreFull,
     StoreUnavailable,
     UnknownResult,
+    UnreadableVolume,
     VoxelsmithError,
 )
 from jobs.logs import JOB
@@ -109,8 +112,7 @@ class Tasks:
         payload = dict(claim.payload)
         upload = payload.pop("upload", None)
         with ExitStack() as stack:
-            read = self._queue.results.read_path
-            scan = sink.waiting_out(lambda: stack.enter_context(read(upload))) if upload else None
+            scan = sink.waiting_out(lambda: stack.enter_context(self._scan(**upload))) if upload else None
             manifest = self._work(claim.kind, payload, scan, sink)
         waited_s = (claim.started_at - claim.created_at).total_seconds()
         spent = {"queued": waited_s, "store": sink.store_s, "total": time.monotonic() - began}
@@ -118,6 +120,16 @@ class Tasks:
         manifest = manifest.model_copy(update={"timings_s": timings})
         sink.waiting_out(lambda: self._store_manifest(claim, manifest))
         return manifest
+
+    @contextmanager
+    def _scan(self, key: str, sha256: str) -> Iterator[Path]:
+        """A stored scan as a local file. Raises: UnreadableVolume where it is not the one that was accepted."""
+        with self._queue.results.read_path(key) as path:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != sha256:
+                raise UnreadableVolume("The stored scan does not have its SHA-256 any more; post it again.")
+            yield path
 
     def _store_manifest(self, claim: Claim, manifest: Manifest) -> None:
         """For a rerun: everything is made and stored, only the record does not know yet."""
