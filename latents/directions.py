@@ -84,8 +84,9 @@ def point(latent: Tensor) -> Tensor:
     return latent.double() if latent.ndim == 1 else latent.double().mean(0)
 
 
-def reach(latent: Tensor, direction: Direction, value: float) -> Tensor:
-    """latent (d,) or (num_styles, d) moved until the regression predicts `value` (HA-GAN paper, section IV-E).
+def reach(latent: Tensor, direction: Direction, value: float) -> tuple[Tensor, float]:
+    """latent (d,) or (num_styles, d) moved until the regression predicts `value` (HA-GAN paper, section IV-E), and the
+    strength of that move, as of `move`.
 
     Raises:
         ValueError: the direction was not found by regression.
@@ -94,9 +95,9 @@ def reach(latent: Tensor, direction: Direction, value: float) -> Tensor:
         raise ValueError("only a regression direction predicts an attribute")
     vector = direction.vector.to(latent.device, torch.float64)
     # The distance is a difference of like numbers; in float32 a target would be missed by its rounding.
-    along = torch.dot(point(latent), vector)
+    along = float(torch.dot(point(latent), vector))
     distance = (value - direction.intercept) / direction.slope - along
-    return (latent.double() + distance * vector).to(latent.dtype)
+    return (latent.double() + distance * vector).to(latent.dtype), distance / direction.std
 
 
 def predict(latent: Tensor, direction: Direction) -> float:

@@ -86,7 +86,8 @@ def test_move_goes_by_standard_deviations():
 def test_reach_ends_where_the_regression_predicts_the_value():
     direction = Direction(torch.tensor([0.6, 0.8]), slope=2.5, intercept=-1.0)
     start = torch.tensor([5.0, -2.0])
-    end = reach(start, direction, 11.0)
+    end, strength = reach(start, direction, 11.0)
+    torch.testing.assert_close(move(start, direction, strength), end)
     assert predict(end, direction) == pytest.approx(11.0, abs=1e-5)
     sideways = torch.tensor([-0.8, 0.6])
     assert float(end @ sideways) == pytest.approx(float(start @ sideways), abs=1e-5)

@@ -143,11 +143,17 @@ def test_a_move_goes_along_the_direction_and_strength_0_stays(bench):
 def test_a_target_is_reached_by_the_regressions_own_prediction(bench):
     direction = _direction(bench.card("tiny"))
     request = _edit({"op": "target", "direction": "d", "values": [4.0, -7.0]})
-    products = _products(edit(request, bench, direction))
+    *events, found = edit(request, bench, direction)
+    products = _products(events)
     for product, value in zip(products, (4.0, -7.0), strict=True):
         along = float(product.latent.values @ torch.tensor(direction.vector))
         assert 2.0 * along + 1.0 == pytest.approx(value, abs=1e-4)
     assert [p.label for p in products] == ["target=4", "target=-7"]
+    # How far that was, in the units of a move.
+    strengths = found.metrics["strengths"]
+    moved = _products(edit(_edit({"op": "move", "direction": "d", "strengths": strengths}), bench, direction))
+    for product, same in zip(products, moved, strict=True):
+        torch.testing.assert_close(product.latent.values, same.latent.values)
 
 
 def test_an_interpolation_has_both_ends_and_stays_on_the_shell(bench):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from jobs.errors import InvalidRequest, UnreadableVolume
-from jobs.requests import EditRequest, EncodeRequest, GenerateRequest, LatentSource, SeedSource
+from jobs.requests import EditRequest, EncodeRequest, GenerateRequest, LatentSource, SeedSource, TargetEdit
 from model_store.card import DirectionCard, ModelCard
 from volumes.grid import grid_of, resample
 from volumes.metrics import SIDE, mae, psnr, ssim
@@ -44,8 +44,10 @@ def edit(
     `finished`."""
     yield Stage("load", 0, 1)
     renderer = _renderer(request, bench)
-    latents = [(renderer.with_noise(latent), label) for latent, label in walk(request, renderer, direction)]
-    yield from renderer.products(latents, finished)
+    stops = list(walk(request, renderer, direction))
+    yield from renderer.products([(renderer.with_noise(stop.latent), stop.label) for stop in stops], finished)
+    if isinstance(request.edit, TargetEdit):
+        yield Finding(metrics={"strengths": [stop.strength for stop in stops]})
 
 
 def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:

@@ -1,6 +1,7 @@
 """The latents of an edit: one per strength, value or step."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
@@ -14,17 +15,26 @@ from workers.rendering import Renderer
 from workers.steps import Latent
 
 
-def walk(request: EditRequest, renderer: Renderer, direction: DirectionCard | None) -> Iterator[tuple[Latent, str]]:
-    """Each latent with what sets it apart."""
+@dataclass(frozen=True, eq=False)
+class Stop:
+    """A latent of an edit with what sets it apart, and how far along a direction it was moved where nobody said so."""
+
+    latent: Latent
+    label: str
+    strength: float | None = None
+
+
+def walk(request: EditRequest, renderer: Renderer, direction: DirectionCard | None) -> Iterator[Stop]:
+    """The stops of an edit in order."""
     start, change = renderer.locate(request.source), request.edit
     if isinstance(change, InterpolateEdit):
         path = _interpolation(renderer, start, renderer.locate(change.target), change.steps)
-        yield from ((latent, f"step={k + 1}/{change.steps}") for k, latent in enumerate(path))
+        yield from (Stop(latent, f"step={k + 1}/{change.steps}") for k, latent in enumerate(path))
     elif isinstance(change, MixEdit):
         if not renderer.card.latent.has_style_space:
             raise InvalidRequest("This model has no styles to mix.", [("/edit/op", "this model has no styles to mix")])
         first, second = (renderer.in_style_space(latent) for latent in (start, renderer.locate(change.target)))
-        yield Latent("w", mix(first.values, second.values, change.crossover)), f"crossover={change.crossover}"
+        yield Stop(Latent("w", mix(first.values, second.values, change.crossover)), f"crossover={change.crossover}")
     else:
         if direction is None:
             raise TypeError("an edit along a direction needs the direction")
@@ -34,10 +44,11 @@ def walk(request: EditRequest, renderer: Renderer, direction: DirectionCard | No
         )
         if isinstance(change, MoveEdit):
             for strength in change.strengths:
-                yield Latent(start.space, move(start.values, along, strength)), f"strength={strength:g}"
+                yield Stop(Latent(start.space, move(start.values, along, strength)), f"strength={strength:g}")
         else:
             for value in change.values:
-                yield Latent(start.space, reach(start.values, along, value)), f"target={value:g}"
+                values, strength = reach(start.values, along, value)
+                yield Stop(Latent(start.space, values), f"target={value:g}", strength)
 
 
 def _interpolation(renderer: Renderer, start: Latent, end: Latent, steps: int) -> list[Latent]:
