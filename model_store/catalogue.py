@@ -1,10 +1,11 @@
 """Folders and buckets of models to their cards. A broken model is listed with its reason. No torch."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from model_store.reading import CARD, CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, S
 
 SHIPPED = Path(__file__).parent / "demo"
 """The demo models that come with the package."""
+log = logging.getLogger("voxelsmith.models")
 
 
 class UnknownModelName(KeyError):  # noqa: N818 -- the name that the house gives it
@@ -128,12 +130,21 @@ class Catalogue:
 
 
 def _model_folders(root: Path) -> Iterator[Path]:
+    """The folders that may be models; of a root that is not there, or that this process may not enter, none."""
     try:
         children = sorted(root.iterdir())
-    except OSError:  # a models folder that is not there holds no models
+        # An importer writes into a dotted folder and renames it when it is whole.
+        yield from [child for child in children if child.name[0] not in "._" and child.is_dir()]
+    except FileNotFoundError:
         return
-    # An importer writes into a dotted folder and renames it when it is whole.
-    yield from (child for child in children if child.name[0] not in "._" and child.is_dir())
+    except OSError as err:
+        _tell_once(root, err.strerror or "it cannot be read")
+
+
+@cache
+def _tell_once(root: Path, reason: str) -> None:
+    """Models would be missing without a word. The path stays out of the log of a service that many read."""
+    log.warning("the folder of models %s cannot be read: %s", root.name, reason)
 
 
 def _stamp(folder: Path) -> Stamp:
@@ -169,9 +180,9 @@ def read_card(folder: Path) -> ModelCard:
         BrokenModel: missing or too large; as `parse_card`.
     """
     path = folder / CARD
-    if not path.is_file():
-        raise BrokenModel("card.json is missing")
     try:
+        if not path.is_file():
+            raise BrokenModel("card.json is missing")
         if path.stat().st_size > CARD_LIMIT_BYTES:
             raise BrokenModel("card.json is too large")
         data = path.read_bytes()

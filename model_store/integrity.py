@@ -47,9 +47,9 @@ def check_files(folder: Path, card: ModelCard) -> None:
         if not _PLAIN_NAME.fullmatch(name):
             raise BrokenModel("card.json lists a file whose name is not a plain file name")
         path = folder / name
-        if not path.is_file():
-            raise BrokenModel(f"{name} is missing")
         try:
+            if not path.is_file():
+                raise BrokenModel(f"{name} is missing")
             if path.suffix == ".safetensors":
                 _check_length(path)
             found = sha256_of(path)
