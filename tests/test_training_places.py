@@ -14,23 +14,33 @@ from training.errors import DataRefused
 from training.hagan import HAGANTrainer
 from training.progressive import ProgressiveTrainer
 from training.progressive_config import EncoderConfig, ProGANConfig
-from training.run import check_place, resume
+from training.run import check_folders, resume
 from training.split_shuffle_config import SplitShuffleConfig
 from voxelsmith.cli import app
 
 
+def scans(out: Path) -> Path:
+    """A folder beside a run's that has a scan, if none that can be read."""
+    folder = out.parent / f"{out.name}-scans"
+    folder.mkdir(exist_ok=True)
+    (folder / "scan.nii").touch()
+    return folder
+
+
 def hagan_config(out: Path, **changes: Any) -> HAGANConfig:
-    return HAGANConfig.model_validate({"data": out, "out": out, "size": 32, "width": 8, "latent_dim": 4, **changes})
+    return HAGANConfig.model_validate(
+        {"data": scans(out), "out": out, "size": 32, "width": 8, "latent_dim": 4, **changes}
+    )
 
 
 def progan_config(out: Path, **changes: Any) -> ProGANConfig:
     sizes = {"base": (1, 2, 1), "stages": 2, "channels": 2, "critic_channels": 2, "z_dim": 4}
-    return ProGANConfig.model_validate({"data": out, "out": out, **sizes, **changes})
+    return ProGANConfig.model_validate({"data": scans(out), "out": out, **sizes, **changes})
 
 
 def split_shuffle_config(out: Path, **changes: Any) -> SplitShuffleConfig:
     sizes = {"shape": (4, 8, 8), "doublings": 2, "channels": 4, "z_dim": 4, "w_dim": 4}
-    return SplitShuffleConfig.model_validate({"data": out, "out": out, **sizes, **changes})
+    return SplitShuffleConfig.model_validate({"data": scans(out), "out": out, **sizes, **changes})
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
@@ -50,7 +60,7 @@ def test_a_checkpoint_of_other_networks_is_refused(run: Path) -> None:
     (run / "checkpoint-2d.pt").write_bytes(b"")  # as after a loss of power
     card = write_progan(run, critic=False)
     before = files_of(run)
-    encoding = {"data": run, "out": run, "model": run / card.name, "name": "other"}
+    encoding = {"data": scans(run), "out": run, "model": run / card.name, "name": "other"}
     for train, config in (
         (hagan.train, hagan_config(run, width=16)),
         (progressive.train, progan_config(run)),
@@ -67,7 +77,7 @@ def test_a_checkpoint_of_other_networks_is_refused(run: Path) -> None:
 
 
 def test_the_command_says_it_in_one_line(run: Path) -> None:
-    places = ["--data", str(run), "--out", str(run)]
+    places = ["--data", str(scans(run)), "--out", str(run)]
     done = CliRunner().invoke(app, ["train", "hagan", *places, "--size", "32", "--width", "16", "--latent-dim", "4"])
     assert done.exit_code == 1
     assert done.stderr.strip().splitlines()[-1].startswith(f"voxelsmith: {run}/checkpoint.pt is damaged or of a run")
@@ -79,7 +89,7 @@ def test_a_model_is_not_replaced_by_itself_with_an_encoder(tmp_path: Path) -> No
     before = files_of(tmp_path)
     (tmp_path / "link").symlink_to(tmp_path)
     for out in (tmp_path, tmp_path / "link"):
-        places = {"data": tmp_path, "out": out, "model": tmp_path / card.name, "name": card.name}
+        places = {"data": scans(tmp_path), "out": out, "model": tmp_path / card.name, "name": card.name}
         with pytest.raises(DataRefused, match="would replace"):
             encoder.train(EncoderConfig.model_validate(places))
     assert files_of(tmp_path) == before
@@ -92,9 +102,9 @@ def test_a_model_is_replaced_by_its_own_run_alone(tmp_path: Path) -> None:
         progressive.train(config)
     (tmp_path / "config.json").write_text(config.model_copy(update={"name": "another"}).model_dump_json())
     with pytest.raises(DataRefused, match="not of this run"):
-        check_place(config)
+        check_folders(config)
     (tmp_path / "config.json").write_text(config.model_dump_json())
-    check_place(config)
+    check_folders(config)
 
 
 @pytest.mark.parametrize("damage", ["no file", "no safetensors"])
@@ -110,7 +120,7 @@ def test_a_folder_without_a_model_is_nothing_to_start_from(tmp_path: Path, damag
         with pytest.raises(DataRefused, match=r"weights\.safetensors is missing or damaged"):
             train(config)
     with pytest.raises(DataRefused, match=r"card\.json is missing"):
-        encoder.train(EncoderConfig.model_validate({"data": out, "out": out, "model": folder, "name": "mine"}))
+        encoder.train(EncoderConfig.model_validate({"data": scans(out), "out": out, "model": folder, "name": "mine"}))
     assert not out.exists()
 
 
@@ -122,3 +132,9 @@ def test_a_checkpoint_of_the_same_networks_is_taken_up(tmp_path: Path) -> None:
     assert resume(again, tmp_path / "checkpoint.pt", "cpu")
     assert again.iteration == 3
     assert not resume(again, tmp_path / "none.pt", "cpu")
+
+
+def test_a_folder_without_scans_is_refused_before_networks_are_made(run: Path) -> None:
+    """And so before the checkpoint is held against them, which is of others."""
+    with pytest.raises(DataRefused, match="no scans"):
+        hagan.train(hagan_config(run, data=run, width=16))

@@ -37,15 +37,21 @@ class Scans:
     network_range: Range
 
 
+def scans_in(folder: Path) -> list[Path]:
+    """The scans of a folder by name. Raises: DataRefused, where there are none."""
+    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
+    if not files:
+        raise DataRefused(f"no scans ({', '.join(SUFFIXES)}) in the data folder")
+    return files
+
+
 def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = ()) -> Scans:
     """Every scan of `folder` on the network's grid. What `cache` holds, prepared the same way, is not made again.
 
     Raises:
         DataRefused: no scans, an unreadable one, or labels that do not fit `classes`.
     """
-    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
-    if not files:
-        raise DataRefused(f"no scans ({', '.join(SUFFIXES)}) in the data folder")
+    files = scans_in(folder)
     labels = _read_labels(folder / "labels.csv", files, classes) if classes else None
     cache.mkdir(parents=True, exist_ok=True)
     recipe = json.dumps(asdict(how), sort_keys=True)

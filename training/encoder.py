@@ -31,7 +31,7 @@ from training.inversion_losses import (
 )
 from training.progressive_card import preparation_by
 from training.progressive_config import EncoderConfig
-from training.run import Progress, begin, check_place, fit, resume
+from training.run import Progress, begin, check_folders, fit, resume
 from training.start import card_in, tensors_in
 
 BETAS = (0.5, 0.9)
@@ -142,7 +142,7 @@ def train(config: EncoderConfig, progress: Progress | None = None) -> Path:
     folder = config.out / config.name
     if folder.resolve() == config.model.resolve():
         raise DataRefused(f"the model with its encoder would replace {folder}: take another --name or --out")
-    check_place(config)
+    check_folders(config)
     card = card_in(config.model)
     trainer, checkpoint = EncoderTrainer(config, card), config.out / "checkpoint.pt"
     resume(trainer, checkpoint, config.device)

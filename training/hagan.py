@@ -18,7 +18,7 @@ from training.errors import DataRefused
 from training.export import export
 from training.hagan_card import card_of, preparation_of
 from training.losses import discriminator_loss, generator_loss, sub_volume_reconstruction, volume_reconstruction
-from training.run import Progress, begin, check_place, fit, resume
+from training.run import Progress, begin, check_folders, fit, resume
 from training.start import tensors_in
 
 BETAS = (0.0, 0.999)
@@ -168,7 +168,7 @@ def train(config: HAGANConfig, progress: Progress | None = None) -> Path:
     Raises:
         DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
     """
-    check_place(config)
+    check_folders(config)
     trainer, checkpoint = HAGANTrainer(config), config.out / "checkpoint.pt"
     if not resume(trainer, checkpoint, config.device) and config.start_from is not None:
         trainer.start_from(config.start_from)

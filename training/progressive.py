@@ -24,7 +24,7 @@ from training.progressive_card import card_of, preparation_of
 from training.progressive_config import ProGANConfig, StyleGANConfig
 from training.progressive_networks import GrowingProGAN, GrowingStyleGAN
 from training.progressive_schedule import Moment
-from training.run import Progress, begin, check_place, fit, resume
+from training.run import Progress, begin, check_folders, fit, resume
 from training.start import tensors_in
 from training.wgan import critic_loss, generator_loss
 
@@ -181,7 +181,7 @@ def train(config: ProGANConfig | StyleGANConfig, progress: Progress | None = Non
     Raises:
         DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
     """
-    check_place(config)
+    check_folders(config)
     trainer, checkpoint = ProgressiveTrainer(config), config.out / "checkpoint.pt"
     if config.start_from is not None:
         trainer.start_from(config.start_from)

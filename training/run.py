@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.checkpoint import save
 from training.config import CourseConfig
-from training.data import Batches
+from training.data import Batches, scans_in
 from training.errors import DataRefused
 from training.report import Report
 
@@ -41,8 +41,13 @@ class Trainer(Protocol):
     def restore(self, state: dict[str, Any]) -> None: ...
 
 
-def check_place(config: CourseConfig) -> None:
-    """Raises: DataRefused, where the run's model would replace one that is not the run's own."""
+def check_folders(config: CourseConfig) -> None:
+    """Before networks are made: there are scans, and the run's model replaces none that is not the run's own.
+
+    Raises:
+        DataRefused: it is not so.
+    """
+    scans_in(config.data)
     folder = config.out / config.name
     if folder.exists() and _name_of_run(config.out) != config.name:
         raise DataRefused(

@@ -18,7 +18,7 @@ from training.data import Batches, Scans, TrainingVolumes, batches, light_augmen
 from training.export import export
 from training.inflation import Inflation, inflate
 from training.logistic import discriminator_loss, generator_loss, path_lengths, r1_penalty
-from training.run import Progress, begin, check_place, fit, resume
+from training.run import Progress, begin, check_folders, fit, resume
 from training.slices import TrainingSlices
 from training.split_shuffle_card import MEAN_OVER, card_of, preparation_of
 from training.split_shuffle_config import SplitShuffleConfig
@@ -165,7 +165,7 @@ def train(config: SplitShuffleConfig, progress: Progress | None = None) -> Path:
     Raises:
         DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
     """
-    check_place(config)
+    check_folders(config)
     trainer, checkpoint = SplitShuffleTrainer(config, config.architecture, config.rate), config.out / "checkpoint.pt"
     is_new = not resume(trainer, checkpoint, config.device)
     flat = flat_trainer(config) if is_new and config.pretrain_2d else None
