@@ -200,6 +200,28 @@ def test_where_the_driver_lists_nothing_a_gpu_is_given_a_try(tmp_path: Path) -> 
         check_device("cuda:0", "float32", tmp_path)
 
 
+def test_all_is_what_the_driver_lists_or_a_container_was_given(tmp_path: Path) -> None:
+    cards, nodes = tmp_path / "gpus", tmp_path / "dev"
+    nodes.mkdir()
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"):
+        (nodes / name).touch()
+    assert devices("all", cards, nodes) == ["cuda:0", "cuda:1"]
+    (cards / "0000:01:00.0").mkdir(parents=True)
+    assert devices("all", cards, nodes) == ["cuda:0"]
+    assert devices("all", tmp_path / "none", tmp_path / "none") == ["cpu"]
+    assert devices("cuda:3", cards, nodes) == ["cuda:3"]
+
+
+@pytest.mark.skipif(devices("all") != ["cpu"], reason="there is a GPU on this machine")
+def test_a_worker_for_gpus_says_that_it_found_none(
+    settings: Settings, queue: JobQueue, submit: Submit, play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = submit({"acts": ["step"]})
+    with play(device="all"):
+        assert queue.wait(job.id, 30).state is JobState.SUCCEEDED
+    assert "no driver lists a GPU here: working on the CPU" in caplog.messages
+
+
 def test_a_supervisor_of_a_device_that_is_none_ends_with_one_line() -> None:
     environment = {**os.environ, "VOXELSMITH_DEVICE": "foo"}
     command = [sys.executable, "-m", "workers.supervisor"]

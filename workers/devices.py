@@ -6,17 +6,20 @@ from pathlib import Path
 
 CARDS = Path("/proc/driver/nvidia/gpus")
 """Where the driver lists its GPUs. In containers and under WSL it may be missing although there are some."""
+NODES = Path("/dev")
+"""Where a container has a file nvidia0, nvidia1, ... for each GPU that it was given."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """A container's share of the processors: microseconds of them and the period for which they hold, or "max"."""
 _DEVICE = re.compile(r"cpu|all|cuda:(?P<index>[0-9]{1,3})")
 _CUDA_ONLY = frozenset({"float16", "tf32"})
 
 
-def devices(device: str, cards: Path = CARDS) -> list[str]:
+def devices(device: str, cards: Path = CARDS, nodes: Path = NODES) -> list[str]:
     """The devices that a setting names; "all" is every CUDA device that the driver lists, or the CPU."""
     if device != "all":
         return [device]
-    return [f"cuda:{index}" for index in range(_count(cards))] or ["cpu"]
+    count = _count(cards) if cards.is_dir() else len(list(nodes.glob("nvidia[0-9]*")))
+    return [f"cuda:{index}" for index in range(count)] or ["cpu"]
 
 
 def cores(quota: Path = QUOTA) -> int:

@@ -94,6 +94,7 @@ def _serve(
     hasty = connect(settings, retries=0, timeout_s=max(0.5, settings.lease_s / 3))
     pulse = Pulse(JobQueue(hasty, settings), name, beat)
     pulse.about = {"device": settings.device, "pid": os.getpid(), "host": socket.gethostname()} | work.about()
+    log.info("ready on %s", settings.device)
 
     def leave(_signum: int, _frame: FrameType | None) -> None:
         """Until the loop has its own handlers there is nothing to hand back."""

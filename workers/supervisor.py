@@ -97,6 +97,8 @@ class Supervisor:
     def run(self) -> int:
         """Supervises; the exit code: 0 when stopped, 1 when no worker can work."""
         remove_orphaned_scratch()
+        if self.settings.device == "all" and {seat.settings.device for seat in self.seats} == {"cpu"}:
+            log.warning("no driver lists a GPU here: working on the CPU")
         redis = connect(self.settings)
         reaper = Reaper(JobQueue(redis, self.settings))
         reaper.start()
