@@ -10,7 +10,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/voxelsmith && /opt/voxelsmith/bin/pip install setuptools==84.2.1
 COPY constraints.txt /src/
 RUN version="$(sed -n 's/^torch==//p' /src/constraints.txt)" \
-    && /opt/voxelsmith/bin/pip install --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple "torch==$version"
+    && /opt/voxelsmith/bin/pip install -c /src/constraints.txt \
+       --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple "torch==$version"
 COPY pyproject.toml README.md LICENSE /src/
 COPY service /src/service
 COPY workers /src/workers
