@@ -69,7 +69,7 @@ def card_with(iterations: Mapping[str, int]) -> ModelCard:
         name=NAME,
         family="hagan",
         title="Demo: T1-weighted heads at 256^3",
-        description="A small HA-GAN of whole heads in T1-weighted MR, to try the service with. trained on six scans: "
+        description="A small HA-GAN of whole heads in T1-weighted MR, to try the service with, trained on six scans: "
         "its samples vary in shape, position and contrast, not in the richness of a population. Synthetic; not for "
         "diagnosis.",
         modality="MR",
