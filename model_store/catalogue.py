@@ -129,21 +129,21 @@ class Catalogue:
                     yield folder.name, folder, stamp, partial(_read, folder, stamp)
 
 
-def _model_folders(root: Path) -> Iterator[Path]:
+def _model_folders(root: Path) -> list[Path]:
     """The folders that may be models; of a root that is not there, or that this process may not enter, none."""
     try:
-        children = sorted(root.iterdir())
         # An importer writes into a dotted folder and renames it when it is whole.
-        yield from [child for child in children if child.name[0] not in "._" and child.is_dir()]
+        return [child for child in sorted(root.iterdir()) if child.name[0] not in "._" and child.is_dir()]
     except FileNotFoundError:
-        return
+        return []
     except OSError as err:
         _tell_once(root, err.strerror or "it cannot be read")
+        return []
 
 
 @cache
 def _tell_once(root: Path, reason: str) -> None:
-    """Models would be missing without a word. The path stays out of the log of a service that many read."""
+    """Else models would be missing without a word. The log may be read by many: of the path it has the last part."""
     log.warning("the folder of models %s cannot be read: %s", root.name, reason)
 
 

@@ -113,10 +113,9 @@ def upsample_to_volume(slabs: Iterable[Tensor], affine: tuple[Tensor, Tensor], c
             block = _normed_block(piece, affine, before, is_last=end == depth)
             before = block[:, :, piece.shape[2]][:, :, None].clone()
             planes = _interleaved(F.conv3d(block, kernel, biases, padding=(0, 1, 1)).tanh_())
-            # Of the pairs of output slices the very first and the very last slice lie outside.
-            first, last = max(0, 2 * done - 1), min(2 * depth, 2 * end - 1 + (end == depth))
-            skipped = int(done == 0)
-            volume[first:last] = planes[skipped : skipped + last - first]
+            # Slice 0 of these planes is the volume's 2 done - 1; the very first and the very last slice lie outside.
+            first, last = max(0, 2 * done - 1), min(2 * depth, 2 * done - 1 + len(planes))
+            volume[first:last] = planes[first - (2 * done - 1) :][: last - first]
             done = end
 
 
