@@ -1,7 +1,6 @@
 """What RQ calls: claim a delivery, do its work, publish. The one broad `except` of the project. No torch here."""
 
 import errno
-import hashlib
 import json
 import logging
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from jobs.bucket import digest_of
 from jobs.errors import (
     InternalFailure,
     JobCanceled,
@@ -125,9 +125,7 @@ class Tasks:
     def _scan(self, key: str, sha256: str) -> Iterator[Path]:
         """A stored scan as a local file. Raises: UnreadableVolume where it is not the one that was accepted."""
         with self._queue.results.read_path(key) as path:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != sha256:
+            if digest_of(path)[1] != sha256:
                 raise UnreadableVolume("The stored scan does not have its SHA-256 any more; post it again.")
             yield path
 
