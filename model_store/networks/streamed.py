@@ -117,6 +117,7 @@ def upsample_to_volume(slabs: Iterable[Tensor], affine: tuple[Tensor, Tensor], c
             first, last = max(0, 2 * done - 1), min(2 * depth, 2 * done - 1 + len(planes))
             volume[first:last] = planes[first - (2 * done - 1) :][: last - first]
             done = end
+            del block, planes  # or they would lie beside the next ones
 
 
 def block_slices(channels: int, height: int) -> int:
