@@ -76,11 +76,11 @@ load: install
 
 # Retrains the shipped demo model from a folder of head scans: make demo-model DATA=/path/to/scans
 demo-model: install
-	$(KEEP_MEMORY) $(BIN)/python -m training.demo_model --data $(DATA) --out runs/brain-demo-256
+	$(KEEP_MEMORY) $(BIN)/python -m training.demo.brain_demo_256 --data $(DATA) --out runs/brain-demo-256
 
 # Retrains the shipped style model from a folder of head scans
 style-model: install
-	$(KEEP_MEMORY) $(BIN)/python -m training.style_model --data $(DATA) --out runs/head-style-64
+	$(KEEP_MEMORY) $(BIN)/python -m training.demo.head_style_64 --data $(DATA) --out runs/head-style-64
 
 # The build steps of the API image in a clean folder, without an engine
 docker-check:

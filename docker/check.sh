@@ -47,7 +47,7 @@ import sys
 from importlib.resources import files
 
 import service.app
-import workers.alive
+import workers.health_check
 import workers.supervisor
 
 assert "torch" not in sys.modules, "the front end and the supervisor must not import torch"

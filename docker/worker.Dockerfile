@@ -35,6 +35,6 @@ ENV PATH=/opt/voxelsmith/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 
 USER 10001:10001
 # Whether a worker of this container shows signs of life in the queue. Workers that hang or die are the supervisor's to
 # replace; the container ends where none can work.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "workers.alive"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "workers.health_check"]
 ENTRYPOINT ["voxelsmith"]
 CMD ["worker"]

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as BrokenConnection
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from jobs.errors import QueueUnavailable
+from contract.errors import QueueUnavailable
 from jobs.record import answering
 from jobs.settings import Settings
 

@@ -17,9 +17,9 @@ from typing import Any, Literal, cast
 
 from redis import Redis
 
-from jobs.charge import NOBODY
+from contract.errors import InvalidKey, QueueUnavailable, UnknownKey
 from jobs.connection import is_in_log
-from jobs.errors import InvalidKey, QueueUnavailable, UnknownKey
+from jobs.quota import NOBODY
 from jobs.record import answering
 from jobs.settings import Settings
 

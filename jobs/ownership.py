@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from jobs.charge import NOBODY, Charge
+from contract.state import JobPage, JobRecord, JobState, Priority
+from jobs.event_relay import Tell
 from jobs.queue import JobQueue
-from jobs.relay import Tell
-from jobs.results import ResultStore
-from jobs.state import JobPage, JobRecord, JobState, Priority
+from jobs.quota import NOBODY, Charge
+from jobs.results.store import ResultStore
 
 Listen = Callable[[Tell], Callable[[], object]]
 """Begins to tell a listener; what it returns ends that."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.errors import InvalidRequest
+from contract.errors import InvalidRequest
+from contract.state import JobPage, JobRecord, JobState
 from jobs.record import JobRecords, answering
-from jobs.state import JobPage, JobRecord, JobState
 
 PAGE_BYTES = 4 * 2**20
 """Of requests and manifests, beyond which a page ends early: one job may have megabytes of latents."""

@@ -11,19 +11,19 @@ from typing import Any
 
 from redis import Redis
 
-from jobs.charge import NOBODY, Charge
+from contract.errors import LeaseLost, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
+from contract.state import JobError, JobPage, JobRecord, JobState, Priority
 from jobs.connection import is_durable, is_in_log
 from jobs.counts import Counts
-from jobs.errors import LeaseLost, QueueUnavailable, ResultNotReady, StoreUnavailable, VoxelsmithError
+from jobs.event_relay import Relay
 from jobs.events import EventLog
 from jobs.pages import Filter, page
+from jobs.quota import NOBODY, Charge
 from jobs.record import JobRecords, answering
-from jobs.relay import Relay
-from jobs.results import ResultStore
+from jobs.results.store import ResultStore
+from jobs.scheduling import Turns, head_start_us
 from jobs.settings import Settings
-from jobs.state import JobError, JobPage, JobRecord, JobState, Priority
 from jobs.transport import Transport
-from jobs.turns import Turns, head_start_us
 
 MAX_PAGE = 200
 MISSING_PATIENCE_S = 30.0

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from jobs.errors import VoxelsmithError
+from contract.errors import VoxelsmithError
 from jobs.queue import SWEEP_EVERY_S, JobQueue
 
 log = logging.getLogger("voxelsmith.reaper")

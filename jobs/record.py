@@ -11,9 +11,7 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.charge import NOBODY, Charge, refusal
-from jobs.counts import STAGES, bounds_in_lua
-from jobs.errors import (
+from contract.errors import (
     ExpiredJob,
     IdempotencyConflict,
     LeaseLost,
@@ -21,8 +19,10 @@ from jobs.errors import (
     QueueUnavailable,
     UnknownJob,
 )
+from contract.state import JobError, JobKind, JobRecord, JobState, Manifest, Priority, Progress, ResultFile
+from jobs.counts import STAGES, bounds_in_lua
+from jobs.quota import NOBODY, Charge, refusal
 from jobs.settings import Settings
-from jobs.state import JobError, JobKind, JobRecord, JobState, Manifest, Priority, Progress, ResultFile
 
 TOMBSTONE_S = 7 * 24 * 3600
 """How long an expired job answers "expired" instead of "unknown"."""

@@ -35,7 +35,7 @@ class Listed(Protocol):
 
 
 class Objects(Protocol):
-    """A bucket, as jobs.bucket.Bucket is one. Every method raises OSError."""
+    """A bucket, as jobs.results.bucket.Bucket is one. Every method raises OSError."""
 
     def list(self, prefix: str = "") -> Iterator[Any]: ...
     def read_small(self, key: str, limit_bytes: int) -> bytes: ...

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 CardName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]|\.[a-z0-9_-])*$", max_length=64)]
-"""What a request can name (jobs.requests)."""
+"""What a request can name (contract.requests)."""
 NAME_RULE = "a model's name has 1 to 64 of a-z, 0-9, '.', '_', '-', begins with a letter or digit, no '..', no '.' last"
 FEWEST_LEVELS = 16
 """Whole numbers in the intensity range of a new model. Volumes are stored as whole numbers where nothing else is asked

@@ -9,22 +9,24 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from jobs.bucket import Bucket
+from contract.errors import QueueUnavailable
 from jobs.connection import connect
-from jobs.errors import QueueUnavailable
 from jobs.keys import ApiKeys, Scope
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
-from jobs.results import ResultStore
+from jobs.results.bucket import Bucket
+from jobs.results.store import ResultStore
 from jobs.settings import Settings, is_bucket
 from model_store.bucket import BucketShelf
 from model_store.catalogue import SHIPPED, Catalogue
-from service import errors, health, jobs, models, openapi, page, reference, results, submit
+from service import openapi
 from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, MAX_WAITERS, Services, needs
-from service.edge import Edge
-from service.exposure import KeyRule
+from service.endpoints import docs_page, health, jobs, models, page, results, submit
+from service.http import errors
+from service.http.edge import Edge
+from service.http.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
+from service.key_rule import KeyRule
 from service.metrics import Metrics
-from service.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
 from service.registry import Registry
 
 THREADS = 64
@@ -68,7 +70,7 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
     for room in (submit, jobs, results):
         app.include_router(room.router, dependencies=[needs(Scope.JOBS)])
     app.include_router(models.router, dependencies=[KNOWN_CALLER])
-    for router in (health.router, page.make_router(page_folder), reference.router):
+    for router in (health.router, page.make_router(page_folder), docs_page.router):
         app.include_router(router)
     return app
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jobs.errors import UnknownResult
-from service.errors import ResultDamaged
+from contract.errors import UnknownResult
+from service.http.errors import ResultDamaged
 
 DAMAGED = "The stored file does not have its SHA-256 any more; run the job again."
 

@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 
-from jobs.errors import InvalidKey, UnknownJob, UnknownModel
+from contract.errors import InvalidKey, UnknownJob, UnknownModel
+from contract.requests import NAME_PATTERN
+from contract.state import Priority
 from jobs.keys import ANYBODY, ApiKey, ApiKeys, Scope
 from jobs.ownership import OwnJobs
 from jobs.queue import JobQueue
-from jobs.requests import NAME_PATTERN
-from jobs.results import ResultStore
+from jobs.results.store import ResultStore
 from jobs.settings import Settings
-from jobs.state import Priority
 from model_store.card import ModelCard
-from service.errors import KeyRequired, ScopeMissing
-from service.exposure import KeyRule
-from service.fields import priority_of, wait_of
+from service.http.errors import KeyRequired, ScopeMissing
+from service.http.header_fields import priority_of, wait_of
+from service.key_rule import KeyRule
 from service.metrics import Metrics
 from service.registry import Registry
 

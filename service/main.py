@@ -9,16 +9,16 @@ from pathlib import Path
 import uvicorn
 from pydantic import ValidationError
 
+from contract.errors import VoxelsmithError
 from jobs.connection import check_server, connect
-from jobs.errors import VoxelsmithError
 from jobs.keys import ApiKeys
 from jobs.logs import configure
 from jobs.settings import Settings
 from service.app import create_app
-from service.exposure import check_exposure
-from service.page import BUILT
-from service.patience import PatientProtocol
-from service.pointers import setting
+from service.endpoints.page import BUILT
+from service.http.pointers import setting
+from service.http.timeouts import PatientProtocol
+from service.key_rule import check_exposure
 
 GRACE_S = 6
 """For answers under way when the server is told to stop: longer than a call that a silent queue does not answer."""

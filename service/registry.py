@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from jobs.directions import FittedDirections
-from jobs.errors import (
+from contract.errors import (
     DirectionExists,
     DirectionShipped,
     InvalidRequest,
@@ -15,12 +14,13 @@ from jobs.errors import (
     UnknownDirection,
     UnknownModel,
 )
+from contract.fit import CardMismatch, check_direction, check_request
+from contract.requests import EditRequest, FitDirectionRequest, MoveEdit, RegressionFit, TargetEdit
 from jobs.queue import Worker
-from jobs.requests import EditRequest, FitDirectionRequest, MoveEdit, RegressionFit, TargetEdit
-from jobs.results import ResultStore
+from jobs.results.directions import FittedDirections
+from jobs.results.store import ResultStore
 from model_store.card import DirectionCard, ModelCard
 from model_store.catalogue import Catalogue, UnknownModelName
-from model_store.check import CardMismatch, check_direction, check_request
 from model_store.integrity import BrokenModel
 
 _BROKEN = "The model cannot be used: {}."

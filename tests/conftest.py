@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 import torch
-from invariants import MARK, Invariants
-from processes import ValkeyProcess, supervised
-from ready import await_ready
 from redis import Redis
-from tiny_models import write_tiny_hagan
 
+from contract.state import JobRecord
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
-from jobs.state import JobRecord
+from tests.support.invariants import MARK, Invariants
+from tests.support.processes import ValkeyProcess, supervised
+from tests.support.ready import await_ready
+from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith.local import Stack
 from workers.devices import cores
 from workers.supervisor import Supervisor

@@ -7,18 +7,18 @@ from typing import Any, Literal
 import numpy as np
 
 from volumes import metaimage, nifti, nrrd
-from volumes.check import opened
 from volumes.hashed import HashedFile, Written
-from volumes.header import Header, Limits, Marking
 from volumes.orientation import reorient
+from volumes.reader_limits import Header, Limits, Marking
 from volumes.stream import CHUNK_BYTES, Stream
+from volumes.upload_check import opened
 from volumes.volume import Array, Volume
 
 FileFormat = Literal["nii.gz", "nii", "nrrd", "mha", "npy"]
 
 
 def read(path: Path, limits: Limits = Limits()) -> Volume:  # noqa: B008 -- frozen
-    """Check a file as `volumes.check` does and return its volume, in one pass over the bytes.
+    """Check a file as `volumes.upload_check` does and return its volume, in one pass over the bytes.
 
     Integers keep their type; reals, and integers with an intensity scaling, become float32.
 

@@ -13,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813 -- its users' name for it
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from volumes.head import foreground_points_mm
+from volumes.head_finder import foreground_points_mm
 from volumes.orientation import from_network, in_ras_order, reorient, to_network, trim_blank, with_orientation
 from volumes.volume import Affine, Volume, checked_affine, spacing_of
 

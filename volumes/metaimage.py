@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from volumes.header import LPS_TO_RAS, MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, Marking, checked_shape
 from volumes.packing import ZLIB_WINDOW, packed, voxel_bytes
+from volumes.reader_limits import LPS_TO_RAS, MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, Marking, checked_shape
 from volumes.text import integers, lines_of, numbers, written
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from volumes.header import MAX_HEADER_BYTES, MAX_SCALE, Format, Header, Limits, Marking, checked_shape
 from volumes.packing import GZIP_WINDOW, packed, voxel_bytes
 from volumes.quaternion import quaternion_of, rotation_of
+from volumes.reader_limits import MAX_HEADER_BYTES, MAX_SCALE, Format, Header, Limits, Marking, checked_shape
 from volumes.stream import Stream
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 

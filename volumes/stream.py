@@ -4,7 +4,7 @@ from typing import BinaryIO, Protocol
 
 from isal import igzip_lib
 
-from volumes.header import Codec
+from volumes.reader_limits import Codec
 from volumes.volume import VolumeError
 
 CHUNK_BYTES = 1 << 18

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from volumes.header import MAX_SCALE
+from volumes.reader_limits import MAX_SCALE
 from volumes.volume import VolumeError
 
 NUMBER = re.compile(r"[-+]?(\d{1,32}\.?\d{0,32}|\.\d{1,32})([eE][-+]?\d{1,3})?", re.ASCII)

@@ -12,20 +12,20 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from jobs.errors import UnknownDirection, UnknownModel, VoxelsmithError
+from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from jobs.settings import misspelt
 from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
 from model_store.integrity import BrokenModel
-from service.pointers import described
-from training.errors import DataRefused
+from service.http.pointers import described
+from training.engine.errors import DataRefused
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
 from voxelsmith.commands import workers as workers_commands
 from voxelsmith.embedded_valkey import DataFolderError
+from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
-from voxelsmith.surroundings import survey
 
 EXPECTED = (
     *(VoxelsmithError, ClientError, BrokenModel, UnknownModelName, ImportRefused),

@@ -11,12 +11,12 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
-from jobs.directions import FittedDirections
-from jobs.requests import AnyRequest, EditRequest, FitDirectionRequest, JobSource, MoveEdit, TargetEdit
-from jobs.state import JobKind, JobRecord, JobState, Progress, ResultFile
+from contract.requests import AnyRequest, EditRequest, FitDirectionRequest, JobSource, MoveEdit, TargetEdit
+from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
+from jobs.results.directions import FittedDirections
 from service.registry import Registry
 from voxelsmith.commands.options import Way
-from voxelsmith.surroundings import Surroundings
+from voxelsmith.environment import Surroundings
 from workers.bench import Bench
 from workers.devices import check_device, devices
 from workers.run import FolderSink, parse, replay, run

@@ -16,14 +16,14 @@ from typing import Self
 import uvicorn
 from pydantic import SecretStr
 
+from contract.errors import VoxelsmithError
 from jobs.connection import connect
-from jobs.errors import VoxelsmithError
 from jobs.queue import JobQueue
 from jobs.settings import Settings
-from jobs.stopping import StopWish
+from jobs.stop_wish import StopWish
 from service.main import check_surroundings, make_server
 from voxelsmith.embedded_valkey import EmbeddedValkey
-from voxelsmith.surroundings import store_url
+from voxelsmith.environment import store_url
 from workers.supervisor import Supervisor
 
 START_S = 30.0

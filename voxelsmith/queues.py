@@ -10,7 +10,7 @@ from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from voxelsmith.embedded_valkey import EmbeddedValkey
-from voxelsmith.surroundings import Surroundings, store_url
+from voxelsmith.environment import Surroundings, store_url
 
 
 @contextmanager

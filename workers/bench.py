@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import torch
 
-from jobs.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
-from jobs.requests import AnyRequest
+from contract.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
+from contract.requests import AnyRequest
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue, UnknownModelName

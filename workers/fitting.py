@@ -6,16 +6,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from jobs.errors import InvalidRequest
-from jobs.requests import FitDirectionRequest, Measure, RegressionFit, SefaFit
+from contract.errors import InvalidRequest
+from contract.requests import FitDirectionRequest, Measure, RegressionFit, SefaFit
 from latents.directions import fit_regression, point
 from latents.sefa import sefa
 from model_store.card import DirectionCard, ModelCard
-from volumes.measure import measure
+from volumes.attributes import measure
 from volumes.volume import Volume
 from workers.bench import Bench
+from workers.recipe_events import Event, Finding, Latent, Stage
 from workers.rendering import Renderer
-from workers.steps import Event, Finding, Latent, Stage
 from workers.units import MEASURED, in_units
 
 DRAWS = 512

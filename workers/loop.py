@@ -13,7 +13,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 from rq.worker.base import WorkerStatus
 
-from workers.pulse import Pulse
+from workers.heartbeat import Pulse
 
 _DRAINED_LOOK_S = 0.25
 DEQUEUE_S = 15

@@ -8,25 +8,25 @@ from typing import Any
 
 import torch
 
-from jobs.bucket import Bucket
-from jobs.directions import FittedDirections
-from jobs.errors import GpuOutOfMemory, ModelBroken
-from jobs.results import ResultStore
+from contract.errors import GpuOutOfMemory, ModelBroken
+from contract.state import JobKind, Manifest
+from jobs.results.bucket import Bucket
+from jobs.results.directions import FittedDirections
+from jobs.results.store import ResultStore
 from jobs.settings import Settings, is_bucket
-from jobs.state import JobKind, Manifest
 from model_store.bucket import BucketShelf
 from model_store.cache import FileCache
 from model_store.catalogue import SHIPPED, Catalogue
 from volumes.grid import use_threads
-from volumes.header import Limits
+from volumes.reader_limits import Limits
 from workers.allocator import keep_freed_memory
-from workers.arithmetic import warnings_of
 from workers.bench import Bench
 from workers.memory import measured_peak_bytes
 from workers.occupancy import memory_of
+from workers.precision import warnings_of
 from workers.process import NotYet, UnfitWorker, run_worker
+from workers.queue_sink import QueueSink
 from workers.run import run
-from workers.sink import QueueSink
 from workers.tasks import DeviceLost
 
 _FETCH_PATIENCE_S = 60.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from jobs.errors import MemoryLimit
-from jobs.requests import AnyRequest, EncodeRequest, FitDirectionRequest, LatentSource, SeedSource, SefaFit
+from contract.errors import MemoryLimit
+from contract.requests import AnyRequest, EncodeRequest, FitDirectionRequest, LatentSource, SeedSource, SefaFit
 from model_store.card import ModelCard
 from model_store.generator import Task
 from model_store.load import Precision, outline

@@ -18,14 +18,14 @@ from redis.exceptions import RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from contract.errors import GpuOutOfMemory, OutOfMemory, StoreFull, StoreUnavailable, VoxelsmithError
 from jobs.connection import check_server, connect
-from jobs.errors import GpuOutOfMemory, OutOfMemory, StoreFull, StoreUnavailable, VoxelsmithError
 from jobs.logs import configure
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.transport import TASK
+from workers.heartbeat import Pulse
 from workers.loop import DEQUEUE_S, DeviceWorker, job_class
-from workers.pulse import Pulse
 from workers.tasks import Tasks, Work
 
 EXIT_NOT_YET = 75
@@ -33,7 +33,7 @@ EXIT_NOT_YET = 75
 EXIT_UNFIT = 78
 """This worker cannot work (device, models, the queue's settings): starting it again will not help."""
 _PASSING = (GpuOutOfMemory, OutOfMemory, StoreFull, StoreUnavailable)
-"""Of jobs.errors, what may have passed at a later start."""
+"""Of contract.errors, what may have passed at a later start."""
 _PR_SET_PDEATHSIG = 1
 log = logging.getLogger("voxelsmith.worker")
 

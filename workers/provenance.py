@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from jobs.errors import InvalidRequest
-from jobs.requests import REQUESTS, AnyRequest, EncodeRequest
-from jobs.state import JobKind
+from contract.errors import InvalidRequest
+from contract.requests import REQUESTS, AnyRequest, EncodeRequest
+from contract.state import JobKind
 from model_store.card import DirectionCard, ModelCard
 from model_store.integrity import sha256_of
 from workers.bench import Bench

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from jobs.errors import InvalidRequest, UnreadableVolume
-from jobs.requests import EditRequest, EncodeRequest, GenerateRequest, LatentSource, SeedSource, TargetEdit
+from contract.errors import InvalidRequest, UnreadableVolume
+from contract.requests import EditRequest, EncodeRequest, GenerateRequest, LatentSource, SeedSource, TargetEdit
 from model_store.card import DirectionCard, ModelCard
 from volumes.grid import grid_of, resample
-from volumes.metrics import SIDE, mae, psnr, ssim
 from volumes.scan import Preparation, Prepared, prepare
+from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError
 from workers.bench import Bench
+from workers.edits import walk
 from workers.inversion import invert
+from workers.recipe_events import Event, Finding, Latent, Product, Stage
 from workers.rendering import Renderer
-from workers.steps import Event, Finding, Latent, Product, Stage
 from workers.units import MEASURED, in_units
-from workers.walks import walk
 
 
 def generate(request: GenerateRequest, bench: Bench, finished: int = 0) -> Iterator[Event]:

@@ -7,16 +7,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from jobs.requests import JobSource, LatentSource, SeedSource
+from contract.fit import class_index
+from contract.requests import JobSource, LatentSource, SeedSource
 from latents.sample import gaussian
 from latents.truncate import toward_mean
-from model_store.check import class_index
 from volumes.grid import Grid, own_grid
 from volumes.orientation import from_network
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.landing import Landing
-from workers.steps import Event, Finished, Latent, Product, Stage
+from workers.gpu_to_host import Landing
+from workers.recipe_events import Event, Finished, Latent, Product, Stage
 
 
 class Renderer:

@@ -11,8 +11,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.errors import InvalidRequest, JobCanceled, OutOfMemory, UnknownDirection, UnreadableVolume, VoxelsmithError
-from jobs.requests import (
+from contract.errors import (
+    InvalidRequest,
+    JobCanceled,
+    OutOfMemory,
+    UnknownDirection,
+    UnreadableVolume,
+    VoxelsmithError,
+)
+from contract.fit import CardMismatch, check_direction, check_request
+from contract.requests import (
     REQUESTS,
     AnyRequest,
     EditRequest,
@@ -23,20 +31,19 @@ from jobs.requests import (
     OutputOptions,
     TargetEdit,
 )
-from jobs.seeds import settled
-from jobs.state import JobKind, Manifest, ResultFile
+from contract.seeds import settled
+from contract.state import JobKind, Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
-from model_store.check import CardMismatch, check_direction, check_request
 from volumes.files import read
-from volumes.header import Limits
+from volumes.reader_limits import Limits
 from volumes.volume import VolumeError
-from workers.arithmetic import kind_of
-from workers.behind import WriteBehind
 from workers.bench import Bench
 from workers.fitting import fit_direction
+from workers.precision import kind_of
 from workers.provenance import origin, replay_record, replayed
+from workers.recipe_events import Event, Finding, Finished, Product, Stage
 from workers.recipes import edit, encode, generate
-from workers.steps import Event, Finding, Finished, Product, Stage
+from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
 BESIDE_THE_REQUEST = frozenset({"upload", "direction"})

@@ -16,13 +16,13 @@ from types import FrameType
 
 from pydantic import SecretStr, ValidationError
 
+from contract.errors import VoxelsmithError
 from jobs.connection import connect
-from jobs.errors import VoxelsmithError
 from jobs.logs import configure
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.settings import Settings
-from jobs.stopping import StopWish
+from jobs.stop_wish import StopWish
 from workers.devices import check_device, cores, devices
 
 WORKER_COMMAND = (sys.executable, "-m", "workers.main")

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from jobs.bucket import digest_of
-from jobs.errors import (
+from contract.errors import (
     InternalFailure,
     JobCanceled,
     JobHandedBack,
@@ -26,12 +25,13 @@ from jobs.errors import (
     UnreadableVolume,
     VoxelsmithError,
 )
+from contract.state import JobError, JobKind, JobState, Manifest
 from jobs.logs import JOB
 from jobs.queue import JobQueue
 from jobs.record import Claim
-from jobs.state import JobError, JobKind, JobState, Manifest
-from workers.pulse import Pulse
-from workers.sink import QueueSink, is_whole
+from jobs.results.bucket import digest_of
+from workers.heartbeat import Pulse
+from workers.queue_sink import QueueSink, is_whole
 
 EXIT_DEVICE_LOST = 71
 """The device's context is beyond repair; only a new process gets a working one."""

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import NonFiniteOutput
-from jobs.requests import OutputOptions
+from contract.errors import NonFiniteOutput
+from contract.requests import OutputOptions
 from model_store.card import ModelCard
 from volumes.intensity import UNIT_SCALE, NotFiniteError, to_stored
 from volumes.volume import Array

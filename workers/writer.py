@@ -11,14 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.requests import OutputOptions
-from jobs.state import Manifest, ResultFile
+from contract.requests import OutputOptions
+from contract.state import Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
 from volumes.files import write
 from volumes.hashed import Written
 from volumes.preview import three_planes
 from volumes.volume import Volume
-from workers.steps import Latent, Product
+from workers.recipe_events import Latent, Product
 from workers.units import in_units, step_of
 
 MEDIA_TYPES = {

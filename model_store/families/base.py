@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.card import ModelCard
-from model_store.families.half import widened
+from model_store.families.float16_gradients import widened
 from model_store.generator import Task
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model_store.card import ModelCard, Triple
 from model_store.families.base import Served, expect
-from model_store.families.half import widened
+from model_store.families.float16_gradients import widened
 from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.equalised import EqualisedLinear

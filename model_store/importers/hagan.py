@@ -13,7 +13,7 @@ from model_store.card import ModelCard, Provenance
 from model_store.importers.folder import sha256_of, software_version, staged
 from model_store.importers.hagan_sizes import Sizes, read_config, settle
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
-from model_store.importers.wishes import Modality, check_geometry, class_names, complete
+from model_store.importers.overrides import Modality, check_geometry, class_names, complete
 
 __all__ = ["ImportRefused", "Limits", "import_hagan"]
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from model_store.card import ModelCard, Provenance
 from model_store.importers.folder import sha256_of, software_version, staged
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
-from model_store.importers.wishes import Modality, check_geometry, class_names, complete
+from model_store.importers.overrides import Modality, check_geometry, class_names, complete
 
 _WEIGHTS = "weights.safetensors"
 _WRITTEN_RANGE = (0.0, 255.0)

@@ -8,9 +8,9 @@ import numpy as np
 import typer
 from pydantic import ValidationError
 
-from jobs.requests import REQUESTS
-from jobs.state import JobKind
-from service.pointers import located
+from contract.requests import REQUESTS
+from contract.state import JobKind
+from service.http.pointers import located
 
 GROUPS = ("output", "preprocess")
 """Parts of a body whose fields are options of their own; every other option stands for a whole field."""

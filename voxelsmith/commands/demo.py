@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from jobs.stopping import StopWish
+from jobs.stop_wish import StopWish
 from voxelsmith import extras
 from voxelsmith.client import DEMO_MODEL
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import size_text
-from voxelsmith.surroundings import Surroundings
+from voxelsmith.environment import Surroundings
 
 app = typer.Typer()
 

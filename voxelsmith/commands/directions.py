@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal, Protocol
 
 import typer
 
-from jobs.results import ResultStore
+from jobs.results.store import ResultStore
 from service.registry import Registry
 from voxelsmith.client import Client
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose
 from voxelsmith.commands.report import print_json, print_table
 from voxelsmith.commands.running import run_and_report
-from voxelsmith.surroundings import Surroundings
+from voxelsmith.environment import Surroundings
 
 app = typer.Typer(help="Named latent directions.", no_args_is_help=True)
 ModelName = Annotated[str, typer.Argument(metavar="MODEL")]

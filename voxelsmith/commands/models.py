@@ -12,7 +12,7 @@ from model_store.importers.hagan import import_hagan
 from model_store.importers.stylegan3d import import_stylegan3d
 from model_store.integrity import BrokenModel
 from voxelsmith.commands.report import print_json, print_table
-from voxelsmith.surroundings import Surroundings
+from voxelsmith.environment import Surroundings
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
 imports = typer.Typer(help="Bring a trained checkpoint of another project into the store.", no_args_is_help=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.errors import InvalidRequest, UnreadableVolume
+from contract.errors import InvalidRequest, UnreadableVolume
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
 from voxelsmith.commands.running import in_process, progress_bar

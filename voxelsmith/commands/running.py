@@ -9,14 +9,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jobs.errors import InvalidRequest, UnreadableVolume
-from jobs.state import JobKind
+from contract.errors import InvalidRequest, UnreadableVolume
+from contract.state import JobKind
 from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
 from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
+from voxelsmith.environment import Surroundings
 from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
-from voxelsmith.surroundings import Surroundings
 
 Body = Mapping[str, Any]
 OnStage = Callable[[str, int, int], None]

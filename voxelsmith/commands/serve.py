@@ -14,13 +14,13 @@ import typer
 from jobs.connection import check_server, connect
 from jobs.logs import configure
 from jobs.settings import Settings
-from jobs.stopping import StopWish
-from service.exposure import MAKE_A_KEY
+from jobs.stop_wish import StopWish
+from service.key_rule import MAKE_A_KEY
 from service.main import check_surroundings, make_server
 from voxelsmith import extras
 from voxelsmith.commands import options as o
+from voxelsmith.environment import NO_MODELS, Surroundings
 from voxelsmith.local import Stack, StackError
-from voxelsmith.surroundings import NO_MODELS, Surroundings
 from workers.devices import check_device
 from workers.supervisor import Supervisor
 

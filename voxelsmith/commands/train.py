@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from training.config import HAGANConfig
+from training.engine.config import HAGANConfig
 from voxelsmith.commands.train_encoder import encoder
 from voxelsmith.commands.train_progan import progan
 from voxelsmith.commands.train_running import configured, run
@@ -61,7 +61,7 @@ def hagan(
     values: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("classes", "window")}
     values["classes"] = [part.strip() for part in classes.split(",") if part.strip()]
     values["window"] = window or ((-1024.0, 600.0) if modality == "CT" else None)
-    run("training.hagan", configured(HAGANConfig, values))
+    run("training.hagan.trainer", configured(HAGANConfig, values))
 
 
 @app.command()
@@ -73,6 +73,6 @@ def phantoms(
     """Make thorax phantoms in HU, with severity class, lung volume and bone volume in labels.csv, to train on."""
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("phantoms", total=count)
-        dataset = load("training.phantom_dataset", "train")
+        dataset = load("training.phantoms.dataset", "train")
         dataset.write_dataset(out, count, seed, on_written=lambda done, _total: bar.update(task, completed=done))
     typer.echo(f"{out}")

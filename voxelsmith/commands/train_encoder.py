@@ -26,4 +26,4 @@ def encoder(
 ) -> None:
     """Give a trained ProGAN or StyleGAN the encoder of the bone paper; scans come to it as its card says."""
     values = dict(locals()) | {"name": name or model.resolve().name}
-    run("training.encoder", configured(load("training.progressive_config", "train").EncoderConfig, values))
+    run("training.progressive.encoder", configured(load("training.progressive.config", "train").EncoderConfig, values))

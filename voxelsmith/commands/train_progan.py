@@ -34,4 +34,4 @@ def progan(
 ) -> None:
     """3D-ProGAN of the bone paper (Angermann et al. 2023), progressively grown, by default with its settings."""
     values = options.read(dict(locals()))
-    run("training.progressive", configured(load("training.progressive_config", "train").ProGANConfig, values))
+    run("training.progressive.trainer", configured(load("training.progressive.config", "train").ProGANConfig, values))

@@ -52,4 +52,7 @@ def split_shuffle(
 ) -> None:
     """Split&Shuffle-GAN (Liu et al. 2022), by default with the paper's settings, without its 2D pre-training."""
     values = options.read(dict(locals()))
-    run("training.split_shuffle", configured(load("training.split_shuffle_config", "train").SplitShuffleConfig, values))
+    run(
+        "training.split_shuffle.trainer",
+        configured(load("training.split_shuffle.config", "train").SplitShuffleConfig, values),
+    )

@@ -40,4 +40,4 @@ def stylegan(
 ) -> None:
     """3D-StyleGAN of the bone paper (Angermann et al. 2023), progressively grown, by default with its settings."""
     values = options.read(dict(locals()))
-    run("training.progressive", configured(load("training.progressive_config", "train").StyleGANConfig, values))
+    run("training.progressive.trainer", configured(load("training.progressive.config", "train").StyleGANConfig, values))

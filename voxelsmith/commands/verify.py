@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import typer
 
-from jobs.errors import ExpiredJob, UnknownJob, UnknownResult
+from contract.errors import ExpiredJob, UnknownJob, UnknownResult
+from contract.state import JobRecord, JobState
 from jobs.queue import MAX_PAGE, JobQueue
-from jobs.state import JobRecord, JobState
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import print_json, print_table
 from voxelsmith.queues import visited

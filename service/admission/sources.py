@@ -1,0 +1,146 @@
+"""{"job": ..., "index": ...} sources to what they mean now, so that a queued job depends on no other job's record."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from contract.errors import InvalidRequest, ResultNotReady, UnknownResult
+from contract.requests import (
+    AnyRequest,
+    EditRequest,
+    FitDirectionRequest,
+    InterpolateEdit,
+    JobSource,
+    LatentSource,
+    MixEdit,
+    RegressionFit,
+    SeedSource,
+)
+from contract.state import JobRecord, ResultFile
+from jobs.ownership import OwnJobs
+from model_store.card import ModelCard
+
+READABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
+"""Results that can be encoded again."""
+MAX_RESOLVED_BYTES = 64 * 2**20
+"""Of what the job sources of one request stand for, as JSON. A source of 50 bytes may name a latent of megabytes, and
+4096 of them may; the front end, the queue and a worker hold it all. Room for a direction fitted to 3,000 latents of
+1024 numbers, or to 400 encoded scans of a model with 15 styles of 512."""
+_PLAIN_SOURCE: TypeAdapter[SeedSource | LatentSource] = TypeAdapter(SeedSource | LatentSource)
+
+Source = SeedSource | LatentSource | JobSource
+
+
+class Sources:
+    """Looks up the jobs that one request names, among its caller's."""
+
+    def __init__(self, jobs: OwnJobs, card: ModelCard) -> None:
+        self._jobs, self._card = jobs, card
+        self._found: dict[str, JobRecord] = {}
+        self._resolved: dict[JobSource, tuple[Source, int]] = {}
+        self._resolved_bytes = 0
+
+    def resolve(self, request: AnyRequest) -> AnyRequest:
+        """The request with every job source replaced by a seed or a latent; an encode's own is left to `volume`.
+
+        Raises: UnknownJob, ExpiredJob, ResultNotReady, UnknownResult, InvalidRequest.
+        """
+        if isinstance(request, EditRequest):
+            changes: dict[str, Any] = {"source": self._start(request, request.source, "/source")}
+            if isinstance(request.edit, InterpolateEdit | MixEdit):
+                target = self._start(request, request.edit.target, "/edit/target")
+                changes["edit"] = request.edit.model_copy(update={"target": target})
+            return request.model_copy(update=changes)
+        if isinstance(request, FitDirectionRequest) and isinstance(request.fit, RegressionFit) and request.fit.samples:
+            samples = [
+                sample.model_copy(update={"source": self._plain(sample.source, f"/samples/{k}/source")})
+                for k, sample in enumerate(request.fit.samples)
+            ]
+            return request.model_copy(update={"fit": request.fit.model_copy(update={"samples": samples})})
+        return request
+
+    def volume(self, source: JobSource) -> tuple[str, ResultFile]:
+        """The volume that an encode's source names, with its key in the store. Raises: as `resolve`."""
+        record = self._record(source.job)
+        file = _result(record, source)
+        if not file.name.endswith(READABLE):
+            raise InvalidRequest(
+                "The source cannot be encoded.", [("/source", "that result is not in a format that can be read again")]
+            )
+        return self._jobs.results.result_key(record.id, file.name, file.sha256), file
+
+    def _start(self, request: EditRequest, source: Source, pointer: str) -> Source:
+        """An end of an edit: a job's sample exactly as it was made, or not at all."""
+        plain = self._plain(source, pointer)
+        if isinstance(source, JobSource) and self._truncates(request, plain):
+            raise _unfit("/truncation", "that job made its sample without it; leave it out, or name the seed instead")
+        return plain
+
+    def _truncates(self, request: EditRequest, plain: Source) -> bool:
+        """Whether a request's truncation makes another sample of a source than the job that it comes from."""
+        own, level, cutoff = self._card.truncation, request.truncation, request.truncation_cutoff
+        if isinstance(plain, LatentSource) and plain.space == "w":  # psi would act a second time
+            return level is not None or cutoff is not None
+        is_same = level in (None, own.default) and cutoff in (None, own.cutoff)
+        return not is_same and (own.kind == "psi" or isinstance(plain, SeedSource))
+
+    def _record(self, job_id: str) -> JobRecord:
+        """Of a job that is looked up once, however often the request names it."""
+        if job_id not in self._found:
+            self._found[job_id] = self._jobs.get(job_id)
+        return self._found[job_id]
+
+    def _plain(self, source: Source, pointer: str) -> Source:
+        """Each use of a source counts: the payload holds it as often."""
+        if not isinstance(source, JobSource):
+            return source
+        if source not in self._resolved:
+            plain = self._meaning(source, pointer)
+            self._resolved[source] = (plain, len(plain.model_dump_json()))
+        plain, size_bytes = self._resolved[source]
+        self._resolved_bytes += size_bytes
+        if self._resolved_bytes > MAX_RESOLVED_BYTES:
+            raise _unfit(pointer, "the latents of that and the earlier samples are too large together")
+        return plain
+
+    def _meaning(self, source: JobSource, pointer: str) -> Source:
+        record = self._record(source.job)
+        if record.model != self._card.name:
+            raise _unfit(f"{pointer}/job", "that job used another model")
+        if record.model_sha256 != self._card.sha256:
+            raise _unfit(f"{pointer}/job", "that job used other weights of this model")
+        if record.kind == "fit_direction":
+            raise _unfit(f"{pointer}/job", "that job made no volumes")
+        if record.kind == "encode":
+            return _encoded(record, source)
+        latent = _result(record, source).latent
+        if latent is None:
+            raise _unfit(pointer, "that result has no latent")
+        return _PLAIN_SOURCE.validate_python(latent)
+
+
+def _encoded(record: JobRecord, source: JobSource) -> LatentSource:
+    """Scan `index` of an encode job."""
+    latents = record.latents or []
+    if source.index >= len(latents):
+        raise _missing(record)
+    latent = latents[source.index]
+    return LatentSource(latent=latent, space="w" if isinstance(latent[0], list) else "z")
+
+
+def _result(record: JobRecord, source: JobSource) -> ResultFile:
+    """Volume `index` of a job; a running job's results count as soon as they are stored."""
+    for result in record.results:
+        if result.index == source.index:
+            return result
+    raise _missing(record)
+
+
+def _missing(record: JobRecord) -> Exception:
+    if record.state.is_terminal:
+        return UnknownResult("The source job has no result of that index.")
+    return ResultNotReady("The source job has not made that result yet.")
+
+
+def _unfit(pointer: str, reason: str) -> InvalidRequest:
+    return InvalidRequest("The source does not fit the request.", [(pointer, reason)])

@@ -1,0 +1,33 @@
+"""POST /generate, /encode, /edit: 202 and the place where the job can be watched."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from contract.requests import EditRequest, EncodeRequest, GenerateRequest
+from service.admission.submission import submit
+from service.admission.uploads import Encode
+from service.dependencies import House, Jobs, Post
+from service.http.body import JsonBody
+from service.http.replies import accepted
+from service.http.strict_json import parse
+from service.openapi import ACCEPTED, ENCODE_BODY, json_body
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.post("/generate", status_code=202, responses=ACCEPTED, openapi_extra=json_body("GenerateRequest"))
+def generate(body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
+    """Queues the making of volumes from a seed, seeds or latents. Without any of them the server draws a seed."""
+    return accepted(*submit("generate", parse(GenerateRequest, body), services, jobs, fields))
+
+
+@router.post("/encode", status_code=202, responses=ACCEPTED, openapi_extra=ENCODE_BODY)
+def encode(body: Encode, services: House, jobs: Jobs, fields: Post) -> Response:
+    """Queues the encoding of a scan: the `volume` part of a form, or the result that the JSON's `source` names."""
+    return accepted(*submit("encode", parse(EncodeRequest, body.request), services, jobs, fields, body.scan))
+
+
+@router.post("/edit", status_code=202, responses=ACCEPTED, openapi_extra=json_body("EditRequest"))
+def edit(body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
+    """Queues a change of one latent: along a direction, to a target value, toward another latent, or mixed with one."""
+    return accepted(*submit("edit", parse(EditRequest, body), services, jobs, fields))

@@ -1,0 +1,95 @@
+"""JSON as the contract takes it: UTF-8, one value, no NaN, no key twice, no lone surrogates, not deep."""
+
+import json
+import math
+import re
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from contract.errors import InvalidRequest
+from service.http.pointers import located
+
+MAX_DEPTH = 16
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A string, or what is left of the text where it does not end: never a second try from a later quote."""
+_NOT_A_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+_BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
+
+Parsed = TypeVar("Parsed")
+
+
+class _RefusedError(ValueError):
+    """Well-formed by the grammar, refused by the contract. The text is for the user."""
+
+
+def parse(shape: type[Parsed] | TypeAdapter[Parsed], body: bytes) -> Parsed:
+    """The request in a body.
+
+    Raises:
+        InvalidRequest: with a JSON pointer for each place that is wrong.
+    """
+    document = read(body)
+    try:
+        # pydantic reads the bytes itself: its strict rules for JSON differ from those for Python objects.
+        if isinstance(shape, TypeAdapter):
+            return shape.validate_json(body)
+        assert issubclass(shape, BaseModel)
+        return shape.model_validate_json(body)
+    except ValidationError as err:
+        raise InvalidRequest("The request is not valid.", located(err, document)) from err
+
+
+def read(body: bytes) -> Any:
+    """The value of a JSON text. Raises: InvalidRequest."""
+    try:
+        text = body.decode("utf-8")
+        if not _is_shallow(body):
+            raise _RefusedError(f"its brackets do not match, or nest deeper than {MAX_DEPTH} levels")
+        document = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_duplicates
+        )
+        # A lone surrogate can be written as an escape, but not in UTF-8.
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeError as err:
+        raise _invalid("it must be UTF-8 without lone surrogates") from err
+    except json.JSONDecodeError as err:
+        raise _invalid(f"syntax error in line {err.lineno}, column {err.colno}") from err
+    except _RefusedError as err:
+        raise _invalid(str(err)) from err
+    except ValueError as err:  # an integer of thousands of digits
+        raise _invalid("a number in it is too long") from err
+    return document
+
+
+def _invalid(reason: str) -> InvalidRequest:
+    return InvalidRequest("The body is not the JSON that this service reads.", [("", reason)])
+
+
+def _is_shallow(body: bytes) -> bool:
+    """Peels one level of brackets per pass: all are gone after MAX_DEPTH passes, or they are too deep or unbalanced.
+
+    Done before parsing, because a parser that recurses is what deep nesting is aimed at.
+    """
+    brackets = _STRING.sub(b"", body).translate(_BRACES_TO_BRACKETS, _NOT_A_BRACKET)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return not brackets
+
+
+def _refuse_constant(_name: str) -> Any:
+    raise _RefusedError("NaN and Infinity are no JSON numbers")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _RefusedError("a number in it is too large")
+    return number
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise _RefusedError("an object in it has the same key twice")
+    return document

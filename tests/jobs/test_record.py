@@ -1,0 +1,234 @@
+"""The job record: who may write what, and that every write is safe to repeat."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from contract.errors import LeaseLost, UnknownJob
+from contract.state import JobError, JobKind, JobRecord, JobState, Manifest, Progress, ResultFile
+from jobs.queue import JobQueue
+
+Submit = Callable[..., JobRecord]
+
+
+def entry(name: str = "000.nii.gz") -> ResultFile:
+    return ResultFile(name=name, index=0, media_type="application/gzip", size_bytes=1, sha256="0" * 64, shape=[1, 2, 3])
+
+
+def test_a_claim_makes_the_job_running_and_gives_its_payload(queue: JobQueue, submit: Submit) -> None:
+    job = submit({"extra": [1, 2]})
+    claim = queue.records.claim(job.id, 1, "worker")
+    record = queue.get(job.id)
+    assert (record.state, record.attempts, record.queue_position) == (JobState.RUNNING, 1, None)
+    assert claim.payload["extra"] == [1, 2]
+    assert record.started_at == claim.started_at >= record.created_at
+
+
+def test_a_repeated_claim_of_the_same_worker_counts_once(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    assert queue.records.claim(job.id, 1, "worker") == queue.records.claim(job.id, 1, "worker")
+    assert queue.get(job.id).attempts == 1
+
+
+def test_a_delivery_queued_twice_is_claimed_once(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "one")
+    with pytest.raises(LeaseLost):
+        queue.records.claim(job.id, 1, "other")
+
+
+@pytest.mark.parametrize("delivery", [0, 2])
+def test_another_delivery_is_not_due(queue: JobQueue, submit: Submit, delivery: int) -> None:
+    job = submit()
+    with pytest.raises(LeaseLost):
+        queue.records.claim(job.id, delivery, "worker")
+    with pytest.raises(LeaseLost):
+        queue.records.claim("unknown", 1, "worker")
+
+
+def test_a_late_commit_of_an_expired_lease_is_refused(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "worker")
+    time.sleep(1.1)
+    with pytest.raises(LeaseLost):
+        queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest())
+    assert queue.get(job.id).state is JobState.RUNNING
+
+
+def test_after_redelivery_the_old_worker_can_change_nothing(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "old")
+    time.sleep(1.1)
+    assert queue.reap() == 1
+    queue.records.claim(job.id, 2, "new")
+    for write in (
+        lambda: queue.records.renew(job.id, 1),
+        lambda: queue.records.progress(job.id, 1, "forward", 1, 2),
+        lambda: queue.records.keep(job.id, 1, Manifest(results=[entry()]), entry()),
+        lambda: queue.records.hand_back(job.id, 1),
+        lambda: queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest()),
+    ):
+        with pytest.raises(LeaseLost):
+            write()
+    record = queue.get(job.id)
+    assert (record.state, record.results, record.progress.total) == (JobState.RUNNING, [], 0)
+
+
+def test_a_renewed_lease_outlives_its_first_end(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "worker")
+    for _ in range(3):
+        time.sleep(0.5)
+        assert not queue.records.renew(job.id, 1)
+    assert queue.reap() == 0
+    queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest())
+    assert queue.get(job.id).state is JobState.SUCCEEDED
+
+
+def test_three_lost_workers_fail_the_job_for_good(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    for delivery in (1, 2, 3):
+        queue.records.claim(job.id, delivery, f"worker-{delivery}")
+        time.sleep(1.05)
+        queue.reap()
+    record = queue.get(job.id)
+    assert record.state is JobState.FAILED
+    assert record.error is not None
+    assert record.error.code == "worker_lost"
+    assert queue.transport.waiting() == {}
+    assert queue.reap() == 0
+
+
+def test_handing_back_counts_no_crash_and_can_be_repeated(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    for delivery in range(1, 6):
+        queue.records.claim(job.id, delivery, "worker")
+        assert queue.records.hand_back(job.id, delivery) == delivery + 1
+        assert queue.records.hand_back(job.id, delivery) == delivery + 1
+    assert queue.get(job.id).state is JobState.QUEUED
+
+
+def test_handing_back_after_a_crash_counts_it(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    for delivery in (1, 2, 3):
+        queue.records.claim(job.id, delivery, "worker")
+        queue.hand_back(job.id, delivery, crashed=True)
+    record = queue.get(job.id)
+    assert record.error is not None
+    assert record.error.code == "worker_lost"
+
+
+def test_a_queued_job_is_canceled_at_once(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    record = queue.cancel(job.id)
+    assert record.state is JobState.CANCELED
+    assert record.ended_at is not None
+    assert queue.transport.waiting() == {}
+    with pytest.raises(LeaseLost):
+        queue.records.claim(job.id, 1, "worker")
+
+
+def test_a_running_job_hears_of_its_cancel_and_keeps_what_it_made(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "worker")
+    assert not queue.records.keep(job.id, 1, Manifest(results=[entry()]), entry())
+    assert queue.cancel(job.id).state is JobState.RUNNING
+    assert queue.records.renew(job.id, 1)
+    assert queue.records.progress(job.id, 1, "forward", 1, 2)
+    queue.records.finish(job.id, 1, JobState.CANCELED)
+    record = queue.get(job.id)
+    assert (record.state, [file.name for file in record.results]) == (JobState.CANCELED, ["000.nii.gz"])
+
+
+@pytest.mark.parametrize("kind", ["generate", "edit"])
+@pytest.mark.parametrize("final", [JobState.CANCELED, JobState.FAILED])
+@pytest.mark.parametrize(
+    ("done", "total", "so_far", "last", "progress"),
+    [
+        (1, 4, 2, None, Progress(done=2, total=4)),  # the next one began, and two had been published
+        (2, 4, 2, 3, Progress(done=3, total=4)),  # the third was in flight
+        (2, 4, 1, None, Progress(done=1, total=4)),  # the second was made and not kept
+        (0, 1, 0, None, Progress(done=0, total=1)),
+        (0, 1, 2, None, Progress(done=2, total=2)),  # of an earlier attempt; this one had not counted its volumes yet
+    ],
+)
+def test_a_job_that_ends_early_has_done_as_many_as_it_keeps(
+    queue: JobQueue,
+    submit: Submit,
+    kind: JobKind,
+    final: JobState,
+    done: int,
+    total: int,
+    so_far: int,
+    last: int | None,
+    progress: Progress,
+) -> None:
+    def made(count: int) -> Manifest:
+        return Manifest(results=[entry(f"{k:03}.nii.gz") for k in range(count)])
+
+    job = submit(kind=kind)
+    queue.records.claim(job.id, 1, "worker")
+    if so_far:
+        queue.records.keep(job.id, 1, made(so_far), None)
+    queue.records.progress(job.id, 1, "forward", done, total)
+    queue.records.finish(job.id, 1, final, made(last) if last else None)
+    assert queue.get(job.id).progress == progress
+
+
+@pytest.mark.parametrize("kind", ["encode", "fit_direction"])
+def test_a_descent_that_ends_early_keeps_its_own_count(queue: JobQueue, submit: Submit, kind: JobKind) -> None:
+    job = submit(kind=kind)
+    queue.records.claim(job.id, 1, "worker")
+    queue.records.progress(job.id, 1, "refine", 70, 100)
+    queue.records.finish(job.id, 1, JobState.CANCELED, Manifest(results=[entry()]))
+    assert queue.get(job.id).progress == Progress(done=70, total=100)
+
+
+def test_a_job_that_is_canceled_on_its_way_back_counts_what_it_keeps(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "worker")
+    queue.records.progress(job.id, 1, "forward", 0, 3)
+    queue.records.keep(job.id, 1, Manifest(results=[entry()]), entry())
+    queue.records.hand_back(job.id, 1)
+    record = queue.cancel(job.id)
+    assert (record.state, record.progress) == (JobState.CANCELED, Progress(done=1, total=1))
+
+
+def test_a_canceled_job_whose_worker_is_lost_is_not_run_again(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "worker")
+    queue.cancel(job.id)
+    time.sleep(1.1)
+    queue.reap()
+    assert queue.get(job.id).state is JobState.CANCELED
+    assert queue.transport.waiting() == {}
+
+
+@pytest.mark.parametrize("final", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED])
+def test_a_final_state_never_changes(queue: JobQueue, submit: Submit, final: JobState) -> None:
+    job = submit()
+    queue.records.claim(job.id, 1, "worker")
+    queue.records.finish(job.id, 1, final, Manifest(results=[entry()]))
+    before = queue.get(job.id)
+    queue.records.finish(job.id, 1, final, Manifest())  # the repeat after a lost reply is fine, and does nothing
+    for other in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED} - {final}:
+        with pytest.raises(LeaseLost):
+            queue.records.finish(job.id, 1, other, error=JobError(code="x", detail="y"))
+    with pytest.raises(LeaseLost):
+        queue.records.hand_back(job.id, 1)
+    with pytest.raises(LeaseLost):
+        queue.records.claim(job.id, 1, "worker")
+    queue.cancel(job.id)
+    time.sleep(1.1)
+    queue.reap()
+    assert queue.get(job.id) == before
+
+
+def test_cancel_of_a_job_that_never_was(queue: JobQueue) -> None:
+    with pytest.raises(UnknownJob):
+        queue.cancel("nothing")
+    with pytest.raises(UnknownJob):
+        queue.remove("nothing")
+    with pytest.raises(UnknownJob):
+        queue.wait("nothing", 1)

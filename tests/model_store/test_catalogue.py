@@ -1,0 +1,323 @@
+"""The catalogue: what it lists, how it names what is broken, and that broken folders stop no other."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from contract.fit import CardMismatch, check_direction, check_request, class_index
+from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
+from model_store.card import DirectionCard, ModelCard, TruncationSpec
+from model_store.catalogue import SHIPPED, Catalogue, UnknownModelName
+from model_store.integrity import BrokenModel
+from model_store.load import FAMILIES as BUILDERS
+from model_store.reading import FAMILIES
+from tests.support.stylegan3d_pickles import generator
+from tests.support.tiny_models import write_tiny_hagan
+from tests.support.tiny_stylegan3d import write_stylegan3d
+
+
+def _no_card(folder: Path) -> None:
+    (folder / "card.json").unlink()
+
+
+def _bad_json(folder: Path) -> None:
+    (folder / "card.json").write_text("{")
+
+
+def _not_a_card(folder: Path) -> None:
+    (folder / "card.json").write_text('{"name": 5}')
+
+
+def _change_card(folder: Path, **fields) -> None:
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | fields))
+
+
+def _misspell_modality(folder: Path) -> None:
+    path = folder / "card.json"
+    path.write_text(path.read_text().replace('"modality"', '"modallity"'))
+
+
+def _truncate(folder: Path) -> None:
+    data = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(data[:-100])
+
+
+def _flip_a_bit(folder: Path) -> None:
+    data = bytearray((folder / "weights.safetensors").read_bytes())
+    data[-5] ^= 4
+    (folder / "weights.safetensors").write_bytes(bytes(data))
+    _change_later(folder / "weights.safetensors")
+
+
+def _change_later(path: Path) -> None:
+    """Gives a file another time; many kernels give all changes within some milliseconds the same one."""
+    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns + 10**9))
+
+
+BREAKS = {
+    "no-card": (_no_card, "card.json is missing"),
+    "bad-json": (_bad_json, "card.json is not valid"),
+    "not-a-card": (_not_a_card, "card.json is not valid"),
+    "unknown-field": (lambda f: _change_card(f, surprise=1), "card.json is not valid at surprise"),
+    "misspelt-field": (_misspell_modality, "card.json is not valid at modallity: there is no field of that name"),
+    "huge-card": (lambda f: (f / "card.json").write_text(" " * 2**20 + "{}"), "card.json is too large"),
+    "other-name": (lambda f: _change_card(f, name="lungs"), "another name, lungs, than its folder, other-name"),
+    "other-family": (lambda f: _change_card(f, family="diffusion"), "family"),
+    "no-weights": (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors is missing"),
+    "no-digest": (lambda f: _change_card(f, files={}), "names no weights.safetensors"),
+    "wrong-sha": (
+        lambda f: _change_card(f, files={"weights.safetensors": "0" * 64}),
+        "weights.safetensors does not match its sha256",
+    ),
+    "flipped": (_flip_a_bit, "weights.safetensors does not match its sha256"),
+    "truncated": (_truncate, "weights.safetensors is truncated"),
+    "empty": (lambda f: (f / "weights.safetensors").write_bytes(b""), "weights.safetensors is truncated"),
+    "not-safetensors": (
+        lambda f: (f / "weights.safetensors").write_bytes(b"\x05" + bytes(7) + b"[1,2]"),
+        "weights.safetensors has no readable header",
+    ),
+    "escaping": (lambda f: _change_card(f, files={"../../etc/passwd": "0"} | _digest(f)), "plain file name"),
+}
+
+
+def _digest(folder: Path) -> dict[str, str]:
+    return json.loads((folder / "card.json").read_text())["files"]
+
+
+def test_every_broken_folder_is_listed_with_its_reason_while_others_serve(tmp_path):
+    write_tiny_hagan(tmp_path, "good")
+    for name, (break_it, _) in BREAKS.items():
+        write_tiny_hagan(tmp_path, name)
+        break_it(tmp_path / name)
+    (tmp_path / "nothing").mkdir()
+    catalogue = Catalogue([tmp_path])
+    assert [card.name for card in catalogue.cards()] == ["good"]
+    broken = catalogue.broken()
+    assert set(broken) == {*BREAKS, "nothing"}
+    for name, (_, reason) in BREAKS.items():
+        assert reason in broken[name]
+        assert str(tmp_path) not in broken[name]
+        with pytest.raises(BrokenModel) as caught:
+            catalogue.card(name)
+        assert caught.value.detail == broken[name]
+
+
+def test_cards_come_by_name_and_name_their_folder(tmp_path):
+    write_tiny_hagan(tmp_path, "b")
+    card = write_tiny_hagan(tmp_path, "a", classes=("mild", "severe"))
+    catalogue = Catalogue([tmp_path])
+    assert [c.name for c in catalogue.cards()] == ["a", "b"]
+    assert catalogue.card("a") == card
+    assert catalogue.folder("a") == tmp_path / "a"
+
+
+def test_an_unknown_model_is_told_apart_from_a_broken_one(tmp_path):
+    catalogue = Catalogue([tmp_path, tmp_path / "absent"])
+    for ask in (catalogue.card, catalogue.folder, catalogue.directions):
+        with pytest.raises(UnknownModelName):
+            ask("nobody")
+
+
+def test_changes_on_disk_show_without_a_restart(tmp_path):
+    catalogue = Catalogue([tmp_path])
+    assert catalogue.cards() == []
+    write_tiny_hagan(tmp_path, "late")
+    assert [card.name for card in catalogue.cards()] == ["late"]
+    _flip_a_bit(tmp_path / "late")
+    assert "sha256" in catalogue.broken()["late"]
+    shutil.rmtree(tmp_path / "late")
+    assert catalogue.broken() == {}
+
+
+def test_an_unchanged_folder_is_not_read_again(tmp_path):
+    write_tiny_hagan(tmp_path, "still")
+    catalogue = Catalogue([tmp_path])
+    assert catalogue.card("still") is catalogue.card("still")
+
+
+def test_dotted_folders_and_files_are_no_models(tmp_path):
+    (tmp_path / ".tmp-import").mkdir()
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "README.md").write_text("hello")
+    catalogue = Catalogue([tmp_path])
+    assert (catalogue.cards(), catalogue.broken()) == ([], {})
+
+
+def test_of_two_models_with_one_name_the_first_folder_wins(tmp_path):
+    first = write_tiny_hagan(tmp_path / "one", "twin", seed=1)
+    write_tiny_hagan(tmp_path / "two", "twin", seed=2)
+    assert Catalogue([tmp_path / "one", tmp_path / "two"]).card("twin").sha256 == first.sha256
+
+
+def test_what_loading_finds_is_kept_until_the_files_change(tmp_path):
+    write_tiny_hagan(tmp_path, "model")
+    catalogue = Catalogue([tmp_path])
+    catalogue.cards()
+    catalogue.note_broken("model", "has values that are not finite")
+    assert catalogue.broken() == {"model": "has values that are not finite"}
+    _change_later(tmp_path / "model" / "card.json")
+    assert catalogue.broken() == {}
+
+
+def _direction(card: ModelCard, **fields) -> dict:
+    vector = [1.0] + [0.0] * (card.latent.z_dim - 1)
+    base = {"name": "size", "method": "regression", "attribute": "volume", "vector": vector, "std": 1.0}
+    base |= {"slope": 2.0, "intercept": 1.0, "r2": 0.9, "units": "ml", "model_sha256": card.sha256}
+    return base | fields
+
+
+def test_shipped_directions_are_listed_but_stale_and_malformed_ones_are_left_out(tmp_path):
+    card = write_tiny_hagan(tmp_path, "model")
+    folder = tmp_path / "model" / "directions"
+    folder.mkdir()
+    stored = {
+        "size": _direction(card),
+        "stale": _direction(card, name="stale", model_sha256="0" * 64),
+        "short": _direction(card, name="short", vector=[1.0]),
+        "long": _direction(card, name="long", vector=[2.0] + [0.0] * 7),
+        "misnamed": _direction(card, name="other"),
+        "flat": _direction(card, name="flat", slope=0.0),
+    }
+    for name, direction in stored.items():
+        (folder / f"{name}.json").write_text(json.dumps(direction))
+    (folder / "broken.json").write_text("nonsense")
+    assert Catalogue([tmp_path]).directions("model") == [DirectionCard(**stored["size"]).model_dump()]
+
+
+def test_listing_models_loads_no_torch():
+    code = "import sys, model_store.catalogue, model_store.check; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_catalogue_knows_the_families_that_load_builds():
+    assert frozenset(BUILDERS) == FAMILIES
+
+
+def test_no_shipped_model_is_broken():
+    assert Catalogue([SHIPPED]).broken() == {}
+
+
+@pytest.fixture
+def plain(tmp_path):
+    return write_tiny_hagan(tmp_path, "plain", encoder=False)
+
+
+@pytest.fixture
+def conditional(tmp_path):
+    return write_tiny_hagan(tmp_path, "conditional", classes=("mild", "severe"))
+
+
+def _generate(**fields) -> GenerateRequest:
+    return GenerateRequest(model="m", **fields)
+
+
+def _edit(edit: dict, source: dict | None = None, **fields) -> EditRequest:
+    return EditRequest.model_validate({"model": "m", "source": source or {"seed": 1}, "edit": edit, **fields})
+
+
+MOVE = {"op": "move", "direction": "d", "strengths": [1.0]}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _generate(seed=1),
+        _generate(seed=1, truncation=1.8),
+        _generate(latents=[[0.0] * 8]),
+        _edit(MOVE, {"latent": [0.0] * 8}),
+        _edit({"op": "interpolate", "target": {"seed": 3}, "steps": 2}, {"latent": [0.0] * 8}, truncation=2.0),
+    ],
+)
+def test_requests_that_fit_the_card_pass(plain, request_):
+    check_request(plain, request_)
+
+
+@pytest.mark.parametrize(
+    ("request_", "pointer"),
+    [
+        (_generate(latents=[[0.0] * 8, [0.0] * 7]), "/latents/1"),
+        (_generate(latents=[[[0.0] * 8]]), "/latents/0"),
+        (_generate(latents=[[0.0] * 8], latent_space="w"), "/latents/0"),
+        (_generate(latents=[[0.0] * 8], truncation=1.0), "/truncation"),
+        (_generate(seed=1, truncation=0.0), "/truncation"),
+        (_generate(seed=1, class_label=0), "/class_label"),
+        (_edit(MOVE, {"latent": [0.0] * 9}), "/source/latent"),
+        (_edit({"op": "interpolate", "target": {"latent": [0.0]}, "steps": 2}), "/edit/target/latent"),
+        (_edit({"op": "mix", "target": {"seed": 2}, "crossover": 1}), "/edit/op"),
+        (_generate(seed=1, noise="random"), "/noise"),
+        (_edit(MOVE, noise="random"), "/noise"),
+        (
+            FitDirectionRequest.model_validate(
+                {"model": "m", "fit": {"method": "sefa", "name_prefix": "s", "count": 9}}
+            ),
+            "/count",
+        ),
+    ],
+)
+def test_requests_that_do_not_fit_the_card_point_at_the_field(plain, request_, pointer):
+    with pytest.raises(CardMismatch) as caught:
+        check_request(plain, request_)
+    assert caught.value.pointer == pointer
+
+
+def test_a_sample_of_a_fit_with_a_wrong_latent_is_pointed_at(plain):
+    samples = [{"source": {"seed": k}, "value": 1.0} for k in range(4)] + [{"source": {"latent": [0.0]}, "value": 1.0}]
+    fit = {"method": "regression", "name": "n", "attribute": "a", "samples": samples}
+    with pytest.raises(CardMismatch) as caught:
+        check_request(plain, FitDirectionRequest.model_validate({"model": "m", "fit": fit}))
+    assert caught.value.pointer == "/samples/4/source/latent"
+
+
+@pytest.mark.parametrize(("label", "index"), [("mild", 0), ("severe", 1), (0, 0), (1, 1)])
+def test_a_class_is_an_index_or_a_name(conditional, label, index):
+    assert class_index(conditional, label) == index
+    check_request(conditional, _generate(seed=1, class_label=label))
+
+
+@pytest.mark.parametrize("label", [None, "other", 2])
+def test_a_conditional_model_lists_its_classes_when_none_fits(conditional, label):
+    with pytest.raises(CardMismatch, match="mild, severe") as caught:
+        check_request(conditional, _generate(seed=1, class_label=label))
+    assert caught.value.pointer == "/class_label"
+
+
+def test_an_encode_needs_a_class_only_to_render(conditional):
+    check_request(conditional, EncodeRequest(model="m"))
+    for fields in ({"reconstruct": True}, {"refine_steps": 1}):
+        with pytest.raises(CardMismatch, match="needs a class"):
+            check_request(conditional, EncodeRequest(model="m", **fields))
+
+
+def test_psi_lies_in_0_to_1_where_the_card_says_psi(plain):
+    card = plain.model_copy(update={"truncation": TruncationSpec(kind="psi")})
+    check_request(card, _generate(seed=1, truncation=0.0))
+    with pytest.raises(CardMismatch, match="psi"):
+        check_request(card, _generate(seed=1, truncation=1.5))
+
+
+@pytest.mark.parametrize("noise", [True, False])
+def test_random_noise_is_for_a_style_model_that_has_noise_inputs(tmp_path, noise):
+    card = write_stylegan3d(tmp_path, variables=generator(noise=noise))
+    check_request(card, _generate(seed=1))
+    with nullcontext() if noise else pytest.raises(CardMismatch, match="no noise inputs"):
+        check_request(card, _generate(seed=1, noise="random"))
+
+
+def test_a_direction_fits_its_own_weights_and_a_target_needs_a_regression(plain):
+    edit = SimpleNamespace(op="target")
+    check_direction(plain, DirectionCard(**_direction(plain)), edit)
+    with pytest.raises(CardMismatch, match="other weights"):
+        check_direction(plain, DirectionCard(**_direction(plain, model_sha256="1")), edit)
+    sefa = DirectionCard(**_direction(plain, method="sefa", slope=None, intercept=None))
+    check_direction(plain, sefa, SimpleNamespace(op="move"))
+    with pytest.raises(CardMismatch, match="regression"):
+        check_direction(plain, sefa, edit)

@@ -1,0 +1,51 @@
+"""Earlier jobs as the sources of a new one: looked at once, and not without end."""
+# ruff: noqa: F811 -- fixtures are imported and then asked for by name
+
+import json
+from typing import Any
+
+import httpx
+
+from contract.requests import LatentSource
+from service.admission.sources import MAX_RESOLVED_BYTES
+from tests.support.service_fixtures import Api, models, shared_api  # noqa: F401
+
+
+def fit(api: Api, sources: list[dict[str, Any]]) -> httpx.Response:
+    samples = [{"source": source, "value": float(place)} for place, source in enumerate(sources)]
+    body = {"method": "regression", "name": "d", "attribute": "size", "samples": samples}
+    return api.post("/models/tiny/directions", body)
+
+
+def job_of(api: Api, latent: list[float]) -> str:
+    """A job whose one volume was made from that latent."""
+    job_id = api.submit()
+    api.finish(job_id, {"000.nii.gz": b"volume"}, [{"latent": latent, "space": "z"}])
+    return job_id
+
+
+def reads(api: Api) -> int:
+    """Records that the queue's server was asked for."""
+    return int(api.queue.redis.info("commandstats")["cmdstat_hmget"]["calls"])
+
+
+def test_a_job_is_looked_up_once_however_often_a_request_names_it(shared_api: Api) -> None:
+    length = shared_api.services.registry.card("tiny").latent.z_dim
+    job_id = job_of(shared_api, [0.5] * length)
+    before = reads(shared_api)
+    answer = fit(shared_api, [{"job": job_id}] * 256)
+    assert answer.status_code == 202, answer.text
+    assert reads(shared_api) - before < 64
+    payload: Any = shared_api.queue.redis.hget(shared_api.queue.records.key("job", answer.json()["id"]), "payload")
+    meant = [sample["source"] for sample in json.loads(payload)["fit"]["samples"]]
+    assert meant == [{"latent": [0.5] * length, "space": "z"}] * 256
+
+
+def test_sources_that_stand_for_too_much_are_refused(shared_api: Api) -> None:
+    latent = [0.123456789] * 60_000
+    job_id, each = job_of(shared_api, latent), len(LatentSource(latent=latent).model_dump_json())
+    allowed = MAX_RESOLVED_BYTES // each
+    answer = fit(shared_api, [{"seed": 1}, *[{"job": job_id}] * (allowed + 1)])
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/samples/{allowed + 1}/source"]
+    assert len(answer.content) < 1000

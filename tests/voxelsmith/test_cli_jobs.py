@@ -1,0 +1,271 @@
+"""generate, encode, edit and directions on the command line, in this process: files, records, exit codes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.tiny_models import write_tiny_hagan
+from tests.support.tiny_stylegan import write_stylegan
+from voxelsmith.cli import app
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command line with two tiny models, of which `sorted` has classes, and a data folder of its own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("VOXELSMITH_THREADS", "1")
+    write_tiny_hagan(tmp_path / "models", "tiny")
+    write_tiny_hagan(tmp_path / "models", "sorted", classes=("mild", "severe"))
+
+    def invoke(*args: object, **options: Any) -> Result:
+        words = ["--models", str(tmp_path / "models"), *(str(arg) for arg in args)]
+        return CliRunner().invoke(app, words, prog_name="voxelsmith", **options)
+
+    return invoke
+
+
+def record_of(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_generate_writes_volumes_pictures_latents_and_provenance(run: Run, tmp_path: Path) -> None:
+    result = run("generate", "--model", "tiny", "--seed", 5, "--num-samples", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"000.nii.gz", "000.png", "001.nii.gz", "001.png", "latents.npy", "provenance.json"}
+    assert "seed 5" in result.stdout
+    assert "seed 6" in result.stdout
+    image = nibabel.load(tmp_path / "out" / "000.nii.gz")
+    assert image.shape == (32, 32, 32)
+    assert "synthetic" in image.header["descrip"].item().decode()
+
+
+def test_json_prints_the_job_record(run: Run, tmp_path: Path) -> None:
+    record = record_of(run("generate", "--model", "tiny", "--seed", 5, "--out", tmp_path / "out", "--json"))
+    assert record["state"] == "succeeded"
+    assert record["request"]["seed"] == 5
+    assert record["results"][0]["latent"] == {"seed": 5}
+    assert record["results"][0]["url"] == (tmp_path / "out" / "000.nii.gz").as_uri()
+
+
+def test_a_missing_seed_is_drawn_and_told(run: Run, tmp_path: Path) -> None:
+    records = [record_of(run("generate", "--model", "tiny", "--out", tmp_path / "o", "--json")) for _ in range(2)]
+    first, second = (record["request"]["seed"] for record in records)
+    assert first != second
+
+
+def test_files_that_an_earlier_job_left_in_the_folder_are_told(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("generate", "--model", "tiny", "--seed", 1, "--out", out)
+    assert run(*words, "--num-samples", 3).stderr == ""
+    (out / "notes.txt").write_text("mine")
+    assert run(*words, "--num-samples", 3).stderr == ""
+    result = run(*words, "--json")
+    assert record_of(result)["state"] == "succeeded"
+    told = f"{out} also holds files of an earlier job: 001.nii.gz, 001.png, 002.nii.gz and 1 more\n"
+    assert result.stderr == told
+    assert run("replay", out / "provenance.json", "--out", out).stderr == told
+
+
+def test_request_takes_the_http_body_and_options_win(run: Run, tmp_path: Path) -> None:
+    body = {"model": "tiny", "seeds": [1, 2], "output": {"format": "nii", "preview": False}}
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    out = tmp_path / "out"
+    record = record_of(run("generate", "--request", tmp_path / "body.json", "--dtype", "uint8", "--out", out, "--json"))
+    assert record["request"]["output"] == {"format": "nii", "dtype": "uint8", "intensity": "stored", "preview": False}
+    assert {path.name for path in out.iterdir()} == {"000.nii", "001.nii", "latents.npy", "provenance.json"}
+
+
+def test_request_reads_standard_input(run: Run, tmp_path: Path) -> None:
+    body = json.dumps({"model": "tiny", "seed": 1})
+    assert run("generate", "--request", "-", "--out", tmp_path / "out", input=body).exit_code == 0
+
+
+def test_encode_writes_latents_that_edit_takes(run: Run, tmp_path: Path) -> None:
+    run("generate", "--model", "tiny", "--seed", 5, "--out", tmp_path / "made")
+    scan, out = tmp_path / "made" / "000.nii.gz", tmp_path / "encoded"
+    record = record_of(run("encode", scan, "--model", "tiny", "--reconstruct", "--out", out, "--json"))
+    latents = np.load(out / "latents.npy")
+    assert latents.shape == (1, 8)
+    assert np.allclose(latents, record["latents"])
+    assert {"psnr", "ssim", "mae"} <= set(record["metrics"])
+    words = ("--latent", out / "latents.npy", "--to-seed", 5, "--steps", 3, "--out", tmp_path / "walk", "--json")
+    walk = record_of(run("edit", "--model", "tiny", *words))
+    assert len(walk["results"]) == 3
+    assert np.allclose(walk["results"][0]["latent"]["latent"], latents[0], atol=1e-5)
+
+
+def test_directions_are_fitted_listed_followed_and_removed(run: Run, tmp_path: Path) -> None:
+    fit = ("directions", "fit", "tiny", "--name", "dense", "--measure", "mean_intensity", "--num-samples", 8)
+    assert run(*fit, "--out", tmp_path / "fit").exit_code == 0
+    (listed,) = json.loads(run("directions", "list", "tiny", "--json").stdout)
+    assert (listed["name"], listed["method"], listed["shipped"]) == ("dense", "regression", False)
+    again = run(*fit, "--out", tmp_path / "fit")
+    assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+    move = ("edit", "--model", "tiny", "--seed", 1, "--direction", "dense", "--strengths", "-1,0,1", "--json")
+    results = record_of(run(*move, "--out", tmp_path / "moved"))["results"]
+    assert [entry["label"] for entry in results] == ["strength=-1", "strength=0", "strength=1"]
+    assert run("directions", "remove", "tiny", "dense").exit_code == 0
+    assert json.loads(run("directions", "list", "tiny", "--json").stdout) == []
+
+
+def test_a_class_is_taken_by_name_or_index(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    bytes_of = []
+    for label in ("severe", "1"):
+        assert run("generate", "--model", "sorted", "--seed", 1, "--class", label, "--out", out).exit_code == 0
+        bytes_of.append(nibabel.load(out / "000.nii.gz").get_fdata())
+    assert np.array_equal(*bytes_of)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate"],
+        ["generate", "--model", "tiny", "--seed", "-1"],
+        ["generate", "--model", "tiny", "--seed", "1", "--seeds", "1,2"],
+        ["generate", "--model", "tiny", "--seeds", "1,x"],
+        ["generate", "--model", "tiny", "--class", "mild"],
+        ["generate", "--model", "sorted", "--seed", "1"],
+        ["generate", "--model", "sorted", "--class", "none-such"],
+        ["generate", "--model", "tiny", "--precision", "float16"],
+        ["generate", "--model", "tiny", "--request", "/no/such/file"],
+        ["encode", "--model", "tiny"],
+        ["encode", "/no/such/scan", "--model", "tiny"],
+        ["edit", "--model", "tiny", "--seed", "1"],
+        ["edit", "--model", "tiny", "--seed", "1", "--to-seed", "2"],
+        ["edit", "--model", "tiny", "--seed", "1", "--strengths", "1"],
+        ["edit", "--model", "tiny", "--seed", "1", "--to-seed", "2", "--crossover", "1"],
+        ["edit", "--model", "tiny", "--from-job", "a", "--to-seed", "2", "--steps", "2"],
+        ["models", "nothing"],
+        ["nothing"],
+    ],
+)
+def test_wrong_use_exits_2_and_says_why(run: Run, tmp_path: Path, words: list[str]) -> None:
+    result = run(*words, *(["--out", tmp_path / "out"] if words[0] in ("generate", "encode", "edit") else []))
+    assert result.exit_code == 2, result.output
+    assert "Error:" in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["generate", "--model", "none-such", "--seed", "1"],
+        ["edit", "--model", "tiny", "--seed", "1", "--direction", "none-such", "--strengths", "1"],
+        ["encode", __file__, "--model", "tiny"],
+        ["generate", "--model", "tiny", "--seed", "1", "--server", "http://127.0.0.1:9"],
+        ["generate", "--model", "tiny", "--seed", "1", "--out", "/proc/nothing"],
+        ["models", "show", "none-such"],
+        ["directions", "list", "none-such"],
+    ],
+)
+def test_failure_exits_1_with_one_line(run: Run, tmp_path: Path, words: list[str]) -> None:
+    needs_out = words[0] in ("generate", "encode", "edit") and "--out" not in words
+    result = run(*words, *(["--out", tmp_path / "out"] if needs_out else []))
+    assert result.exit_code == 1, result.output
+    assert result.stderr.startswith("voxelsmith: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("part", ["source", "target"])
+def test_a_job_as_source_or_target_needs_a_server(run: Run, tmp_path: Path, part: str) -> None:
+    body: dict[str, Any] = {"model": "tiny", "source": {"seed": 1}}
+    body["edit"] = {"op": "interpolate", "target": {"seed": 2}, "steps": 2}
+    (body["edit"] if part == "target" else body)[part] = {"job": "abc"}
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    result = run("edit", "--request", tmp_path / "body.json", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--server" in result.stderr
+
+
+def test_generate_touches_nothing_but_its_folder(run: Run, tmp_path: Path) -> None:
+    assert run("generate", "--model", "tiny", "--seed", 1, "--out", tmp_path / "out").exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"models", "out"}
+
+
+def test_latents_that_do_not_fit_are_wrong_use(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "short.npy", np.zeros((1, 3)))
+    result = run("generate", "--model", "tiny", "--latents", tmp_path / "short.npy", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "latents" in result.stderr
+    assert not (tmp_path / "out" / "000.nii.gz").exists()
+
+
+def test_without_torch_a_job_names_the_extra(tmp_path: Path) -> None:
+    write_tiny_hagan(tmp_path, "tiny")
+    words = ["--models", str(tmp_path), "generate", "--model", "tiny", "--seed", "1", "--out", str(tmp_path / "out")]
+    program = f"import sys; sys.modules['torch'] = None; from voxelsmith.cli import app; app({words!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("pip install 'voxelsmith[worker]'\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_replay_makes_the_same_bytes_from_a_provenance_record(run: Run, tmp_path: Path) -> None:
+    scan = tmp_path / "made" / "000.nii.gz"
+    run("generate", "--model", "tiny", "--seed", 5, "--truncation", 0.8, "--out", tmp_path / "made")
+    run("encode", scan, "--model", "tiny", "--reconstruct", "--out", tmp_path / "encoded")
+    for folder, options in (("made", []), ("encoded", ["--scan", scan])):
+        record = tmp_path / folder / "provenance.json"
+        result = run("replay", record, *options, "--out", tmp_path / "again", "--json")
+        assert result.exit_code == 0, result.output
+        rows = json.loads(result.stdout)
+        assert rows
+        assert all(row["identical"] for row in rows)
+        for row in rows:
+            assert (tmp_path / "again" / row["name"]).read_bytes() == (tmp_path / folder / row["name"]).read_bytes()
+    refused = run("replay", tmp_path / "encoded" / "provenance.json", "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "--scan FILE" in refused.stderr
+    other = run("replay", tmp_path / "encoded" / "provenance.json", "--scan", __file__, "--out", tmp_path / "no")
+    assert other.exit_code == 2
+    assert "not the one of the provenance record" in " ".join(other.stderr.split())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"results": [1]}', '{"results": []}'])
+def test_replay_refuses_what_is_no_provenance_record(run: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "record.json").write_text(text)
+    result = run("replay", tmp_path / "record.json", "--out", tmp_path / "again")
+    assert result.exit_code == 2
+    assert "provenance record" in " ".join(result.stderr.split())
+
+
+def test_a_mix_takes_the_coarse_layers_of_one_seed_and_the_fine_ones_of_another(run: Run, tmp_path: Path) -> None:
+    write_stylegan(tmp_path / "models", "styles")
+    edit = ("edit", "--model", "styles", "--seed", 1, "--mix-with", 2, "--format", "npy", "--json")
+    record = record_of(run(*edit, "--crossover", 4, "--truncation", 0.5, "--out", tmp_path / "mixed"))
+    assert record["request"]["edit"] == {"op": "mix", "target": {"seed": 2}, "crossover": 4}
+    mixed = np.load(tmp_path / "mixed" / "latents.npy")[0]
+    for name, seed, part in (("first", 1, slice(0, 4)), ("second", 2, slice(4, 6))):
+        generate = ("generate", "--model", "styles", "--seed", seed, "--truncation", 0.5, "--out", tmp_path / name)
+        assert run(*generate).exit_code == 0
+        assert np.array_equal(mixed[part], np.load(tmp_path / name / "latents.npy")[0][part])
+    noisy = record_of(run(*edit, "--crossover", 6, "--noise", "random", "--noise-seed", 8, "--out", tmp_path / "n"))
+    assert noisy["results"][0]["noise_seed"] == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--mix-with", 2), "--mix-with needs --crossover"),
+        (("--crossover", 2), "--mix-with or --to-latent is missing"),
+        (("--mix-with", 2, "--to-seed", 3, "--crossover", 2), "one of --to-seed and --mix-with"),
+        (("--mix-with", 2, "--crossover", 2, "--noise-seed", 1), "noise_seed goes with noise random"),
+    ],
+)
+def test_a_mix_that_lacks_something_is_wrong_use(run: Run, tmp_path: Path, words: tuple[Any, ...], told: str) -> None:
+    result = run("edit", "--model", "tiny", "--seed", 1, *words, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert told in " ".join(result.output.replace("│", " ").split())

@@ -1,0 +1,86 @@
+"""What passes hold on CUDA, counted over tensors that have a device and no values: for torch's CUDA build, with or
+without a card. Of the largest models, for which the estimates are made."""
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from model_store.families.base import Served
+from model_store.load import outline
+from tests.support.tiny_models import write_tiny_hagan
+
+pytestmark = pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="torch is built without CUDA here")
+
+
+class Held(TorchDispatchMode):
+    """Counts the bytes on CUDA of what came out of operations and is still referenced. What an operation itself needs
+    meanwhile (cuDNN's scratch space) is not seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type == "cuda":
+                self._count(tensor.untyped_storage())
+        return out
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata not in self._known:
+            self._known.add(storage._cdata)
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
+
+
+def on_cuda(model: Served) -> None:
+    """Moves a model without values, within a FakeTensorMode, where `to_empty` cannot swap its tensors."""
+    for part in model.modules():
+        for name, value in list(part.named_parameters(recurse=False)):
+            part.register_parameter(name, nn.Parameter(torch.empty_like(value, device="cuda:0"), requires_grad=False))
+        for name, value in list(part.named_buffers(recurse=False)):
+            part.register_buffer(name, torch.empty_like(value, device="cuda:0"))
+
+
+@pytest.mark.parametrize("low_memory", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_paper_sized_hagan_holds_no_more_than_its_estimate_and_fits_a_4_gb_card(
+    tmp_path: Path, precision: Any, low_memory: bool
+) -> None:
+    card = write_tiny_hagan(tmp_path, "tiny")
+    card = card.model_copy(
+        update={
+            "shape": (256, 256, 256),
+            "network": {"width": 32},
+            "latent": card.latent.model_copy(update={"z_dim": 1024, "w_dim": 1024}),
+        }
+    )
+    model = outline(card, precision, low_memory)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        on_cuda(model)
+        w, scan = torch.empty(1, 1, 1024), torch.empty(1, 1, 256, 256, 256)
+        passes: dict[Any, Callable[[], torch.Tensor]] = {
+            "synthesise": lambda: model.synthesise(w),
+            "encode": lambda: model.encode(scan),
+        }
+        for task, make in passes.items():
+            with torch.inference_mode(), Held() as held:
+                made = make()
+            assert (made.device.type, made.dtype) == ("cuda", torch.float32)
+            assert 0.5 * model.work_bytes(task) < held.peak <= 1.01 * model.work_bytes(task)
+            assert model.size_bytes + held.peak < 1.5e9

@@ -1,0 +1,144 @@
+"""A folder of scans as training volumes: prepared once as the card says, cached, augmented by position in the run."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.transforms import Compose, RandAdjustContrast, RandAffine, RandGaussianNoise
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from training.engine.errors import DataRefused
+from volumes.files import read
+from volumes.intensity import Range
+from volumes.reader_limits import MAX_SIDE, Limits
+from volumes.scan import Preparation, prepare
+from volumes.volume import VolumeError
+
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
+"""The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
+Batches = Callable[[int, int], Iterator[list[Tensor]]]
+"""(first, last) -> the batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Prepared scans: files of float16 (A0, A1, A2) in a network's range; one label each where there are classes."""
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...] | None
+    network_range: Range
+
+
+def scans_in(folder: Path) -> list[Path]:
+    """The scans of a folder by name. Raises: DataRefused, where there are none."""
+    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
+    if not files:
+        raise DataRefused(f"no scans ({', '.join(SUFFIXES)}) in the data folder")
+    return files
+
+
+def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = ()) -> Scans:
+    """Every scan of `folder` on the network's grid. What `cache` holds, prepared the same way, is not made again.
+
+    Raises:
+        DataRefused: no scans, an unreadable one, or labels that do not fit `classes`.
+    """
+    files = scans_in(folder)
+    labels = _read_labels(folder / "labels.csv", files, classes) if classes else None
+    cache.mkdir(parents=True, exist_ok=True)
+    recipe = json.dumps(asdict(how), sort_keys=True)
+    return Scans(tuple(_prepare_file(path, cache, how, recipe) for path in files), labels, how.network_range)
+
+
+def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Path:
+    digest = hashlib.sha256(path.read_bytes() + recipe.encode()).hexdigest()[:24]
+    target = cache / f"{digest}.npy"
+    if not target.exists():
+        try:
+            array = prepare(read(path, LARGEST), how).array
+        except VolumeError as err:
+            raise DataRefused(f"{path.name}: {err.detail}") from err
+        partial = target.with_suffix(".partial.npy")
+        np.save(partial, array.astype(np.float16))
+        partial.replace(target)
+    return target
+
+
+def _read_labels(path: Path, files: Sequence[Path], classes: Sequence[str]) -> tuple[int, ...]:
+    """labels.csv: a header, then file name and label (a class's name or index) in the first two columns."""
+    if not path.exists():
+        raise DataRefused("a conditional model needs labels.csv in the data folder")
+    with path.open(newline="") as file:
+        rows = {row[0]: row[1] for row in list(csv.reader(file))[1:] if len(row) >= 2}
+    names = {name: index for index, name in enumerate(classes)} | {str(k): k for k in range(len(classes))}
+    missing = [file.name for file in files if rows.get(file.name) not in names]
+    if missing:
+        raise DataRefused(f"labels.csv has no known class for {missing[0]} ({len(missing)} such files)")
+    return tuple(names[rows[file.name]] for file in files)
+
+
+def light_augmentation(shape: tuple[int, int, int]) -> Compose:
+    """Small shifts, turns, scalings, contrast and noise, as a MONAI pipeline on (1, A0, A1, A2)."""
+    return Compose(
+        [
+            RandAffine(
+                prob=0.8,
+                rotate_range=(0.07, 0.07, 0.07),
+                shear_range=(0.02,) * 6,
+                translate_range=tuple(size * 0.02 for size in shape),
+                scale_range=(0.06, 0.06, 0.06),
+                mode="bilinear",
+                padding_mode="border",
+            ),
+            RandAdjustContrast(prob=0.3, gamma=(0.85, 1.18)),
+            RandGaussianNoise(prob=0.2, std=0.01),
+        ]
+    )
+
+
+class TrainingVolumes(Dataset[tuple[Tensor, int]]):
+    """Item i is a function of (seed, i) alone, so that a resumed run sees what an unbroken one would have seen."""
+
+    def __init__(self, scans: Scans, seed: int, augmentation: Compose | None = None) -> None:
+        self.scans, self.seed, self.augmentation = scans, seed, augmentation
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """((1, *shape) float32 in the network's range, label or -1)."""
+        epoch, place = divmod(index, len(self.scans.paths))
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.scans.paths))
+        chosen = int(order[place])
+        volume = torch.from_numpy(_load(self.scans.paths[chosen]))[None]
+        if self.augmentation is not None:
+            # numpy's own integers: MONAI takes a 32-bit seed
+            seed = int(np.random.default_rng([self.seed, index, 1]).integers(2**32))
+            changed = self.augmentation.set_random_state(seed=seed)(volume)
+            # MONAI's own kind of tensor carries a history that every operation of the training would drag along
+            volume = changed.as_subclass(torch.Tensor).clamp(*self.scans.network_range)
+        return volume, -1 if self.scans.labels is None else self.scans.labels[chosen]
+
+
+def _load(path: Path) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = np.load(path).astype(np.float32)
+    return array
+
+
+def batches(
+    volumes: Dataset[tuple[Tensor, int]], batch_size: int, first: int, last: int, workers: int
+) -> Iterator[list[Tensor]]:
+    """The batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
+    loader = DataLoader(
+        volumes,
+        batch_size=batch_size,
+        sampler=range(first * batch_size, last * batch_size),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    return iter(loader)

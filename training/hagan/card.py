@@ -1,0 +1,27 @@
+"""The card of a model that a HA-GAN run makes, and the preparation of scans that both share."""
+
+from model_store.card import LatentSpec, ModelCard
+from training.engine.card import preparation, trained_card
+from training.engine.config import HAGANConfig
+from volumes.scan import Preparation
+
+
+def preparation_of(config: HAGANConfig) -> Preparation:
+    """How a scan comes to the network in this run."""
+    return preparation(config, (config.size, config.size, config.size))
+
+
+def card_of(config: HAGANConfig, iterations: int, scans: int) -> ModelCard:
+    """The model card of the trained networks."""
+    return trained_card(
+        config,
+        preparation_of(config),
+        f"hagan --size {config.size} --width {config.width} --latent-dim {config.latent_dim}",
+        {"adversarial": iterations},
+        scans,
+        family="hagan",
+        latent=LatentSpec(z_dim=config.latent_dim, w_dim=config.latent_dim),
+        classes=config.classes,
+        has_encoder=True,
+        network={"width": config.width},
+    )

@@ -1,0 +1,63 @@
+"""The card of a model that a run of the bone paper's families makes, and the preparation of scans that both share."""
+
+from model_store.card import LatentSpec, ModelCard, TruncationSpec
+from training.engine.card import preparation, trained_card
+from training.progressive.config import ProGANConfig, StyleGANConfig
+from volumes.scan import Preparation
+
+NETWORK_RANGE = (0.0, 1.0)
+"""Of a sigmoid."""
+
+
+def preparation_of(config: ProGANConfig | StyleGANConfig) -> Preparation:
+    """How a scan comes to the network in this run."""
+    return preparation(config, config.shape, NETWORK_RANGE)
+
+
+def preparation_by(card: ModelCard) -> Preparation:
+    """How a scan comes to the network of a finished model."""
+    how = card.preprocess
+    return Preparation(
+        shape=card.shape,
+        axes=card.axes,
+        spacing_mm=card.spacing_mm,
+        network_range=card.intensity.network_range,
+        placement=how.placement,
+        trim_blank_slices=how.trim_blank_slices,
+        window=how.window,
+        quantiles=how.quantiles,
+        extent_mm=how.extent_mm,
+    )
+
+
+def card_of(config: ProGANConfig | StyleGANConfig, iterations: int, scans: int) -> ModelCard:
+    """The model card of the trained networks; the critic goes with them, for the perceptual term of inversion."""
+    base = " ".join(map(str, config.base))
+    command = (
+        f"{config.family} --base {base} --stages {config.stages} --channels {config.channels} "
+        f"--critic-channels {config.critic_channels} --z-dim {config.z_dim} --stage-samples {config.stage_samples} "
+        f"--batch-size {config.batch_size}"
+    )
+    network = {
+        "base": list(config.base),
+        "channels": config.widths,
+        "critic": True,
+        "critic_channels": config.critic_widths,
+    }
+    latent, truncation = LatentSpec(z_dim=config.z_dim, w_dim=config.z_dim), TruncationSpec(kind="normal", default=1.8)
+    if isinstance(config, StyleGANConfig):
+        command += f" --w-dim {config.w_dim} --mapping-layers {config.mapping_layers}"
+        network |= {"mapping_layers": config.mapping_layers}
+        latent = LatentSpec(z_dim=config.z_dim, w_dim=config.w_dim, num_styles=3 * config.stages, has_style_space=True)
+        truncation = TruncationSpec(kind="psi", default=0.8)
+    return trained_card(
+        config,
+        preparation_of(config),
+        command,
+        {"adversarial": iterations},
+        scans,
+        family=config.family,
+        latent=latent,
+        truncation=truncation,
+        network=network,
+    )

@@ -1,0 +1,78 @@
+"""What every command is given: the settings, read once, and where this user's data lies."""
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.results.bucket import Bucket
+from jobs.results.store import ResultStore
+from jobs.settings import Settings, is_bucket
+from model_store.bucket import BucketShelf
+from model_store.cache import FileCache
+from model_store.catalogue import SHIPPED, Catalogue
+
+NO_MODELS = "there is no folder of models here"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Made by the command line's root; commands find it as `context.obj`."""
+
+    settings: Settings
+    data: Path
+    """This user's data folder: the models imported without --models, and the queue and results of `serve`."""
+
+    @property
+    def models(self) -> Path:
+        """The model folder beside the shipped one."""
+        return self.settings.models_path or self.data / "models"
+
+    @property
+    def lacks_models(self) -> bool:
+        """Whether a model folder was named that is not there; the usual one need not be."""
+        named = self.settings.models_path
+        return named is not None and named != (self.data / "models").resolve() and not named.is_dir()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Raises: FileNotFoundError where the model folder that was named is not there."""
+        settings = self.settings
+        if self.lacks_models:
+            raise FileNotFoundError(errno.ENOENT, NO_MODELS, str(self.models))
+        if is_bucket(settings.models_url):
+            cache = FileCache(settings.model_cache, settings.model_cache_bytes)
+            return Catalogue([BucketShelf(Bucket(settings.models_url), cache), SHIPPED])
+        return Catalogue([self.models, SHIPPED])
+
+    def store(self, data: Path | None) -> ResultStore:
+        """The result store of a data folder of `serve`, by default this user's. Raises: StoreUnavailable."""
+        return ResultStore(store_url(data or self.data))
+
+
+def store_url(data: Path) -> str:
+    """Where `serve` on a data folder keeps results and fitted directions."""
+    return (data.resolve() / "store").as_uri()
+
+
+def survey(environment: Mapping[str, str], models: str | None) -> Surroundings:
+    """Raises: pydantic.ValidationError for a setting that does not fit, FileNotFoundError without a home folder."""
+    data = _home(environment, "XDG_DATA_HOME", ".local/share")
+    settings = Settings(models_url=models or str(data / "models"))
+    changes: dict[str, object] = {}
+    if settings.models_path is not None:
+        changes["models_url"] = str(settings.models_path.resolve())
+    if "model_cache" not in settings.model_fields_set:
+        changes["model_cache"] = _home(environment, "XDG_CACHE_HOME", ".cache") / "models"
+    return Surroundings(settings.model_copy(update=changes), data)
+
+
+def _home(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    """This user's folder of one kind, as the XDG rules have it. Raises: FileNotFoundError."""
+    given = environment.get(variable, "")
+    if given.startswith("/"):
+        return Path(given) / "voxelsmith"
+    try:
+        return Path.home() / default / "voxelsmith"
+    except RuntimeError as err:
+        raise FileNotFoundError(errno.ENOENT, f"there is no home folder here; set HOME or {variable}", "~") from err

@@ -1,0 +1,32 @@
+"""A container's health check: whether a worker of this host shows signs of life in the queue. No torch here."""
+
+import socket
+import sys
+
+from contract.errors import VoxelsmithError
+from jobs.connection import connect
+from jobs.queue import JobQueue
+from jobs.settings import Settings
+
+
+def is_alive(queue: JobQueue, host: str) -> bool:
+    """Whether a worker that runs on `host` has renewed its sign of life. Raises: QueueUnavailable."""
+    return any(worker.about.get("host") == host for worker in queue.workers())
+
+
+def main() -> int:
+    """0 where one does; otherwise 1 and one line that says what is missing."""
+    settings = Settings()
+    try:
+        with connect(settings) as redis:
+            if is_alive(JobQueue(redis, settings), socket.gethostname()):
+                return 0
+            reason = "no worker of this host shows signs of life"
+    except VoxelsmithError as err:
+        reason = err.detail
+    sys.stderr.write(f"{reason}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What a recipe yields: where it is, a volume it made, or something it found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from contract.requests import LatentSpace
+from model_store.card import DirectionCard
+from volumes.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """A point of a latent space on the CPU: z (z_dim,), or w (num_styles, w_dim)."""
+
+    space: LatentSpace
+    values: Tensor
+    seed: int | None = None
+    """The seed whose draw it is, where drawing it again gives the same."""
+    noise_seed: int | None = None
+    """Of the noise that it is rendered with; None: the model's constant noise."""
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """How to make it again, in the form of an edit's `source`. Styles that are all the same are told once."""
+        if self.seed is not None:
+            return {"seed": self.seed}
+        is_one_row = self.space == "w" and bool((self.values == self.values[:1]).all())
+        return {"latent": (self.values[0] if is_one_row else self.values).tolist(), "space": self.space}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What happens from now on; `done` of `total` volumes or steps are finished."""
+
+    name: str
+    done: int
+    total: int
+
+
+def _are_there() -> None:
+    """The voxels are in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """One volume (X, Y, Z) in the network's range, at its place, and the latent it was made from."""
+
+    volume: Volume
+    latent: Latent
+    label: str | None = None
+    await_voxels: Callable[[], None] = _are_there
+    """To be called before the voxels are read: they may still be on their way from the device."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is no volume: latents (one per scan), metrics, or a fitted direction."""
+
+    latents: list[Latent] | None = None
+    metrics: dict[str, Any] | None = None
+    direction: DirectionCard | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A volume that an earlier attempt made from this latent."""
+
+    latent: Latent
+
+
+Event = Stage | Product | Finding | Finished
