@@ -11,6 +11,7 @@ COPY constraints.txt pyproject.toml README.md LICENSE /src/
 COPY service /src/service
 COPY --from=page /page/service/static /src/service/static
 COPY workers /src/workers
+COPY contract /src/contract
 COPY jobs /src/jobs
 COPY latents /src/latents
 COPY volumes /src/volumes

@@ -15,6 +15,7 @@ RUN version="$(sed -n 's/^torch==//p' /src/constraints.txt)" \
 COPY pyproject.toml README.md LICENSE /src/
 COPY service /src/service
 COPY workers /src/workers
+COPY contract /src/contract
 COPY jobs /src/jobs
 COPY latents /src/latents
 COPY volumes /src/volumes
