@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from contract.requests import EditRequest, EncodeRequest, GenerateRequest, RegressionFit, SefaFit
 from contract.state import JobRecord
+from volumes.formats import READABLE, listed
 
 _KEY = "An API key. A service on loopback that never had one asks for none."
 TEMPLATE = "#/components/schemas/{model}"
@@ -106,7 +107,7 @@ ENCODE_BODY: dict[str, Any] = {
                         "volume": {
                             "type": "string",
                             "format": "binary",
-                            "description": "A .nii, .nii.gz, .nrrd or .mha file; told by its content, not its name",
+                            "description": f"A {listed(READABLE)} file; told by its content, not its name",
                         },
                         "request": _ref("EncodeRequest"),
                     },

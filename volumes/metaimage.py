@@ -11,6 +11,7 @@ import numpy as np
 
 from volumes.packing import ZLIB_WINDOW, packed, voxel_bytes
 from volumes.reader_limits import LPS_TO_RAS, MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, Marking, checked_shape
+from volumes.stream import Stream, open_stream
 from volumes.text import integers, lines_of, numbers, written
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
@@ -48,6 +49,12 @@ FIXED = {
 def starts_like(head: bytes) -> bool:
     """Whether the first bytes are a text field of a MetaImage header."""
     return re.match(rb"(ObjectType|NDims|Comment|ObjectSubType) *=", head) is not None
+
+
+def open_volume(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
+    """The checked header, and the stream at the first voxel. Raises: VolumeError."""
+    header = read_header(file, limits)
+    return header, open_stream(file, header.codec)
 
 
 def read_header(file: BinaryIO, limits: Limits) -> Header:
