@@ -52,9 +52,9 @@ def run(
     """Does one job: each volume goes to the sink as it is made, and the manifest says what was made.
 
     `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
-    where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan. The
-    same payload, model, device type and version give the same bytes. `publish_direction` takes each fitted direction to
-    where directions live.
+    where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan.
+    The same payload, model, device type and version give the same bytes. `publish_direction` takes each fitted direction
+    to where directions live.
 
     Raises:
         InvalidRequest, UnreadableVolume, NotFound: the job does not fit the model or its scan.
