@@ -13,6 +13,9 @@ WEIGHTS = "weights.safetensors"
 """The two files that each model's folder has."""
 Verb = Literal["generate", "encode", "edit", "translate"]
 """What can be asked of a model: the kinds of job that make or read volumes."""
+Task = Literal["synthesise", "encode", "refine", "translate"]
+"""What a network is asked for: a volume of a latent, a latent, a volume with the gradient of its latent, or a volume of
+a scan."""
 
 CardName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]|\.[a-z0-9_-])*$", max_length=64)]
 """What a request can name (contract.requests)."""

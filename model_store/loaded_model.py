@@ -1,14 +1,11 @@
 """What every loaded model is, whatever it makes: a card, a device, and what it needs of the device's memory."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import device
 
-from model_store.card import AnyCard
+from model_store.card import AnyCard, Task
 
-Task = Literal["synthesise", "encode", "refine", "translate"]
-"""What a network is asked for: a volume of a latent, a latent, a volume with the gradient of its latent, or a volume of
-a scan."""
 Shape = tuple[int, int, int]
 
 

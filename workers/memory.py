@@ -11,9 +11,9 @@ import torch
 
 from contract.errors import MemoryLimit
 from contract.requests import AnyRequest, EncodeRequest, FitDirectionRequest, LatentSource, SeedSource, SefaFit
-from model_store.card import AnyCard, ModelCard
+from model_store.card import AnyCard, ModelCard, Task
 from model_store.load import Precision, outline
-from model_store.loaded_model import Shape, Task
+from model_store.loaded_model import Shape
 
 PROCESS_BYTES = 400 * 2**20
 """A worker with torch, SciPy and SimpleITK in it before its first model; measured, rounded up."""

@@ -8,9 +8,9 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from model_store.card import AnyCard, ModelCard, TranslatorCard
+from model_store.card import AnyCard, ModelCard, Task, TranslatorCard
 from model_store.families.float16_gradients import widened
-from model_store.loaded_model import Shape, Task
+from model_store.loaded_model import Shape
 from model_store.sizes.base import FamilySizes
 from model_store.translator import Pass, Slab
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.families.base import ServedGenerator, expect
-from model_store.loaded_model import Shape, Task
+from model_store.loaded_model import Shape
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import fold_upsampling
 from model_store.networks.streamed import block_slices

@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.families.base import ServedGenerator, expect
-from model_store.loaded_model import Shape, Task
+from model_store.loaded_model import Shape
 from model_store.networks.critic import Critic
 from model_store.networks.equalised import EqualisedConv3d, EqualisedLinear
 from model_store.networks.reversed_encoder import ReversedEncoder

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.families.base import ServedGenerator, expect, without_class
-from model_store.loaded_model import Shape, Task
+from model_store.loaded_model import Shape
 from model_store.networks.equalised import EqualisedLinear
 from model_store.networks.split_shuffle import MappingNetwork, SynthesisNetwork
 from model_store.networks.split_shuffle_critic import SplitShuffleDiscriminator

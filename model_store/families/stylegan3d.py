@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.families.base import ServedGenerator, expect
-from model_store.loaded_model import Shape, Task
+from model_store.loaded_model import Shape
 from model_store.networks.stylegan3d import Mapping, Plan, StyledConv3d, Synthesis, ToImage
 from model_store.sizes.stylegan3d import StyleGAN3DSizes
 
@@ -42,7 +42,7 @@ class ServedStyleGAN3D(ServedGenerator):
         item, is_resnet = torch.finfo(self.dtype).bits // 8, plan.architecture == "resnet"
         fields = 4 * 4 * voxels  # noise and image, and one before the other
         if task == "refine":
-            blocks = sum(width * voxels // 8**k for k, width in enumerate(reversed(plan.widths)))
+            blocks = sum((width * voxels) >> 3 * k for k, width in enumerate(reversed(plan.widths)))
             return (11 if is_resnet else 9) * blocks * item + fields
         a0, a1, a2 = (edge + 4 for edge in shape)
         padded, before = a0 * a1 * a2, plan.widths[-2:][0] * voxels // 8

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from latents.sample import gaussian
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.catalogue import Catalogue
 from model_store.families.base import ServedGenerator
 from model_store.load import SERVED, Precision, load, outline
-from model_store.loaded_model import Task
 from tests.support.held_memory import Held
 from tests.support.tiny_families import GENERATORS
 
