@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from contract.requests import OutputOptions
+from contract.fields import OutputOptions
 from tests.support.tiny_translator import write_translator
 from volumes.volume import Volume
 from workers.recipe_events import Product, ScanDigest
