@@ -10,7 +10,7 @@ import torch
 from contract.errors import InvalidRequest
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind, Placement
-from model_store.card import DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from model_store.integrity import sha256_of
 from workers.bench import Bench
 
@@ -19,7 +19,7 @@ PROVENANCE_VERSION = 1
 
 def replay_record(
     request: AnyRequest,
-    card: ModelCard,
+    card: AnyCard,
     direction: DirectionCard | None,
     placement: Placement | None,
     scan_path: Path | None,

@@ -20,7 +20,7 @@ from contract.errors import (
     UnreadableVolume,
     VoxelsmithError,
 )
-from contract.fit import followed_direction
+from contract.fit import followed_direction, generator_card
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind, Manifest, Placement, ResultFile
 from model_store.card import DirectionCard, ModelCard
@@ -53,7 +53,7 @@ def run(
 
     `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
     where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan.
-    The same payload, model, device type and version give the same bytes. `publish_direction` takes each fitted direction
+    The same payload, model, device type and version give the same bytes. `publish_direction` takes each fitted one
     to where directions live.
 
     Raises:
@@ -62,7 +62,7 @@ def run(
         JobCanceled, LeaseLost, JobHandedBack: from the sink.
     """
     request = parse(kind, payload)
-    card = bench.card(request.model)
+    card = generator_card(bench.card(request.model), kind)
     request.check(card)
     direction = followed_direction(card, request, partial(_direction, payload, bench, card))
     bench.require_memory(request)

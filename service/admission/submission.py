@@ -7,6 +7,7 @@ from typing import Any
 
 from contract.errors import InvalidRequest, StoreUnavailable
 from contract.fields import JobSource
+from contract.fit import generator_card
 from contract.requests import AnyRequest
 from jobs.ownership import OwnJobs
 from jobs.quota import Charge
@@ -38,7 +39,7 @@ def submit(
     if known is not None:
         return waited(known, services, fields)
     services.results.check_room(services.settings.min_free_bytes)
-    card = registry.card(request.model)
+    card = generator_card(registry.card(request.model), request.kind)
     check_size(request, card, services.settings.max_job_voxels)
     accepted = request.settled()
     sources = Sources(jobs, card)

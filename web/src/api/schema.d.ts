@@ -356,7 +356,7 @@ export interface components {
             has_style_space: boolean;
         };
         ModelList: {
-            items: (components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"])[];
+            items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
         };
         Placement: {
             model_affine: number[][];
@@ -448,12 +448,24 @@ export interface components {
             anatomy: string;
             /** @default  */
             licence: string;
+            axes: string;
+            intensity: components["schemas"]["IntensitySpec"];
+            display_window: [
+                number,
+                number
+            ] | null;
+            network: {
+                [key: string]: unknown;
+            };
+            files: {
+                [key: string]: string;
+            };
+            provenance: components["schemas"]["Provenance"];
             shape: [
                 number,
                 number,
                 number
             ];
-            axes: string;
             spacing_mm: [
                 number,
                 number,
@@ -468,11 +480,6 @@ export interface components {
              *     }
              */
             truncation: components["schemas"]["TruncationSpec"];
-            intensity: components["schemas"]["IntensitySpec"];
-            display_window: [
-                number,
-                number
-            ] | null;
             /**
              * @default {
              *       "placement": "stretch",
@@ -492,6 +499,37 @@ export interface components {
             classes: string[];
             /** @default false */
             has_encoder: boolean;
+            verbs: ("generate" | "encode" | "edit" | "translate")[];
+            sha256: string;
+            /** @constant */
+            status: "ready";
+            /** @constant */
+            broken: false;
+            reason: null;
+        };
+        ReadyTranslator: {
+            /**
+             * @default 1
+             * @constant
+             */
+            schema_version: 1;
+            name: string;
+            family: string;
+            /** @default  */
+            title: string;
+            /** @default  */
+            description: string;
+            modality: string;
+            /** @default  */
+            anatomy: string;
+            /** @default  */
+            licence: string;
+            axes: string;
+            intensity: components["schemas"]["IntensitySpec"];
+            display_window: [
+                number,
+                number
+            ] | null;
             network: {
                 [key: string]: unknown;
             };
@@ -499,6 +537,18 @@ export interface components {
                 [key: string]: string;
             };
             provenance: components["schemas"]["Provenance"];
+            source_domains: string[];
+            target_domain: string;
+            /**
+             * @default scan
+             * @enum {string}
+             */
+            grid: "scan" | "cube";
+            input_window: [
+                number,
+                number
+            ] | null;
+            verbs: ("generate" | "encode" | "edit" | "translate")[];
             sha256: string;
             /** @constant */
             status: "ready";
@@ -522,6 +572,8 @@ export interface components {
             } | null;
             /** @default null */
             noise_seed: number | null;
+            /** @default null */
+            scan_sha256: string | null;
             /** @default null */
             preview: string | null;
             /** @default null */
@@ -729,6 +781,8 @@ export interface components {
             code: string;
             /** @default null */
             errors?: components["schemas"]["ErrorItem"][] | null;
+            /** @default null */
+            verbs?: string[] | null;
         };
         RegressionFit: {
             /** @constant */
@@ -1334,7 +1388,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"];
+                    "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"];
                 };
             };
             422: {
