@@ -189,6 +189,7 @@ def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: 
             found["latents"] = event.latents
         if event.placement is not None:
             found["placement"] = event.placement
+        found["warnings"] = [*found.get("warnings", []), *event.warnings]
         if event.metrics is not None:
             found["metrics"] = found.get("metrics", {}) | event.metrics
 
@@ -205,6 +206,7 @@ def _close(
     return writer.manifest(
         latents=None if latents is None else [latent.values.tolist() for latent in latents],
         placement=found.get("placement"),
+        warnings=found.get("warnings", []),
         metrics=found.get("metrics"),
         timings_s=clock.timings_s(),
     )
