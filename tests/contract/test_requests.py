@@ -1,4 +1,4 @@
-"""What every kind of request answers for itself: how much it makes, what it names, what it needs, where it is posted."""
+"""What every kind of request answers for itself: what it makes, names and needs, and where it is posted."""
 
 from typing import Any
 
