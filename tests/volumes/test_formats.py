@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from contract.requests import OutputOptions
+from contract.fields import OutputOptions
 from service.openapi import ENCODE_BODY
 from tests.support.volume_samples import numbered, placement
 from training.engine.data import scans_in
