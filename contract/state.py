@@ -84,6 +84,8 @@ class Placement(Envelope):
     """Of the model's volume, its array in RAS order."""
     scan_shape: list[int]
     scan_affine: list[list[float]]
+    assumed: list[str] = Field(default_factory=list)
+    """What the scan's file leaves open and how it was taken."""
 
     @property
     def scan_voxels(self) -> int:
@@ -101,6 +103,8 @@ class Manifest(Envelope):
     """Of the scan that the latents were found for, or that the volumes lie on."""
     warnings: list[str] = Field(default_factory=list)
     """What may not mean what its user takes it for, in sentences."""
+    assumed: list[str] = Field(default_factory=list)
+    """What the scan's file leaves open and how it was taken, or what was written in place of a wish, in sentences."""
     metrics: dict[str, Any] | None = None
     timings_s: dict[str, float] = Field(default_factory=dict)
     replay_sha256: str = ""
@@ -135,6 +139,7 @@ class JobRecord(Envelope):
     latents: list[Any] | None = None
     placement: Placement | None = None
     warnings: list[str] = Field(default_factory=list)
+    assumed: list[str] = Field(default_factory=list)
     metrics: dict[str, Any] | None = None
     results: list[ResultFile] = Field(default_factory=list)
     files: list[ResultFile] = Field(default_factory=list)

@@ -103,6 +103,7 @@ def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None)
         latents=manifest.latents,
         placement=manifest.placement,
         warnings=manifest.warnings,
+        assumed=manifest.assumed,
         metrics=manifest.metrics,
         results=manifest.results,
         files=manifest.files,

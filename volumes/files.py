@@ -34,7 +34,7 @@ def read(path: Path, limits: Limits = Limits()) -> Volume:  # noqa: B008 -- froz
     """
     with opened(path, limits) as (header, stream):
         array = _take_voxels(header, stream)
-    return Volume(array, header.affine)
+    return Volume(array, header.affine, header.assumed)
 
 
 def write(

@@ -31,24 +31,40 @@ class VolumeFormat:
     """Whose name in `volumes.files.WRITERS`; None: such files are not written."""
     dtypes: tuple[str, ...] = PLAIN_TYPES
     """Types of voxels that the writer puts into a file."""
+    unit_dtypes: tuple[str, ...] = PLAIN_TYPES
+    """Those that hold [0, 1]: of integers, where the header says what a step is worth and readers heed it."""
+    is_packed: bool = False
+    """Whether the writer compresses."""
+    is_in_two: bool = False
+    """Whether the voxels lie in another file beside such a header, so that the two must be joined first."""
 
     def is_name_of(self, file_name: str) -> bool:
         """Whether a file's name has one of the endings, in small or capital letters."""
         return file_name.lower().endswith(self.endings)
 
 
+REALS = ("float32", "float64")
 FORMATS = (
-    VolumeFormat("nii.gz", "NIfTI, compressed", (".nii.gz",), "application/gzip", "nifti", "nifti, compressed"),
+    VolumeFormat(
+        "nii.gz", "NIfTI, compressed", (".nii.gz",), "application/gzip", "nifti", "nifti, compressed", is_packed=True
+    ),
     VolumeFormat("nii", "NIfTI", (".nii",), BYTES, "nifti", "nifti"),
-    VolumeFormat("nrrd", "NRRD", (".nrrd",), BYTES, "nrrd", "nrrd"),
-    VolumeFormat("mha", "MetaImage", (".mha",), BYTES, "metaimage", "metaimage"),
+    VolumeFormat("nrrd", "NRRD", (".nrrd",), BYTES, "nrrd", "nrrd", unit_dtypes=REALS, is_packed=True),
+    VolumeFormat("mha", "MetaImage", (".mha",), BYTES, "metaimage", "metaimage", unit_dtypes=REALS, is_packed=True),
+    VolumeFormat("mgz", "FreeSurfer, compressed", (".mgz", ".mgh.gz"), "application/gzip", "mgh"),
+    VolumeFormat("mgh", "FreeSurfer", (".mgh",), BYTES, "mgh"),
+    VolumeFormat("hdr", "NIfTI in two files", (".hdr", ".hdr.gz"), BYTES, "nifti", is_in_two=True),
+    VolumeFormat("nhdr", "NRRD in two files", (".nhdr",), BYTES, "nrrd", is_in_two=True),
+    VolumeFormat("mhd", "MetaImage in two files", (".mhd",), BYTES, "metaimage", is_in_two=True),
     VolumeFormat("npy", "NumPy", (".npy",), BYTES, None, "npy"),
 )
 BY_NAME = {row.name: row for row in FORMATS}
 WRITTEN = tuple(row for row in FORMATS if row.writer is not None)
 READ = tuple(row for row in FORMATS if row.reader is not None)
-READABLE = tuple(ending for row in READ for ending in row.endings)
-"""Endings of the files that are read."""
+READABLE = tuple(ending for row in READ if not row.is_in_two for ending in row.endings)
+"""Endings of the files that are read each for itself."""
+READABLE_HERE = tuple(ending for row in READ for ending in row.endings)
+"""And those of the headers whose second file can be looked for beside them."""
 
 if TYPE_CHECKING:
     FileFormat = str
@@ -61,8 +77,13 @@ OutputType = Literal["int16", "uint8", "float32"]
 
 
 def is_readable(file_name: str) -> bool:
-    """Whether a file's name has the ending of a format that is read."""
-    return any(row.is_name_of(file_name) for row in READ)
+    """Whether a file's name has the ending of a file that is read for itself."""
+    return file_name.lower().endswith(READABLE)
+
+
+def is_readable_here(file_name: str) -> bool:
+    """Whether a file's name has the ending of a file that is read, alone or with the one beside it."""
+    return file_name.lower().endswith(READABLE_HERE)
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:

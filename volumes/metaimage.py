@@ -1,23 +1,23 @@
-"""MetaImage files with their data attached (.mha): the strict header reader and the writer.
+"""MetaImage files with their data attached (.mha): the header reader and the writer.
 
-Source: the MetaIO documentation of Kitware. World coordinates are LPS, as ITK takes them.
+Source: the MetaIO documentation of Kitware. World coordinates are LPS, as ITK takes them, and intensity scalings are
+left aside on reading and writing, as ITK leaves them.
 """
 
 import os
-import re
 from typing import BinaryIO
 
 import numpy as np
 
+from volumes import assumptions
 from volumes.packing import ZLIB_WINDOW, packed, voxel_bytes
-from volumes.reader_limits import LPS_TO_RAS, MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, Marking, checked_shape
-from volumes.stream import Stream, open_stream
-from volumes.text import integers, lines_of, numbers, written
+from volumes.reader_limits import LPS_TO_RAS, SEND_ONE_FILE, Codec, Header, Limits, Marking, checked_shape
+from volumes.stream import SHORT, Source, Stream
+from volumes.text import header_lines, integers, numbers, written
+from volumes.text_voxels import voxel_stream
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
-LINE = re.compile(r"([^\s=][^=]{0,200}?) *=(.*)")
-"""A name and its value. Names that ITK takes over from other formats have any signs: "0008|0060", "dim[0]"."""
-END_OF_HEADER = re.compile(rb"(?:^|\n)ElementDataFile *= *([^\r\n]*)\r?\n")
+FIRST_FIELDS = ("ObjectType", "NDims", "Comment", "ObjectSubType")
 DTYPES = {
     "MET_CHAR": "i1",
     "MET_UCHAR": "u1",
@@ -35,117 +35,155 @@ DTYPES = {
 ELEMENT_TYPES = {name: word for word, name in reversed(DTYPES.items())}
 DIRECTION_NAMES = ("TransformMatrix", "Rotation", "Orientation")
 ORIGIN_NAMES = ("Offset", "Position", "Origin")
-FIXED = {
-    "ObjectType": ("Image", "Image"),
-    "NDims": ("3", ""),
-    "BinaryData": ("True", ""),
-    "HeaderSize": ("0", "0"),
-    "ElementNumberOfChannels": ("1", "1"),
-    "DistanceUnits": ("mm", "mm"),
-}
-"""Fields with one accepted value, and what a header without them is taken to say."""
+MM_PER_UNIT = {"": 1.0, "?": 1.0, "um": 0.001, "mm": 1.0, "cm": 10.0}
+FIXED = {"ObjectType": "Image", "ElementNumberOfChannels": "1"}
+"""Fields with one accepted value."""
+UNSCALED = {"Slope": "1", "Offset": "0"}
+HEEDED = {
+    *DIRECTION_NAMES, *ORIGIN_NAMES, *FIXED, "NDims", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB",
+    "CompressedData", "CompressedDataSize", "HeaderSize", "DimSize", "ElementSpacing", "ElementSize", "ElementType",
+    "DistanceUnits", "ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset", "ElementDataFile",
+}  # fmt: skip
+"""Fields that say where the voxels lie or what they are. All others are the writer's own, whatever their signs and
+lines: "0008|0060", "dim[0]"."""
 
 
 def starts_like(head: bytes) -> bool:
     """Whether the first bytes are a text field of a MetaImage header."""
-    return re.match(rb"(ObjectType|NDims|Comment|ObjectSubType) *=", head) is not None
+    name, equals, _ = head.partition(b"=")
+    return bool(equals) and name.rstrip(b" \t").decode("latin-1") in FIRST_FIELDS
 
 
-def open_volume(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
-    """The checked header, and the stream at the first voxel. Raises: VolumeError."""
-    header = read_header(file, limits)
-    return header, open_stream(file, header.codec)
-
-
-def read_header(file: BinaryIO, limits: Limits) -> Header:
-    """Read and check the header and leave the file at its first packed voxel.
+def open_volume(source: Source, limits: Limits) -> tuple[Header, Stream]:
+    """The checked header, and the stream at the first voxel.
 
     Raises:
         VolumeError: anything but a sound header of one 3-D volume of a plain number type with attached data.
     """
-    head = file.read(MAX_HEADER_BYTES)
-    end = END_OF_HEADER.search(head)
-    if end is None:
-        raise VolumeError(f"The MetaImage header is malformed or longer than {MAX_HEADER_BYTES} bytes.")
-    if end.group(1).strip().upper() != b"LOCAL":
-        raise VolumeError("A MetaImage file whose voxels lie in another file is not accepted.")
-    fields = _fields(head[: end.start()])
-    for name, (accepted, default) in FIXED.items():
-        if fields.get(name, default).lower() != accepted.lower():
-            raise VolumeError("The MetaImage file must hold one binary 3-D volume in mm with one channel and no skips.")
-    dtype = _dtype(fields)
-    shape = checked_shape(integers(fields.get("DimSize", "")), dtype.itemsize, limits)
-    slope, intercept = (
-        numbers(fields.get(f"ElementToIntensityFunction{name}", default), 1)[0]
-        for name, default in (("Slope", "1"), ("Offset", "0"))
-    )
-    if slope == 0 or max(abs(slope), abs(intercept)) > MAX_SCALE:
-        raise VolumeError("The header's intensity scaling is out of range.")
-    is_packed = _flag(fields, "CompressedData")
-    if is_packed and "CompressedDataSize" in fields:
-        room = os.fstat(file.fileno()).st_size - end.end()
-        if integers(fields["CompressedDataSize"]) != [room]:
-            raise VolumeError("The MetaImage header's size of the compressed data is not that of the file.")
-    file.seek(end.end())
-    return Header(
-        "mha", shape, dtype, _affine(fields), end.end(), "zlib" if is_packed else "raw", slope, intercept
-    )  # fmt: skip
+    file = source.file
+    fields = fields_of(header_lines(file, is_last_line))
+    if fields["ElementDataFile"].upper() != "LOCAL":
+        raise VolumeError(f"The voxels of this MetaImage header lie in another file. {SEND_ONE_FILE}")
+    header = _checked(fields, file.tell(), limits)
+    size = None
+    if header.codec == "zlib" and fields.get("CompressedDataSize", "0") != "0":
+        (size,) = integers(fields["CompressedDataSize"])[:1]
+    _to_first_voxel(file, fields, header)
+    return header, voxel_stream(file, header.codec, header.dtype, size)
 
 
-def _fields(head: bytes) -> dict[str, str]:
-    """The header's fields; MetaIO allows names of the writer's own."""
+def is_last_line(line: str) -> bool:
+    """Whether the voxels follow."""
+    return line.partition("=")[0].strip() == "ElementDataFile"
+
+
+def fields_of(lines: list[str]) -> dict[str, str]:
+    """The fields that have a say. Lines of the writer's own, and the further lines of a value, are passed over.
+
+    Raises:
+        VolumeError: one of them twice, or none that names the data.
+    """
     fields: dict[str, str] = {}
-    for line in lines_of(head):
-        match = LINE.fullmatch(line)
-        if match is None:
-            raise VolumeError("The MetaImage header has a line that is not in the format.")
-        if match[1] in fields:
+    for line in lines:
+        name, equals, value = line.partition("=")
+        name = name.strip()
+        if not equals or name not in HEEDED:
+            continue
+        if name in fields:
             raise VolumeError("The MetaImage header has a field twice.")
-        fields[match[1]] = match[2].strip()
+        fields[name] = value.strip()
+    if "ElementDataFile" not in fields:
+        raise VolumeError("The MetaImage header does not say where its voxels are: it is truncated, or no MetaImage.")
     return fields
 
 
-def _flag(fields: dict[str, str], name: str) -> bool:
-    word = fields.get(name, "False").lower()
-    if word not in ("true", "false"):
+def _checked(fields: dict[str, str], offset: int, limits: Limits) -> Header:
+    for name, accepted in FIXED.items():
+        if fields.get(name, accepted).lower() != accepted.lower():
+            raise VolumeError("The MetaImage file must hold one image with one channel.")
+    notes: list[str] = []
+    dtype = _dtype(fields)
+    shape = checked_shape(_sides(fields), dtype.itemsize, limits)
+    scaling = [numbers(fields.get(f"ElementToIntensityFunction{name}", own), 1) for name, own in UNSCALED.items()]
+    if scaling != [[1.0], [0.0]]:
+        notes.append(assumptions.METAIMAGE_SCALING)
+    codec: Codec = "zlib" if _flag(fields, "CompressedData") else "raw"
+    if not _flag(fields, "BinaryData", "True"):
+        if codec != "raw":
+            raise VolumeError("The MetaImage header says that its voxels are text and that they are packed.")
+        codec = "text"
+    affine = _affine(fields, notes)
+    return Header("mha", shape, dtype, affine, offset, codec, assumed=tuple(notes))
+
+
+def _sides(fields: dict[str, str]) -> list[int]:
+    """The sides of a volume. Further dimensions are accepted where they are 1 long."""
+    sides = integers(fields.get("DimSize", ""))
+    if integers(fields.get("NDims", "")) != [len(sides)]:
+        raise VolumeError("The MetaImage header's sides are not as many as its dimensions.")
+    if any(side != 1 for side in sides[3:]):
+        raise VolumeError("The file must hold one three-dimensional volume; it holds a series of several.")
+    return sides[:3]
+
+
+def _to_first_voxel(file: BinaryIO, fields: dict[str, str], header: Header) -> None:
+    """HeaderSize: -1 says that the voxels are the last bytes of the file, a number how many go before them."""
+    size = fields.get("HeaderSize", "0")
+    if size == "-1" and header.codec == "raw":
+        if file.seek(0, os.SEEK_END) - header.data_offset < header.data_bytes:
+            raise VolumeError(SHORT)
+        file.seek(-header.data_bytes, os.SEEK_END)
+    elif size not in ("0", str(header.data_offset)):
+        raise VolumeError("The MetaImage header's HeaderSize does not lead to its voxels.")
+
+
+def _flag(fields: dict[str, str], name: str, default: str = "False") -> bool:
+    word = fields.get(name, default).lower()
+    if word not in ("true", "false", "1", "0"):
         raise VolumeError("A field of the MetaImage header must be True or False.")
-    return word == "true"
+    return word in ("true", "1")
 
 
 def _dtype(fields: dict[str, str]) -> "np.dtype[np.generic]":
     name = DTYPES.get(fields.get("ElementType", ""))
     if name is None:
         raise VolumeError("The voxel type is not one of the plain integer or real types of 8 to 64 bits.")
-    if _flag(fields, "BinaryDataByteOrderMSB") != _flag(fields, "ElementByteOrderMSB") and (
-        "BinaryDataByteOrderMSB" in fields and "ElementByteOrderMSB" in fields
-    ):
+    orders = {_flag(fields, order) for order in ("BinaryDataByteOrderMSB", "ElementByteOrderMSB") if order in fields}
+    if len(orders) > 1:
         raise VolumeError("The MetaImage header gives two byte orders.")
-    is_big = _flag(fields, "BinaryDataByteOrderMSB") or _flag(fields, "ElementByteOrderMSB")
     dtype: np.dtype[np.generic] = np.dtype(name)
-    return dtype.newbyteorder(">" if is_big else "<")
+    return dtype.newbyteorder(">" if True in orders else "<")
 
 
-def _one_of(fields: dict[str, str], names: tuple[str, ...], default: str) -> str:
+def _one_of(fields: dict[str, str], names: tuple[str, ...]) -> str | None:
     """The value of a field that has several names."""
     given = [fields[name] for name in names if name in fields]
     if len(given) > 1:
         raise VolumeError("The MetaImage header gives its place twice.")
-    return given[0] if given else default
+    return given[0] if given else None
 
 
-def _affine(fields: dict[str, str]) -> Affine:
-    """Unit directions (one axis after the other), voxel sizes and the first voxel's place -> RAS+ mm."""
-    directions = np.reshape(numbers(_one_of(fields, DIRECTION_NAMES, "1 0 0 0 1 0 0 0 1"), 9), (3, 3)).T
-    if not (np.abs(directions) < 2).all() or (np.abs(np.linalg.norm(directions, axis=0) - 1) > 1e-3).any():
-        raise VolumeError("A direction in the MetaImage header is not a unit vector.")
-    if "ElementSpacing" not in fields and "ElementSize" not in fields:
-        raise VolumeError("The MetaImage header does not give the size of a voxel.")
-    sizes = np.array(numbers(fields.get("ElementSpacing", fields.get("ElementSize", "")), 3))
-    if not (sizes > 0).all():
-        raise VolumeError("A voxel size is not a positive number.")
+def _affine(fields: dict[str, str], notes: list[str]) -> Affine:
+    """Unit directions (one axis after the other), voxel sizes and the first voxel's place -> RAS+ mm.
+
+    As in ITK a size below zero turns its axis, and what is not given is identity, 1 mm and 0.
+    """
+    count = integers(fields["NDims"])[0]
+    turn, origin = _one_of(fields, DIRECTION_NAMES), _one_of(fields, ORIGIN_NAMES)
+    sizes = fields.get("ElementSpacing", fields.get("ElementSize"))
+    missing = ((turn, assumptions.LPS), (sizes, assumptions.VOXEL_SIZE), (origin, assumptions.ORIGIN))
+    notes += [note for value, note in missing if value is None]
     world = np.eye(4)
-    world[:3, :3] = directions * sizes
-    world[:3, 3] = numbers(_one_of(fields, ORIGIN_NAMES, "0 0 0"), 3)
+    if turn is not None:
+        world[:3, :3] = np.reshape(numbers(turn, count * count), (count, count))[:3, :3].T
+    if (np.abs(np.linalg.norm(world[:3, :3], axis=0) - 1) > 1e-2).any():
+        raise VolumeError("A direction in the MetaImage header is not a unit vector.")
+    world[:3, :3] *= [1.0] * 3 if sizes is None else numbers(sizes, count)[:3]
+    world[:3, 3] = [0.0] * 3 if origin is None else numbers(origin, count)[:3]
+    scale = MM_PER_UNIT.get(fields.get("DistanceUnits", "").lower())
+    if scale is None:
+        raise VolumeError("The MetaImage header's unit of length is unknown.")
+    world[:3] *= scale
     return checked_affine(LPS_TO_RAS @ world)
 
 
@@ -167,7 +205,6 @@ def write(volume: Volume, file: BinaryIO, marking: Marking) -> None:
         "CenterOfRotation = 0 0 0",
         f"ElementSpacing = {written(sizes)}",
         f"DimSize = {' '.join(str(side) for side in volume.shape)}",
-        *([f"ElementToIntensityFunctionSlope = {marking.slope!r}"] if marking.slope != 1 else []),
         f"ElementType = {ELEMENT_TYPES[volume.array.dtype.str[1:]]}",
         "ElementDataFile = LOCAL",
     ]

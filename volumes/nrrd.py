@@ -1,22 +1,33 @@
-"""NRRD files with their data attached (.nrrd): the strict header reader and the writer.
+"""NRRD files with their data attached (.nrrd): the header reader and the writer.
 
 Source: the NRRD format definition of the Teem project, versions 1 to 5. World coordinates are turned from the header's
 space (LPS, RAS or LAS) to RAS on reading and written as LPS.
 """
 
+import os
 import re
 from typing import BinaryIO
 
 import numpy as np
 
+from volumes.nrrd_axes import axes_of
 from volumes.packing import GZIP_WINDOW, packed, voxel_bytes
-from volumes.reader_limits import LPS_TO_RAS, MAX_HEADER_BYTES, Codec, Header, Limits, Marking, checked_shape
-from volumes.stream import Stream, open_stream
-from volumes.text import integers, lines_of, numbers, written
-from volumes.volume import Affine, Volume, VolumeError, checked_affine
+from volumes.reader_limits import (
+    LPS_TO_RAS,
+    MAX_HEADER_BYTES,
+    SEND_ONE_FILE,
+    Codec,
+    Header,
+    Limits,
+    Marking,
+    checked_shape,
+)
+from volumes.stream import SHORT, Source, Stream, skip
+from volumes.text import header_lines, integers, written
+from volumes.text_voxels import voxel_stream
+from volumes.volume import Volume, VolumeError
 
-MAGIC = re.compile(rb"NRRD000[1-5]\r?\n")
-END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
+MAGIC = re.compile("NRRD000[1-6]")
 TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
     "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
@@ -30,76 +41,59 @@ TYPES = {
     "f8": ("double",),
 }
 DTYPES = {word: name for name, words in TYPES.items() for word in words}
-SPACES = {
-    "left-posterior-superior": (-1.0, -1.0, 1.0),
-    "lps": (-1.0, -1.0, 1.0),
-    "right-anterior-superior": (1.0, 1.0, 1.0),
-    "ras": (1.0, 1.0, 1.0),
-    "left-anterior-superior": (-1.0, 1.0, 1.0),
-    "las": (-1.0, 1.0, 1.0),
-}
-"""Signs that turn a space's coordinates to RAS."""
-MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "\u00b5m": 0.001, "\u03bcm": 0.001, "": 1.0, "???": 1.0}
-CODECS: dict[str, Codec] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
-SPATIAL_KINDS = {"domain", "space", "none", "???"}
+CODECS: dict[str, Codec] = {
+    "raw": "raw", "gzip": "gzip", "gz": "gzip", "ascii": "text", "text": "text", "txt": "text", "hex": "hex"
+}  # fmt: skip
 IGNORED = {
-    "content", "number", "min", "max", "oldmin", "oldmax", "sampleunits", "units", "labels", "thicknesses", "axismins",
-    "axismaxs", "centers", "centerings", "measurementframe",
+    "content", "number", "min", "max", "oldmin", "oldmax", "sampleunits", "labels", "thicknesses", "measurementframe"
 }  # fmt: skip
 """Fields of the format without a say in where the voxels lie or what they are. Names are without their blanks."""
 HEEDED = {
     "type", "dimension", "sizes", "encoding", "endian", "space", "spacedimension", "spacedirections", "spaceorigin",
-    "spaceunits", "spacings", "kinds", "lineskip", "byteskip",
+    "spaceunits", "spacings", "kinds", "lineskip", "byteskip", "axismins", "axismaxs", "centers", "units", "datafile",
 }  # fmt: skip
+OTHER_NAMES = {"centerings": "centers"}
 
 
 def starts_like(head: bytes) -> bool:
     """Whether the first bytes are an NRRD file's."""
-    return head.startswith(b"NRRD")
+    return head.startswith(b"NRRD0")
 
 
-def open_volume(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
-    """The checked header, and the stream at the first voxel. Raises: VolumeError."""
-    header = read_header(file, limits)
-    return header, open_stream(file, header.codec)
-
-
-def read_header(file: BinaryIO, limits: Limits) -> Header:
-    """Read and check the header and leave the file at its first packed voxel.
+def open_volume(source: Source, limits: Limits) -> tuple[Header, Stream]:
+    """The checked header, and the stream at the first voxel.
 
     Raises:
         VolumeError: anything but a sound header of one 3-D volume of a plain number type with attached data.
     """
-    head = file.read(MAX_HEADER_BYTES)
-    magic, end = MAGIC.match(head), END_OF_HEADER.search(head)
-    if magic is None or end is None:
-        raise VolumeError(f"The NRRD header is malformed or longer than {MAX_HEADER_BYTES} bytes.")
-    fields = _fields(head[magic.end() : end.start()])
-    if any(fields.get(skip, "0") != "0" for skip in ("lineskip", "byteskip")):
-        raise VolumeError("An NRRD file that skips bytes before its voxels is not accepted.")
-    codec = CODECS.get(fields.get("encoding", "").lower())
-    if codec is None:
-        raise VolumeError("The NRRD encoding must be raw or gzip.")
-    dtype = _dtype(fields)
-    if not set(fields.get("kinds", "").lower().split()) <= SPATIAL_KINDS:
-        raise VolumeError("Every axis of the NRRD volume must be a spatial one.")
-    if integers(fields.get("dimension", "")) != [3]:
-        raise VolumeError("The file must hold one three-dimensional volume.")
-    shape = checked_shape(integers(fields.get("sizes", "")), dtype.itemsize, limits)
-    file.seek(end.end())
-    return Header("nrrd", shape, dtype, _affine(fields), end.end(), codec)
+    file = source.file
+    fields = fields_of(header_lines(file, is_last_line))
+    if "datafile" in fields:
+        raise VolumeError(f"The voxels of this NRRD header lie in another file. {SEND_ONE_FILE}")
+    header = _checked(fields, file.tell(), limits)
+    return header, _stream(file, fields, header)
 
 
-def _fields(head: bytes) -> dict[str, str]:
-    """The header's fields. Comments and the keys of the file's own making are passed over."""
+def is_last_line(line: str) -> bool:
+    """Whether the voxels follow."""
+    return not line
+
+
+def fields_of(lines: list[str]) -> dict[str, str]:
+    """The fields by their names without blanks. Comments and the keys of the file's own making are passed over.
+
+    Raises:
+        VolumeError: no NRRD header, a field that is not in the format, or one twice.
+    """
+    if not lines or not MAGIC.fullmatch(lines[0]):
+        raise VolumeError("The NRRD header is malformed, or of a version later than those that are read.")
     fields: dict[str, str] = {}
-    for line in lines_of(head):
+    for line in lines[1:]:
         name, colon, value = line.partition(":")
-        if line.startswith("#") or value.startswith("="):
+        if not line or line.startswith("#") or value.startswith("="):
             continue
         name = name.replace(" ", "").lower()
-        if name == "datafile":
-            raise VolumeError("An NRRD file whose voxels lie in another file is not accepted.")
+        name = OTHER_NAMES.get(name, name)
         if not colon or name not in HEEDED | IGNORED:
             raise VolumeError("The NRRD header has a line that is not in the format.")
         if name in fields:
@@ -108,59 +102,47 @@ def _fields(head: bytes) -> dict[str, str]:
     return fields
 
 
-def _dtype(fields: dict[str, str]) -> "np.dtype[np.generic]":
+def _checked(fields: dict[str, str], offset: int, limits: Limits) -> Header:
+    codec = CODECS.get(fields.get("encoding", "").lower())
+    if codec is None:
+        raise VolumeError("The NRRD encoding must be raw, gzip, text or hex.")
+    dtype = _dtype(fields, codec)
+    notes: list[str] = []
+    sides, affine = axes_of(fields, notes)
+    shape = checked_shape(sides, dtype.itemsize, limits)
+    return Header("nrrd", shape, dtype, affine, offset, codec, assumed=tuple(notes))
+
+
+def _dtype(fields: dict[str, str], codec: Codec) -> "np.dtype[np.generic]":
     name = DTYPES.get(" ".join(fields.get("type", "").lower().split()))
     if name is None:
         raise VolumeError("The voxel type is not one of the plain integer or real types of 8 to 64 bits.")
     dtype: np.dtype[np.generic] = np.dtype(name)
-    if dtype.itemsize == 1:
+    if dtype.itemsize == 1 or codec == "text":
         return dtype
     if fields.get("endian", "").lower() not in ("little", "big"):
         raise VolumeError("The NRRD header does not say its byte order.")
     return dtype.newbyteorder("<" if fields["endian"].lower() == "little" else ">")
 
 
-def _affine(fields: dict[str, str]) -> Affine:
-    """Directions and origin, or voxel sizes alone along LPS as in ITK, in RAS+ mm."""
-    world = np.eye(4)
-    signs = (-1.0, -1.0, 1.0)
-    if "space" in fields or "spacedimension" in fields:
-        if "space" in fields:
-            if fields["space"].lower() not in SPACES:
-                raise VolumeError("The NRRD space is not LPS, RAS or LAS.")
-            signs = SPACES[fields["space"].lower()]
-        if fields.get("spacedimension", "3") != "3":
-            raise VolumeError("The NRRD space must have three dimensions.")
-        vectors = _vectors(fields.get("spacedirections", ""))
-        if len(vectors) != 3:
-            raise VolumeError("The NRRD header does not give the direction of each axis.")
-        world[:3, :3] = np.transpose(vectors)
-        if "spaceorigin" in fields:
-            world[:3, 3] = _vectors(fields["spaceorigin"])[0]
-        world[:3] *= _unit_mm(fields.get("spaceunits", ""))
-    elif "spacings" in fields:
-        sizes = numbers(fields["spacings"], 3)
-        if min(sizes) <= 0:
-            raise VolumeError("A voxel size is not a positive number.")
-        world[:3, :3] = np.diag(sizes)
-    else:
-        raise VolumeError("The NRRD header does not give the size of a voxel.")
-    return checked_affine(np.diag([*signs, 1.0]) @ world)
-
-
-def _vectors(text: str) -> list[list[float]]:
-    """ "(1,0,0) (0,1,0)" -> its vectors."""
-    if not re.fullmatch(r"(\([^()]*\)\s*)+", text):
-        raise VolumeError("A direction or the origin in the NRRD header is malformed.")
-    return [numbers(inner.replace(",", " "), 3) for inner in re.findall(r"\(([^()]*)\)", text)]
-
-
-def _unit_mm(text: str) -> float:
-    """Millimetres per unit of "space units", which must be the same on each axis."""
-    units = set(re.findall(r'"([^"]*)"', text)) or {""}
-    if len(units) != 1 or not units <= MM_PER_UNIT.keys():
-        raise VolumeError("The NRRD header's unit of length is unknown.")
-    return MM_PER_UNIT[units.pop()]
+def _stream(file: BinaryIO, fields: dict[str, str], header: Header) -> Stream:
+    """Line skip counts lines of the file, byte skip bytes of what is unpacked; -1 says that the voxels come last."""
+    (lines,) = integers(fields.get("lineskip", "0"))[:1]
+    end = file.tell() + MAX_HEADER_BYTES
+    for _ in range(min(lines, MAX_HEADER_BYTES)):
+        if file.tell() >= end or not file.readline(end - file.tell()):
+            raise VolumeError("The NRRD header skips more lines than the file has, or than are passed over.")
+    if fields.get("byteskip") == "-1" and header.codec == "raw":
+        if file.seek(0, os.SEEK_END) - header.data_offset < header.data_bytes:
+            raise VolumeError(SHORT)
+        file.seek(-header.data_bytes, os.SEEK_END)
+        return voxel_stream(file, header.codec, header.dtype)
+    stream = voxel_stream(file, header.codec, header.dtype)
+    (bytes_before,) = integers(fields.get("byteskip", "0"))[:1]
+    if bytes_before > MAX_HEADER_BYTES or (bytes_before and header.codec in ("text", "hex")):
+        raise VolumeError("The NRRD header skips more bytes than are passed over.")
+    skip(stream, bytes_before)
+    return stream
 
 
 def write(volume: Volume, file: BinaryIO, marking: Marking) -> None:

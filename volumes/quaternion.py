@@ -25,6 +25,13 @@ def rotation_of(quaternion: Affine) -> Affine:
     )
 
 
+def nearest_rotation(matrix: Affine) -> Affine:
+    """The rotation nearest to a matrix (3, 3) with a positive determinant, by its polar decomposition."""
+    left, _, right = np.linalg.svd(matrix)
+    rotation: Affine = left @ right
+    return rotation
+
+
 def quaternion_of(rotation: Affine) -> Affine:
     """Rotation matrix (3, 3) -> (b, c, d) of its unit quaternion with a >= 0, by Bar-Itzhack's eigenvector (2000)."""
     m = rotation

@@ -8,14 +8,27 @@ from typing import Any, Literal
 
 import numpy as np
 
+from volumes.assumptions import OF_PLACE
 from volumes.volume import Affine, VolumeError
 
-Codec = Literal["raw", "gzip", "zlib"]
+Codec = Literal["raw", "gzip", "zlib", "text", "hex"]
 
-MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 4 * 2**20
+"""Up to the first voxel: whole DICOM headers lie in extensions, and Slicer's segments in keys."""
+MAX_HEADER_LINES = 65_536
+MAX_FIELD_CHARS = 4096
+"""Of a field that has a say in where the voxels lie or what they are."""
+MAX_TRAILING_BYTES = 2**20
+"""After the last voxel: padding, FreeSurfer's tags, a second header."""
+MAX_MEMBERS = 2**17
+"""Of one gzip file: bgzip makes one of each 64 KiB."""
 MAX_SIDE = 1024
 MAX_PROVENANCE_BYTES, MAX_ENTRY_BYTES = 48 * 1024, 1024
 MAX_SCALE = 1e30
+SEND_ONE_FILE = (
+    "Send one file: `voxelsmith encode` and the Python client join the two of a volume that lie side by side, and any "
+    "reader of the format can save them as .nii.gz."
+)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -29,6 +42,11 @@ class Marking:
     """JSON-ready: the model and what made the sample."""
     slope: float = 1.0
     """What one step of the stored numbers is worth, for the formats that can say so."""
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether the place was assumed, in part, where the scan that the volume lies on left it open."""
+        return not OF_PLACE.isdisjoint(self.provenance.get("assumed", ()))
 
     @property
     def description(self) -> str:
@@ -57,7 +75,7 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """A checked header. The voxels follow `data_offset`, X fastest, and fill the rest of the file exactly."""
+    """A checked header. The voxels follow `data_offset`, X fastest."""
 
     format: str
     """Its name in the table of formats."""
@@ -67,11 +85,13 @@ class Header:
     affine: Affine
     """(4, 4), voxel -> RAS+ mm."""
     data_offset: int
-    """Of the first voxel: in the decompressed bytes for nii.gz, else in the file."""
+    """Of the first voxel: in the decompressed bytes for nii.gz and mgz, else in the file."""
     codec: Codec
-    """How the bytes from there on are packed (for nii.gz: the whole file)."""
+    """How the bytes from there on are packed (for nii.gz and mgz: the whole file)."""
     slope: float = 1.0
     intercept: float = 0.0
+    assumed: tuple[str, ...] = ()
+    """What the header leaves open and how it was taken, in sentences."""
 
     @property
     def voxels(self) -> int:

@@ -1,32 +1,34 @@
-"""The strict check of an uploaded volume, by its content. It runs in the API: no SimpleITK, nibabel or torch."""
+"""The check of an uploaded volume, by its content. It runs in the API: no SimpleITK, nibabel or torch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from volumes import metaimage, nifti, nrrd
-from volumes.formats import READ, READABLE, listed
+from volumes import foreign_files, metaimage, mgh, nifti, nrrd
 from volumes.reader_limits import Header, Limits
-from volumes.stream import CHUNK_BYTES, Stream
-from volumes.volume import VolumeError
+from volumes.stream import Source, Stream, opened_source, skip
 
 
 class Reader(NamedTuple):
     """How files of a kind are told and opened."""
 
     starts_like: Callable[[bytes], bool]
-    """Whether the first 32 bytes are such a file's."""
-    open_volume: Callable[[BinaryIO, Limits], tuple[Header, Stream]]
+    """Whether the first unpacked bytes are such a file's."""
+    open_volume: Callable[[Source, Limits], tuple[Header, Stream]]
     """The checked header, and the stream at the first voxel."""
+    is_in_gzip: bool = False
+    """Whether a whole file of that kind may be packed by gzip."""
 
 
 READERS = {
-    "nifti": Reader(nifti.starts_like, nifti.open_volume),
+    "nifti": Reader(nifti.starts_like, nifti.open_volume, is_in_gzip=True),
     "nrrd": Reader(nrrd.starts_like, nrrd.open_volume),
     "metaimage": Reader(metaimage.starts_like, metaimage.open_volume),
+    "mgh": Reader(mgh.starts_like, mgh.open_volume, is_in_gzip=True),
 }
 """By the name that the table of formats gives."""
+HEAD_BYTES = 264
 
 
 def check(source: Path | BinaryIO, limits: Limits = Limits()) -> Header:  # noqa: B008 -- frozen
@@ -36,9 +38,7 @@ def check(source: Path | BinaryIO, limits: Limits = Limits()) -> Header:  # noqa
         VolumeError: whatever is not one sound 3-D volume of a known format.
     """
     with opened(source, limits) as (header, stream):
-        left = header.data_bytes
-        while left:
-            left -= len(stream.take(min(left, CHUNK_BYTES)))
+        skip(stream, header.data_bytes)
     return header
 
 
@@ -57,11 +57,8 @@ def opened(source: Path | BinaryIO, limits: Limits) -> Iterator[tuple[Header, St
 
 def _read_header(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
     """Tell the format by the first bytes; the file's name is only a label."""
-    file.seek(0)
-    head = file.read(32)
-    file.seek(0)
-    for row in READ:
-        reader = READERS[str(row.reader)]
-        if reader.starts_like(head):
-            return reader.open_volume(file, limits)
-    raise VolumeError(f"The file is not a volume of a known format ({listed(READABLE)}).")
+    source = opened_source(file, HEAD_BYTES)
+    for reader in READERS.values():
+        if reader.starts_like(source.head) and (reader.is_in_gzip or not source.is_packed):
+            return reader.open_volume(source, limits)
+    raise foreign_files.refusal(source.head, source.is_packed)

@@ -28,7 +28,8 @@ class VolumeError(ValueError):
 class Volume:
     """Voxels and their place.
 
-    array: (X, Y, Z), any real dtype, any memory order. affine: (4, 4), voxel index -> RAS+ mm.
+    array: (X, Y, Z), any real dtype, any memory order. affine: (4, 4), voxel index -> RAS+ mm. assumed: what the file
+    that it was read from leaves open and how it was taken, in sentences.
 
     Raises:
         VolumeError: not three-dimensional, or an affine that is not finite and invertible.
@@ -36,6 +37,7 @@ class Volume:
 
     array: Array
     affine: Affine
+    assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from contract.requests import REQUESTS
 from jobs.results.durable_files import taking_the_place_of
+from volumes.two_files import as_one_file
 from voxelsmith.job import Job
 from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
@@ -108,8 +109,8 @@ class Client:
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST /encode: a scan file (`volumes.formats.READABLE`), or a `source`: an earlier result as {"job": ...}, a
-        sample as {"seed": ...}."""
+        """POST /encode: a scan file (`volumes.formats.READABLE_HERE`), or a `source`: an earlier result as
+        {"job": ...}, a sample as {"seed": ...}."""
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
         body = _without_none(
@@ -154,7 +155,10 @@ class Client:
     ) -> Job:
         """POST the request of a kind as it is; `scan` goes along as its upload.
 
-        `body`: all of the request's fields, of a fit_direction `model` and `fit`. `priority`: high, normal or low.
+        `body`: all of the request's fields, of a fit_direction `model` and `fit`. `priority`: high, normal or low. Of a
+        scan in two files either one is named, and they are sent as one.
+
+        Raises: VolumeError, where the second file of the scan is not beside the first; what the server refuses.
         """
         request = REQUESTS[kind]
         path = request.path.format_map(body)
@@ -163,7 +167,7 @@ class Client:
         headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
             return Job(self, self._post(path, body, headers))
-        with Path(scan).open("rb") as file:
+        with as_one_file(Path(scan)) as whole, whole.open("rb") as file:
             # The file's own name may hold a patient's; the server finds the format by content.
             parts = {
                 "volume": ("scan", file, "application/octet-stream"),

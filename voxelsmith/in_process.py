@@ -19,6 +19,7 @@ from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
 from model_store.card import ModelCard
 from service.registry import Registry
+from volumes.formats import BY_NAME
 from voxelsmith.commands.options import Way
 from voxelsmith.environment import Surroundings
 from workers.bench import Bench
@@ -28,7 +29,6 @@ from workers.run import parse, replay, run
 
 LEAST_SHARE = 0.1
 """Of their voxels' bytes: what volumes that pack well take."""
-PACKED = ("nii.gz", "nrrd")
 BYTES = {"int16": 2, "uint8": 1, "float32": 4}
 
 
@@ -78,6 +78,7 @@ def run_job(
         latents=manifest.latents,
         placement=manifest.placement,
         warnings=manifest.warnings,
+        assumed=manifest.assumed,
         metrics=manifest.metrics,
         results=[_placed(entry, way.out) for entry in manifest.results],
         files=[_placed(entry, way.out) for entry in manifest.files],
@@ -104,7 +105,7 @@ def replay_job(
 def _check_room(out: Path, request: AnyRequest, card: ModelCard) -> None:
     """Raises: StoreFull, where the volumes cannot fit however well they pack."""
     out.mkdir(parents=True, exist_ok=True)
-    packed = LEAST_SHARE if request.output.format in PACKED else 1.0
+    packed = LEAST_SHARE if BY_NAME[request.output.format].is_packed else 1.0
     least = int(packed * request.volumes * math.prod(card.shape) * BYTES[request.output.dtype])
     free = shutil.disk_usage(out).free
     if free < least:

@@ -134,7 +134,7 @@ def encode(job: Job[EncodeRequest]) -> Iterator[Event]:
         if isinstance(event, Finding):
             found = event.latents or []
         yield event
-    yield Finding(placement=_placement(prepared), warnings=[*plausibility.of_scan(scan, prepared, renderer.card)])
+    yield Finding(placement=_placement(prepared, scan), warnings=[*plausibility.of_scan(scan, prepared, renderer.card)])
     if request.reconstruct:
         yield from _reconstruct(renderer, prepared, found[0])
 
@@ -165,11 +165,12 @@ def preparation(card: ModelCard, request: EncodeRequest) -> Preparation:
     )
 
 
-def _placement(prepared: Prepared) -> Placement:
+def _placement(prepared: Prepared, scan: Volume) -> Placement:
     return Placement(
         model_affine=prepared.grid.affine.tolist(),
         scan_shape=list(prepared.scan.shape),
         scan_affine=prepared.scan.affine.tolist(),
+        assumed=[*scan.assumed],
     )
 
 

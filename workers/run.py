@@ -31,6 +31,7 @@ from workers.precision import kind_of
 from workers.provenance import origin, replay_record, replayed
 from workers.recipe_events import Event, Finding, Finished, Product, Stage
 from workers.recipes import RECIPES, Job
+from workers.units import assumed_of
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
@@ -75,6 +76,7 @@ def run(
             try:
                 finished = writer.resume(record, kind_of(bench.device)) if request.goes_on else 0
                 job = Job(request, bench, _scan(scan_path, limits), direction, placement, finished)
+                found["assumed"] = _assumed(job, writer)
                 for event in RECIPES[request.kind](job):
                     _take(event, writer, behind, sink, clock, found)
                     if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
@@ -145,6 +147,14 @@ def _scan(path: Path | None, limits: Limits) -> Volume | None:
         raise UnreadableVolume(err.detail) from err
 
 
+def _assumed(job: Job[Any], writer: Writer) -> list[str]:
+    """Of the scan, which goes into what lies on it, and of the files that are written."""
+    of_scan = [*job.scan.assumed] if job.scan is not None else [*job.placement.assumed] if job.placement else []
+    if of_scan:
+        writer.origin = writer.origin | {"assumed": of_scan}
+    return [*of_scan, *assumed_of(writer.output)]
+
+
 def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: Clock, found: dict[str, Any]) -> None:
     behind.check()
     if isinstance(event, Stage):
@@ -181,6 +191,7 @@ def _close(
         latents=None if latents is None else [latent.values.tolist() for latent in latents],
         placement=found.get("placement"),
         warnings=found.get("warnings", []),
+        assumed=found.get("assumed", []),
         metrics=found.get("metrics"),
         timings_s=clock.timings_s(),
     )

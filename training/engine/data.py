@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +17,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.engine.errors import DataRefused
 from volumes.files import read
-from volumes.formats import READABLE, is_readable
+from volumes.formats import READABLE_HERE, is_readable, is_readable_here
 from volumes.intensity import Range
 from volumes.reader_limits import MAX_SIDE, Limits
 from volumes.scan import Preparation, prepare
+from volumes.two_files import as_one_file
 from volumes.volume import VolumeError
 
+LOG = logging.getLogger(__name__)
+READING = 2
+"""Which way scans are read, so that what was prepared another way is prepared anew: 2 since form codes of 0 are LAS."""
+BESIDE_SCANS = {".csv", ".json", ".txt", ".md", ".bval", ".bvec"}
+MOST_NAMED = 10
 LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
 """The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
 Batches = Callable[[int, int], Iterator[list[Tensor]]]
@@ -38,37 +45,78 @@ class Scans:
 
 
 def scans_in(folder: Path) -> list[Path]:
-    """The scans of a folder by name. Raises: DataRefused, where there are none."""
-    files = sorted(path for path in folder.iterdir() if is_readable(path.name))
+    """The scans of a folder by name; of one in two files its header. Raises: DataRefused, where there are none."""
+    files = sorted(path for path in folder.iterdir() if is_readable_here(path.name))
     if not files:
-        raise DataRefused(f"no scans ({', '.join(READABLE)}) in the data folder")
+        raise DataRefused(f"no scans ({', '.join(READABLE_HERE)}) in the data folder")
     return files
 
 
-def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = ()) -> Scans:
+def prepare_folder(
+    folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = (), skip_unreadable: bool = False
+) -> Scans:
     """Every scan of `folder` on the network's grid. What `cache` holds, prepared the same way, is not made again.
 
+    With `skip_unreadable` those that cannot be read are left out, and the log says which and why.
+
     Raises:
-        DataRefused: no scans, an unreadable one, or labels that do not fit `classes`.
+        DataRefused: no scans, unreadable ones, all of which it names, or labels that do not fit `classes`.
     """
     files = scans_in(folder)
     labels = _read_labels(folder / "labels.csv", files, classes) if classes else None
     cache.mkdir(parents=True, exist_ok=True)
-    recipe = json.dumps(asdict(how), sort_keys=True)
-    return Scans(tuple(_prepare_file(path, cache, how, recipe) for path in files), labels, how.network_range)
+    recipe = json.dumps([READING, asdict(how)], sort_keys=True)
+    prepared: dict[int, Path] = {}
+    unreadable = []
+    for place, path in enumerate(files):
+        try:
+            prepared[place] = _prepare_file(path, cache, how, recipe)
+        except VolumeError as err:
+            unreadable.append(f"{path.name}: {err.detail}")
+    _tell_of_unreadable(unreadable, len(files), skip_unreadable)
+    _tell_of_others(folder, files)
+    kept = None if labels is None else tuple(labels[place] for place in prepared)
+    return Scans(tuple(prepared.values()), kept, how.network_range)
+
+
+def _tell_of_unreadable(unreadable: Sequence[str], count: int, may_go_on: bool) -> None:
+    """Raises: DataRefused."""
+    if not unreadable:
+        return
+    told = f"{len(unreadable)} of {count} scans cannot be used:\n" + "\n".join(unreadable)
+    if not may_go_on or len(unreadable) == count:
+        raise DataRefused(told)
+    LOG.warning("left out: %s", told)
+
+
+def _tell_of_others(folder: Path, files: Sequence[Path]) -> None:
+    """Files that might have been meant as scans: all but labels, hidden ones and the voxels beside a header."""
+    stems = {path.name.partition(".")[0] for path in files if not is_readable(path.name)}
+    others = [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path not in files and path.suffix.lower() not in BESIDE_SCANS
+        and path.name[0] != "." and path.name.partition(".")[0] not in stems
+    ]  # fmt: skip
+    if others:
+        shown = ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else "")
+        LOG.warning("%d files of the data folder are in no format that is read: %s", len(others), shown)
 
 
 def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Path:
-    digest = hashlib.sha256(path.read_bytes() + recipe.encode()).hexdigest()[:24]
-    target = cache / f"{digest}.npy"
-    if not target.exists():
-        try:
-            array = prepare(read(path, LARGEST), how).array
-        except VolumeError as err:
-            raise DataRefused(f"{path.name}: {err.detail}") from err
-        partial = target.with_suffix(".partial.npy")
-        np.save(partial, array.astype(np.float16))
-        partial.replace(target)
+    """Raises: VolumeError."""
+    with as_one_file(path) as whole:
+        digest = hashlib.sha256(whole.read_bytes() + recipe.encode()).hexdigest()[:24]
+        target = cache / f"{digest}.npy"
+        if target.exists():
+            return target
+        scan = read(whole, LARGEST)
+        for sentence in scan.assumed:
+            LOG.warning("%s: %s", path.name, sentence)
+        array = prepare(scan, how).array
+    partial = target.with_suffix(".partial.npy")
+    np.save(partial, array.astype(np.float16))
+    partial.replace(target)
     return target
 
 

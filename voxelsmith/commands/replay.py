@@ -10,7 +10,7 @@ import typer
 from contract.errors import InvalidRequest, UnreadableVolume
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
-from voxelsmith.commands.running import in_process, progress_bar
+from voxelsmith.commands.running import in_process, progress_bar, whole
 
 app = typer.Typer()
 
@@ -32,8 +32,8 @@ def replay(
     if scan is None and record.get("scan") is not None:
         raise typer.BadParameter("the job was an encode, which needs its scan again: give it as --scan FILE")
     try:
-        with telling_of_others(out), progress_bar("replay") as on_stage:
-            made = in_process().replay_job(record, scan, way, context.obj, on_stage)
+        with telling_of_others(out), progress_bar("replay") as on_stage, whole(scan) as one:
+            made = in_process().replay_job(record, one, way, context.obj, on_stage)
     except UnreadableVolume:
         raise
     except InvalidRequest as err:

@@ -1,7 +1,7 @@
 """One job from its body to its files, in this process or by a server, with a progress bar and a report."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from contract.errors import InvalidRequest, UnreadableVolume
 from contract.state import JobKind
+from volumes.two_files import as_one_file
+from volumes.volume import VolumeError
 from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
@@ -53,6 +55,8 @@ def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place
     print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
     for name, value in (record.get("metrics") or {}).items():
         typer.echo(f"{name}: {value}")
+    for sentence in record.get("assumed") or []:
+        typer.secho(f"assumed: {sentence}", fg="yellow", err=True)
     for warning in record.get("warnings") or []:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
@@ -61,11 +65,22 @@ def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place
 
 def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> dict[str, Any]:
     """The finished job's record; its files are in `way.out`."""
-    with progress_bar(kind) as on_stage:
+    with progress_bar(kind) as on_stage, whole(scan) as one:
         if way.server is None:
-            return in_process().run_job(kind, body, scan, way, place, on_stage)
+            return in_process().run_job(kind, body, one, way, place, on_stage)
         with Client(way.server, place.settings.api_key.get_secret_value()) as client:
-            return _by_server(client, kind, body, scan, way.out, on_stage)
+            return _by_server(client, kind, body, one, way.out, on_stage)
+
+
+@contextmanager
+def whole(scan: Path | None) -> Iterator[Path | None]:
+    """The scan's file, or the two that it consists of as one. Raises: UnreadableVolume."""
+    with ExitStack() as stack:
+        try:
+            one = None if scan is None else stack.enter_context(as_one_file(scan))
+        except VolumeError as err:
+            raise UnreadableVolume(err.detail) from err
+        yield one
 
 
 def _by_server(
