@@ -164,6 +164,8 @@ def answer(request: Request, err: tree.VoxelsmithError) -> Response:
         headers["Content-Range"] = f"bytes */{err.size_bytes}"
     if isinstance(err, NotReady):
         members["checks"] = err.checks
+    if isinstance(err, MalformedHttp):
+        headers["Connection"] = "close"  # what follows on it may be a part of this request
     status = STATUS[next(cls for cls in type(err).__mro__ if cls in STATUS)]
     if status in RETRY_AFTER_S:
         headers["Retry-After"] = str(RETRY_AFTER_S[HTTPStatus(status)])
