@@ -10,7 +10,7 @@ import pickle
 from pathlib import Path
 from typing import Any, NoReturn
 
-from model_store.importers.checkpoint import damaged
+from model_store.importers.archive import damaged
 from model_store.importers.jail import ImportRefused
 
 ROLE = "pickle"
