@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from model_store.card import ModelCard
+from model_store.regular_files import open_regular
 
 WEIGHTS = "weights.safetensors"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -26,7 +27,7 @@ class UnreadableModel(BrokenModel):
 
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -62,7 +63,7 @@ def check_files(folder: Path, card: ModelCard) -> None:
 def _check_length(path: Path) -> None:
     """The header's offsets end where the file ends; says "truncated" where a digest could only say "different"."""
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _HEADER_LIMIT_BYTES):
             raise BrokenModel(f"{path.name} is truncated or not a safetensors file")

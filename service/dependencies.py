@@ -16,7 +16,7 @@ from jobs.queue import JobQueue
 from jobs.results.store import ResultStore
 from jobs.settings import Settings
 from model_store.card import ModelCard
-from service.http.errors import KeyRequired, ScopeMissing
+from service.http.errors import KeyRequired, ScopeMissing, TooManyTransfers
 from service.http.header_fields import priority_of, wait_of
 from service.key_rule import KeyRule
 from service.metrics import Metrics
@@ -26,6 +26,8 @@ MAX_LISTENERS = 512
 """Event streams: a connection each, and no thread."""
 MAX_WAITERS = 64
 """Posts with `Prefer: wait`: a thread each."""
+THREADS = 64
+"""Beside those of the requests that wait for their jobs."""
 _NAME = re.compile(NAME_PATTERN)
 _BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
 
@@ -43,8 +45,14 @@ class Services:
     metrics: Metrics
     listeners: threading.BoundedSemaphore
     waiters: threading.BoundedSemaphore
+    transfers: threading.BoundedSemaphore
     leaving: threading.Event
     """Set when the server begins to stop: whoever only waits is to answer now."""
+
+    def take_transfer(self) -> None:
+        """A place for a file under way, which whoever got it gives back. Raises: TooManyTransfers."""
+        if not self.transfers.acquire(blocking=False):
+            raise TooManyTransfers("Too many files are under way; come back later.")
 
     def leave(self) -> None:
         """Ends what only waits or listens, and does not wait for it: clients ask again, or resume their events."""

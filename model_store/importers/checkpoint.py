@@ -20,6 +20,7 @@ import torch
 
 from model_store.importers.archive import LOCAL, Archive, damaged
 from model_store.importers.jail import ImportRefused
+from model_store.regular_files import open_regular
 
 _MAX_FILE_BYTES = 4 << 30
 _MAX_PICKLE_BYTES = 4 << 20
@@ -176,7 +177,7 @@ def opened(path: Path, role: str) -> Iterator[Checkpoint]:
         raise ImportRefused(f"The {role} file does not exist.")
     if not 0 < path.stat().st_size <= _MAX_FILE_BYTES:
         raise ImportRefused(f"The {role} file is empty or larger than {_MAX_FILE_BYTES >> 30} GiB.")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         yield _checked(file, role)
 
 

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -74,7 +74,8 @@ async def read_encode(request: Request, services: House, jobs: Jobs) -> AsyncIte
     """JSON, or multipart/form-data with `volume` and `request`. Whatever happens, no file stays behind.
 
     A store without room and a key without bytes left are told before the scan has come.
-    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded.
+    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded,
+    TooManyTransfers.
     """
     if is_json(request):
         yield EncodeBody(await read_json(request), None)
@@ -84,8 +85,11 @@ async def read_encode(request: Request, services: House, jobs: Jobs) -> AsyncIte
     settings = services.settings
     await run_in_threadpool(services.results.check_room, settings.min_free_bytes)
     room_bytes = await run_in_threadpool(jobs.room_bytes)
+    services.take_transfer()
     # The file has no name in any folder, so that even a killed process leaves nothing behind.
-    with _nameless() as file:
+    with ExitStack() as stack:
+        stack.callback(services.transfers.release)
+        file = stack.enter_context(_nameless())
         try:
             body = await _read_form(request, file, settings, min(settings.max_upload_bytes, room_bytes))
         except UploadTooLarge as err:

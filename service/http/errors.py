@@ -68,6 +68,14 @@ class TooManyListeners(tree.VoxelsmithError):
     code, title = "too_many_listeners", "Too many clients are listening"
 
 
+class TooManyTransfers(tree.VoxelsmithError):
+    code, title = "too_many_transfers", "Too many files are under way"
+
+
+class TooManyConnections(tree.VoxelsmithError):
+    code, title = "too_many_connections", "Too many clients are connected"
+
+
 class KeyRequired(tree.VoxelsmithError):
     code, title = "key_required", "An API key is required"
 
@@ -132,6 +140,8 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     HeadersTooLarge: 431,
     NotReady: 503,
     TooManyListeners: 503,
+    TooManyTransfers: 503,
+    TooManyConnections: 503,
 }
 
 
