@@ -97,6 +97,10 @@ class PreprocessSpec(CardPart):
         return self
 
 
+Task = Literal["synthesise", "encode", "refine"]
+"""What a network is asked for: a volume, a latent, or a volume with the gradient of its latent."""
+
+
 class Provenance(CardPart):
     """Where the weights come from."""
 

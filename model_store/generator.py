@@ -1,14 +1,11 @@
 """The one protocol that every generator family fulfils; recipes need no branch on the family."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor, device
 
-from model_store.card import ModelCard
-
-Task = Literal["synthesise", "encode", "refine"]
-"""What a network is asked for: a volume, a latent, or a volume with the gradient of its latent."""
+from model_store.card import ModelCard, Task
 
 
 class Generator(Protocol):

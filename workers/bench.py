@@ -16,7 +16,7 @@ from model_store.generator import Generator
 from model_store.integrity import BrokenModel, UnreadableModel
 from model_store.load import Precision, load
 from workers.allocator import return_freed_memory
-from workers.memory import limit_bytes, peak_bytes, require, tasks_of
+from workers.memory import limit_bytes, peak_bytes, require
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class Bench:
             UnknownModel, ModelBroken: as `card`.
         """
         card = self.card(request.model)
-        tasks = tasks_of(request, card.has_encoder)
+        tasks = request.tasks(has_encoder=card.has_encoder)
         if not tasks:
             return
         try:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.families.float16_gradients import widened
-from model_store.generator import Task
 
 
 class Served(nn.Module, ABC):

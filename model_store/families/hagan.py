@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.families.base import Served, expect
-from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import fold_upsampling

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, Task
 from model_store.families.base import Served, expect
 from model_store.families.float16_gradients import widened
-from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.critic import Critic
 from model_store.networks.equalised import EqualisedConv3d, EqualisedLinear

@@ -8,10 +8,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from model_store.card import ModelCard, Triple
+from model_store.card import ModelCard, Task, Triple
 from model_store.families.base import Served, expect
 from model_store.families.float16_gradients import widened
-from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.equalised import EqualisedLinear
 from model_store.networks.split_shuffle import MAPPING_LAYERS, MappingNetwork, SynthesisNetwork

@@ -307,6 +307,8 @@ export interface components {
              *     }
              */
             progress: components["schemas"]["Progress"];
+            /** @default 0 */
+            volumes: number;
             /** @default null */
             queue_position: number | null;
             /** Format: date-time */
@@ -539,8 +541,6 @@ export interface components {
         };
         EditRequest: {
             model: string;
-            source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
-            edit: components["schemas"]["MoveEdit"] | components["schemas"]["TargetEdit"] | components["schemas"]["InterpolateEdit"] | components["schemas"]["MixEdit"];
             /** @default null */
             truncation?: number | null;
             /** @default null */
@@ -563,6 +563,8 @@ export interface components {
              *     }
              */
             output?: components["schemas"]["OutputOptions"];
+            source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
+            edit: components["schemas"]["MoveEdit"] | components["schemas"]["TargetEdit"] | components["schemas"]["InterpolateEdit"] | components["schemas"]["MixEdit"];
         };
         EncodeRequest: {
             model: string;
@@ -598,19 +600,6 @@ export interface components {
         };
         GenerateRequest: {
             model: string;
-            /** @default 1 */
-            num_samples?: number;
-            /** @default null */
-            seed?: number | null;
-            /** @default null */
-            seeds?: number[] | null;
-            /** @default null */
-            latents?: (number[] | number[][])[] | null;
-            /**
-             * @default z
-             * @enum {string}
-             */
-            latent_space?: "z" | "w";
             /** @default null */
             truncation?: number | null;
             /** @default null */
@@ -633,14 +622,27 @@ export interface components {
              *     }
              */
             output?: components["schemas"]["OutputOptions"];
+            /** @default 1 */
+            num_samples?: number;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            seeds?: number[] | null;
+            /** @default null */
+            latents?: (number[] | number[][])[] | null;
+            /**
+             * @default z
+             * @enum {string}
+             */
+            latent_space?: "z" | "w";
         };
         InterpolateEdit: {
+            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "interpolate";
-            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             steps: number;
         };
         JobSource: {
@@ -667,21 +669,21 @@ export interface components {
             value: number;
         };
         MixEdit: {
+            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "mix";
-            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             crossover: number;
         };
         MoveEdit: {
+            direction: string;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "move";
-            direction: string;
             strengths: number[];
         };
         OutputOptions: {
@@ -744,12 +746,12 @@ export interface components {
             count?: number;
         };
         TargetEdit: {
+            direction: string;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "target";
-            direction: string;
             values: number[];
         };
     };
