@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 
-from contract.errors import InvalidKey, UnknownJob, UnknownModel
+from contract.errors import InvalidKey, TooManyTransfers, UnknownJob, UnknownModel
 from contract.fields import NAME_PATTERN
 from contract.state import Priority
 from jobs.keys import ANYBODY, ApiKey, ApiKeys, Scope
@@ -17,7 +17,7 @@ from jobs.queue import JobQueue
 from jobs.results.store import ResultStore
 from jobs.settings import Settings
 from model_store.card import ModelCard
-from service.http.errors import KeyRequired, ScopeMissing, TooManyTransfers
+from service.http.errors import KeyRequired, ScopeMissing
 from service.http.header_fields import priority_of, wait_of
 from service.key_rule import KeyRule
 from service.metrics import Metrics

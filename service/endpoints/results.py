@@ -1,6 +1,7 @@
 """GET /jobs/{id}/results/{name}: whole or by range, under the file's SHA-256 as its ETag; or where a bucket has it."""
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -112,17 +113,15 @@ def _content(services: Services, key: str, file: ResultFile, span: Span | None, 
 
     A part costs what it is long: the parts of a file that is as it was have it hashed once in a while.
     """
-    services.take_transfer()
-    try:
+    with ExitStack() as stack:
+        services.take_transfer()
+        stack.callback(services.transfers.release)
         with missing_is_damaged():
             if not services.results.verify(key, file.sha256, within_s=HASH_EVERY_S if span is not None else 0.0):
                 raise ResultDamaged(DAMAGED)
             start, end = span or (0, file.size_bytes)
             pieces = services.results.open(key, start, end)
-        return Streamed(_each(pieces), 200 if span is None else 206, headers, services.transfers.release)
-    except BaseException:
-        services.transfers.release()
-        raise
+        return Streamed(_each(pieces), 200 if span is None else 206, headers, stack.pop_all().close)
 
 
 def _each(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:

@@ -69,10 +69,6 @@ class TooManyListeners(tree.VoxelsmithError):
     code, title = "too_many_listeners", "Too many clients are listening"
 
 
-class TooManyTransfers(tree.VoxelsmithError):
-    code, title = "too_many_transfers", "Too many files are under way"
-
-
 class TooManyConnections(tree.VoxelsmithError):
     code, title = "too_many_connections", "Too many clients are connected"
 
@@ -117,6 +113,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.QueueUnavailable: 503,
     tree.StoreUnavailable: 503,
     tree.StoreFull: 507,
+    tree.TooManyTransfers: 503,
     # These end jobs, so that clients meet their codes in a record's `error`; only a broken model also refuses a POST.
     tree.JobFailure: 500,
     tree.ModelBroken: 409,
@@ -142,7 +139,6 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     HeadersTooLarge: 431,
     NotReady: 503,
     TooManyListeners: 503,
-    TooManyTransfers: 503,
     TooManyConnections: 503,
 }
 
