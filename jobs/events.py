@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from jobs.scripts import Scripts, answering
-from jobs.shared_bodies import Body
+from jobs.shared_bodies import LARGE_BYTES, Body
 
 START = "0"
 """Before every event."""
@@ -61,11 +61,18 @@ class EventLog:
         pairs = answer if isinstance(answer, list) else [(name, found[0]) for name, found in (answer or {}).items()]
         return {
             name.decode().rpartition(":")[2]: [
-                Event(event_id.decode(), fields[b"type"].decode(), Body(fields[b"data"]))
+                Event(event_id.decode(), fields[b"type"].decode(), _body(fields[b"data"]))
                 for event_id, fields in entries
             ]
             for name, entries in pairs
         }
+
+
+def _body(data: bytes) -> Body:
+    """Raises: ValueError for a small one that is no JSON; a large one is not read for that."""
+    if len(data) <= LARGE_BYTES:
+        json.loads(data)
+    return Body(data)
 
 
 def order_of(event_id: str) -> tuple[int, int]:

@@ -22,8 +22,8 @@ class Budget:
 def budget(limit: int, threads: int) -> Budget:
     """For a limit of descriptors and so many threads, each with a connection to the queue and a file."""
     free = max(16, limit - 2 * threads - 64)
-    connections = min(MAX_CONNECTIONS, max(free // 2, free - MAX_TRANSFERS))
-    return Budget(connections, min(MAX_TRANSFERS, free - connections))
+    transfers = min(MAX_TRANSFERS, max(free // 4, free - MAX_CONNECTIONS))
+    return Budget(min(MAX_CONNECTIONS, free - transfers), transfers)
 
 
 def raise_limit(threads: int) -> int:
