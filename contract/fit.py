@@ -3,14 +3,40 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from contract.errors import InvalidRequest
+from contract.errors import InvalidRequest, VerbNotSupported
 from contract.fields import ClassLabel, Latent, LatentSpace, Origin
-from model_store.card import DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard, ModelCard, Verb
+
+_VERBS: dict[str, Verb] = {"fit_direction": "edit"}
+"""Of a kind of job that is not called like what it asks of a model."""
 
 
 def unfit(pointer: str, reason: str) -> InvalidRequest:
     """The request is well formed but not for this model. `pointer` is a JSON pointer into its body."""
     return InvalidRequest(f"The request does not fit the model: {reason}.", [(pointer, reason)])
+
+
+def check_verb(card: AnyCard, kind: str) -> None:
+    """Whether a kind of job can be asked of a model.
+
+    Raises:
+        VerbNotSupported: with the list of what can.
+    """
+    verb = _VERBS.get(kind, kind)
+    if verb not in card.verbs:
+        raise VerbNotSupported(verb, card.verbs)
+
+
+def generator_card(card: AnyCard, kind: str) -> ModelCard:
+    """The card as that of a generator, for a kind of job that only generators do.
+
+    Raises:
+        VerbNotSupported: it is another model's.
+    """
+    check_verb(card, kind)
+    if not isinstance(card, ModelCard):
+        raise VerbNotSupported(_VERBS.get(kind, kind), card.verbs)
+    return card
 
 
 class Following(Protocol):

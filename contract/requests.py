@@ -75,6 +75,11 @@ class JobRequest(Part):
         return None
 
     @property
+    def placed_by(self) -> Source | None:
+        """The source whose scan its volumes are laid on, where that one has a scan."""
+        return None
+
+    @property
     def follows(self) -> str | None:
         """Name of the direction along which it moves."""
         return None
@@ -234,6 +239,10 @@ class EditRequest(_Rendering):
     @property
     def volumes_field(self) -> str:
         return self.edit.stops_field
+
+    @property
+    def placed_by(self) -> Source | None:
+        return self.source
 
     @property
     def follows(self) -> str | None:

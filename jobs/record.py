@@ -204,6 +204,8 @@ def _envelope(field: Mapping[str, str], rank: int | None) -> JobRecord:
         priority=cast("Priority", field.get("priority", "normal")),
         request=_plain(json.loads(field["request"])),
         latents=manifest.latents,
+        placement=manifest.placement,
+        warnings=manifest.warnings,
         metrics=manifest.metrics,
         results=manifest.results,
         files=manifest.files,

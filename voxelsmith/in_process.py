@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from contract.fit import generator_card
 from contract.requests import AnyRequest
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
@@ -37,7 +38,7 @@ def run_job(
     if request.names_job:
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     bench = _bench(way, place)
-    card = bench.card(request.model)
+    card = generator_card(bench.card(request.model), kind)
     payload: dict[str, Any] = request.model_dump(mode="json")
     store = place.store(way.data) if _needs_store(request, bench) else None
     direction = Registry(bench.catalogue, store).check(card, request) if store else None
@@ -64,6 +65,8 @@ def run_job(
         attempts=1,
         request=request.model_dump(mode="json"),
         latents=manifest.latents,
+        placement=manifest.placement,
+        warnings=manifest.warnings,
         metrics=manifest.metrics,
         results=[_placed(entry, way.out) for entry in manifest.results],
         files=[_placed(entry, way.out) for entry in manifest.files],

@@ -9,8 +9,8 @@ import torch
 
 from contract.errors import InvalidRequest
 from contract.requests import REQUESTS, AnyRequest
-from contract.state import JobKind
-from model_store.card import DirectionCard, ModelCard
+from contract.state import JobKind, Placement
+from model_store.card import AnyCard, DirectionCard
 from model_store.integrity import sha256_of
 from workers.bench import Bench
 
@@ -19,8 +19,9 @@ PROVENANCE_VERSION = 1
 
 def replay_record(
     request: AnyRequest,
-    card: ModelCard,
+    card: AnyCard,
     direction: DirectionCard | None,
+    placement: Placement | None,
     scan_path: Path | None,
     bench: Bench,
 ) -> dict[str, Any]:
@@ -33,6 +34,7 @@ def replay_record(
         "kind": request.kind,
         "request": request.model_dump(mode="json"),
         "direction": direction.model_dump(mode="json") if direction is not None else None,
+        **({} if placement is None else {"placement": placement.model_dump(mode="json")}),
         "scan": {"sha256": sha256_of(scan_path)} if request.takes_scan and scan_path is not None else None,
         "device": {"type": bench.device.type, "precision": bench.precision},
     }
@@ -73,7 +75,7 @@ def replayed(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench
         raise InvalidRequest("An encode is done again with its scan, and none was given.")
     if scan_digest is not None and scan_path is not None and sha256_of(scan_path) != scan_digest:
         raise InvalidRequest("The scan is not the one of the provenance record.")
-    return kind, {**request, "direction": direction}
+    return kind, {**request, "direction": direction, "placement": provenance.get("placement")}
 
 
 def _version() -> str:

@@ -20,9 +20,9 @@ from contract.errors import (
     UnreadableVolume,
     VoxelsmithError,
 )
-from contract.fit import followed_direction
+from contract.fit import followed_direction, generator_card
 from contract.requests import REQUESTS, AnyRequest
-from contract.state import JobKind, Manifest, ResultFile
+from contract.state import JobKind, Manifest, Placement, ResultFile
 from model_store.card import DirectionCard, ModelCard
 from volumes.files import read
 from volumes.reader_limits import Limits
@@ -35,8 +35,9 @@ from workers.recipes import RECIPES, Job
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
-BESIDE_THE_REQUEST = frozenset({"upload", "direction"})
-"""Keys of a payload that are no part of the request: the stored scan, and the direction that an edit follows."""
+BESIDE_THE_REQUEST = frozenset({"upload", "direction", "placement"})
+"""Keys of a payload that are no part of the request: the stored scan, the direction that an edit follows, and where the
+scan is that its volumes are laid on."""
 
 
 def run(
@@ -51,8 +52,9 @@ def run(
     """Does one job: each volume goes to the sink as it is made, and the manifest says what was made.
 
     `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
-    where an edit follows one that does not ship with the model. The same payload, model, device type and version give
-    the same bytes. `publish_direction` takes each fitted direction to where directions live.
+    where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan.
+    The same payload, model, device type and version give the same bytes. `publish_direction` takes each fitted one
+    to where directions live.
 
     Raises:
         InvalidRequest, UnreadableVolume, NotFound: the job does not fit the model or its scan.
@@ -60,11 +62,12 @@ def run(
         JobCanceled, LeaseLost, JobHandedBack: from the sink.
     """
     request = parse(kind, payload)
-    card = bench.card(request.model)
+    card = generator_card(bench.card(request.model), kind)
     request.check(card)
     direction = followed_direction(card, request, partial(_direction, payload, bench, card))
     bench.require_memory(request)
-    record = replay_record(request, card, direction, scan_path, bench)
+    placement = Placement.model_validate(payload["placement"]) if payload.get("placement") else None
+    record = replay_record(request, card, direction, placement, scan_path, bench)
     clock = Clock()
     with _plain_failures(), tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
         writer = Writer(card, request.output, Path(scratch), sink, origin(record, request))
@@ -72,7 +75,7 @@ def run(
         with WriteBehind(writer.keep_volume) as behind:
             try:
                 finished = writer.resume(record, kind_of(bench.device)) if request.goes_on else 0
-                job = Job(request, bench, _scan(scan_path, limits), direction, finished)
+                job = Job(request, bench, _scan(scan_path, limits), direction, placement, finished)
                 for event in RECIPES[request.kind](job):
                     _take(event, writer, behind, sink, clock, found)
                     if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
@@ -184,6 +187,9 @@ def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: 
             writer.keep_direction(event.direction)
         if event.latents is not None:
             found["latents"] = event.latents
+        if event.placement is not None:
+            found["placement"] = event.placement
+        found["warnings"] = [*found.get("warnings", []), *event.warnings]
         if event.metrics is not None:
             found["metrics"] = found.get("metrics", {}) | event.metrics
 
@@ -199,6 +205,8 @@ def _close(
     writer.keep_provenance(record)
     return writer.manifest(
         latents=None if latents is None else [latent.values.tolist() for latent in latents],
+        placement=found.get("placement"),
+        warnings=found.get("warnings", []),
         metrics=found.get("metrics"),
         timings_s=clock.timings_s(),
     )

@@ -3,7 +3,7 @@
 A `.pth` is a zip of stored members: `<root>/data.pkl`, a pickle that describes the tensors, and `<root>/data/<key>`,
 their bytes. The pickle is read by `ClaimReader` alone, for which a tensor is a record of numbers. When every claim
 holds, the tensors that are wanted are cut out of the same open file, at the places that were checked: what is used are
-the bytes that were judged, and `torch.load` has no part in it (docs/decisions/0034).
+the bytes that were judged, and `torch.load` has no part in it (docs/decisions/0036).
 """
 
 import io

@@ -7,6 +7,7 @@ from typing import Any
 
 from contract.errors import InvalidRequest, StoreUnavailable
 from contract.fields import JobSource
+from contract.fit import generator_card
 from contract.requests import AnyRequest
 from jobs.ownership import OwnJobs
 from jobs.quota import Charge
@@ -38,7 +39,7 @@ def submit(
     if known is not None:
         return waited(known, services, fields)
     services.results.check_room(services.settings.min_free_bytes)
-    card = registry.card(request.model)
+    card = generator_card(registry.card(request.model), request.kind)
     check_size(request, card, services.settings.max_job_voxels)
     accepted = request.settled()
     sources = Sources(jobs, card)
@@ -47,6 +48,10 @@ def submit(
     payload: dict[str, Any] = resolved.model_dump(mode="json")
     if direction is not None and not direction.is_shipped:
         payload["direction"] = direction.card.model_dump(mode="json")
+    placement = sources.placement(accepted)
+    if placement is not None:
+        check_size(request, card, services.settings.max_job_voxels, placement)
+        payload["placement"] = placement.model_dump(mode="json")
     job_id, uploaded_bytes = new_id(), 0
     with ExitStack() as stack:
         original = _original(request, scan, sources, services, stack)
@@ -62,7 +67,7 @@ def submit(
                 request=accepted.model_dump(mode="json"),
                 payload=payload,
                 digest=digest,
-                volumes=request.volumes,
+                volumes=request.volumes if placement is None else 2 * request.volumes,
                 idempotency_key=fields.idempotency_key,
                 priority=fields.priority,
                 charge=Charge(samples=request.samples, uploaded_bytes=uploaded_bytes),

@@ -289,6 +289,7 @@ export interface components {
         };
         JobPage: {
             items: components["schemas"]["JobRecord"][];
+            unreadable: components["schemas"]["Unreadable"][];
             next_cursor: string | null;
         };
         JobRecord: {
@@ -332,6 +333,9 @@ export interface components {
             /** @default null */
             latents: unknown[] | null;
             /** @default null */
+            placement: components["schemas"]["Placement"] | null;
+            warnings: string[];
+            /** @default null */
             metrics: {
                 [key: string]: unknown;
             } | null;
@@ -354,7 +358,12 @@ export interface components {
             has_style_space: boolean;
         };
         ModelList: {
-            items: (components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"])[];
+            items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
+        };
+        Placement: {
+            model_affine: number[][];
+            scan_shape: number[];
+            scan_affine: number[][];
         };
         PreprocessSpec: {
             /**
@@ -441,12 +450,24 @@ export interface components {
             anatomy: string;
             /** @default  */
             licence: string;
+            axes: string;
+            intensity: components["schemas"]["IntensitySpec"];
+            display_window: [
+                number,
+                number
+            ] | null;
+            network: {
+                [key: string]: unknown;
+            };
+            files: {
+                [key: string]: string;
+            };
+            provenance: components["schemas"]["Provenance"];
             shape: [
                 number,
                 number,
                 number
             ];
-            axes: string;
             spacing_mm: [
                 number,
                 number,
@@ -461,11 +482,6 @@ export interface components {
              *     }
              */
             truncation: components["schemas"]["TruncationSpec"];
-            intensity: components["schemas"]["IntensitySpec"];
-            display_window: [
-                number,
-                number
-            ] | null;
             /**
              * @default {
              *       "placement": "stretch",
@@ -485,6 +501,37 @@ export interface components {
             classes: string[];
             /** @default false */
             has_encoder: boolean;
+            verbs: ("generate" | "encode" | "edit" | "translate")[];
+            sha256: string;
+            /** @constant */
+            status: "ready";
+            /** @constant */
+            broken: false;
+            reason: null;
+        };
+        ReadyTranslator: {
+            /**
+             * @default 1
+             * @constant
+             */
+            schema_version: 1;
+            name: string;
+            family: string;
+            /** @default  */
+            title: string;
+            /** @default  */
+            description: string;
+            modality: string;
+            /** @default  */
+            anatomy: string;
+            /** @default  */
+            licence: string;
+            axes: string;
+            intensity: components["schemas"]["IntensitySpec"];
+            display_window: [
+                number,
+                number
+            ] | null;
             network: {
                 [key: string]: unknown;
             };
@@ -492,6 +539,18 @@ export interface components {
                 [key: string]: string;
             };
             provenance: components["schemas"]["Provenance"];
+            source_domains: string[];
+            target_domain: string;
+            /**
+             * @default scan
+             * @enum {string}
+             */
+            grid: "scan" | "cube";
+            input_window: [
+                number,
+                number
+            ] | null;
+            verbs: ("generate" | "encode" | "edit" | "translate")[];
             sha256: string;
             /** @constant */
             status: "ready";
@@ -516,6 +575,8 @@ export interface components {
             /** @default null */
             noise_seed: number | null;
             /** @default null */
+            scan_sha256: string | null;
+            /** @default null */
             preview: string | null;
             /** @default null */
             label: string | null;
@@ -530,6 +591,10 @@ export interface components {
             kind: "psi" | "normal";
             default: number | null;
             cutoff: number | null;
+        };
+        Unreadable: {
+            id: string;
+            detail: string;
         };
         UnusableModel: {
             name: string;
@@ -722,6 +787,8 @@ export interface components {
             code: string;
             /** @default null */
             errors?: components["schemas"]["ErrorItem"][] | null;
+            /** @default null */
+            verbs?: string[] | null;
         };
         RegressionFit: {
             /** @constant */
@@ -753,6 +820,8 @@ export interface components {
              */
             op: "target";
             values: number[];
+            /** @default null */
+            max_strength?: number | null;
         };
     };
     responses: never;
@@ -1327,7 +1396,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"];
+                    "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"];
                 };
             };
             422: {
