@@ -142,7 +142,9 @@ class JobQueue:
         claims = (charge.owner, charge.samples, charge.uploaded_bytes)
         limits = (settings.key_max_jobs, settings.key_max_samples, settings.key_max_bytes)
         order = (job.priority, head_start_us(job.priority))
-        answers = self._scripts.call("submit", *fields, *claims, *limits, *order, job.volumes, RECORD_VERSION)
+        answers = self._scripts.call(
+            "submit", *fields, *claims, *limits, *order, job.volumes, RECORD_VERSION, settings.key_max_memory_bytes
+        )
         answer, known = (part.decode() for part in answers)
         if answer == "conflict":
             raise _conflict()

@@ -143,8 +143,7 @@ def stored(original: Original, job_id: str, queue: JobQueue) -> Iterator[dict[st
             raise original.damage
         yield {"key": key, "sha256": sha256}
     except VoxelsmithError:
-        if _is_unknown(queue, job_id):
-            forget(job_id, queue)
+        forget_unknown(job_id, queue)
         raise
 
 
@@ -152,6 +151,12 @@ def forget(job_id: str, queue: JobQueue) -> None:
     """Removes the scan of a job that does not exist. Where the store does not answer, the sweep will do it."""
     with suppress(StoreUnavailable):
         queue.results.remove_prefix(f"uploads/{job_id}")
+
+
+def forget_unknown(job_id: str, queue: JobQueue) -> None:
+    """The same, unless the job exists after all."""
+    if _is_unknown(queue, job_id):
+        forget(job_id, queue)
 
 
 def _is_unknown(queue: JobQueue, job_id: str) -> bool:
