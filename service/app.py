@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from contract.errors import QueueUnavailable
+from contract.version import software_version
 from jobs.connection import connect
 from jobs.keys import ApiKeys, Scope
 from jobs.queue import JobQueue
@@ -56,7 +57,8 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
 
     app = FastAPI(
         title="Voxelsmith",
-        version="0.1.0",
+        version=software_version(),
+        generate_unique_id_function=lambda route: route.name,
         description="Makes 3D medical images with trained GANs: from seeds, from scans, along latent directions.",
         lifespan=lifespan,
         redirect_slashes=False,

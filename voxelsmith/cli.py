@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
+from contract.version import software_version
 from jobs.settings import misspelt
 from model_store.catalogue import UnknownModelName
 from model_store.importers.jail import ImportRefused
@@ -61,7 +62,6 @@ app = typer.Typer(
     name="voxelsmith",
     cls=CommandLine,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -70,16 +70,16 @@ app = typer.Typer(
 def _tell_version(is_asked: bool) -> None:
     """The same bytes are promised per version, and on the same torch."""
     if is_asked:
-        torch = _version("torch")
-        typer.echo(f"voxelsmith {_version('voxelsmith') or 'unknown'}" + (f" (torch {torch})" if torch else ""))
+        typer.echo(f"voxelsmith {software_version()}" + "".join(f" (torch {version})" for version in _torch_versions()))
         raise typer.Exit
 
 
-def _version(package: str) -> str | None:
+def _torch_versions() -> list[str]:
+    """One, or none where the worker's extra is not installed."""
     try:
-        return metadata.version(package)
+        return [metadata.version("torch")]
     except metadata.PackageNotFoundError:
-        return None
+        return []
 
 
 @app.callback()
