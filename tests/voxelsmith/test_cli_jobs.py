@@ -1,6 +1,8 @@
 """generate, encode, edit and directions on the command line, in this process: files, records, exit codes."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -209,7 +211,9 @@ def test_without_torch_a_job_names_the_extra(tmp_path: Path) -> None:
     program = f"import sys; sys.modules['torch'] = None; from voxelsmith.cli import app; app({words!r})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.endswith("pip install 'voxelsmith[worker]'\n")
+    assert re.search(r"not installed: pip install (-e )?'\S+\[worker\]'\n$", done.stderr)
+    source = Path(shlex.split(done.stderr)[-1].removesuffix("[worker]"))
+    assert source.exists(), "the hint names a folder or wheel that is there"
     assert done.stderr.count("\n") == 1
 
 

@@ -62,7 +62,7 @@ def demo(
             return
         steps = demo.run(settings)
     _print(steps, out)
-    is_usual = settings.models_url == str((place.data / "models").resolve())
+    is_usual = settings.models_url in ("", str(place.usual_models))
     models = "" if is_usual else f"--models {shlex.quote(settings.models_url)} "
     typer.echo("\nTo look at all this in a browser:")
     program = sys.argv[0] if Path(sys.argv[0]).name == "voxelsmith" else "voxelsmith"
