@@ -15,13 +15,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from test_service_uploads import open_files
 
 from contract.state import JobState
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from service.dependencies import MAX_WAITERS
+from tests.service.test_uploads import open_files
 from tests.support.invariants import Invariants, recover, sound_records
 from tests.support.processes import ValkeyProcess, eventually, supervised
 from tests.support.ready import is_alive

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from test_workers_main import MODULE, make
 
 from contract.state import JobRecord, JobState
 from jobs.queue import JobQueue
@@ -20,6 +19,7 @@ from model_store.catalogue import Catalogue
 from tests.support.invariants import Invariants
 from tests.support.processes import eventually, pid_of, supervised
 from tests.support.tiny_models import tiny_weights, write_card, write_tiny_hagan
+from tests.workers.test_main import MODULE, make
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 TROUBLED = (sys.executable, "-m", "tests.support.troubled_worker")

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_local import Service, start  # noqa: F401
 
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.support.invariants import Invariants, sound_records, wait_until_gone
 from tests.support.processes import eventually
+from tests.voxelsmith.test_local import Service, start  # noqa: F401
 from voxelsmith import Client
 from voxelsmith.embedded_valkey import EmbeddedValkey
 

@@ -13,10 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ValkeyProcess
 from pydantic import SecretStr
 from redis import Redis
-from test_service_uploads import encode, scan  # noqa: F401
 
 from contract.errors import QueueUnavailable, QuotaExceeded, UnknownKey
 from contract.state import Manifest, ResultFile
@@ -25,6 +23,8 @@ from jobs.keys import ApiKeys, Scope
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from service.key_rule import KeyRule, check_exposure
+from tests.service.test_uploads import encode, scan  # noqa: F401
+from tests.support.processes import ValkeyProcess
 from tests.support.service_fixtures import LEASE_S, Api, models, serving  # noqa: F401
 from voxelsmith import Client
 from voxelsmith.problems import Unauthorized

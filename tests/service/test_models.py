@@ -5,11 +5,10 @@ import shutil
 import time
 from pathlib import Path
 
-from conftest import ValkeyProcess
-
 from jobs.results.directions import FittedDirections
 from jobs.settings import Settings
 from model_store.catalogue import Catalogue
+from tests.support.processes import ValkeyProcess
 from tests.support.service_fixtures import Api, api, direction_card, models, serving, until, write_models  # noqa: F401
 
 MOVE = {"op": "move", "direction": "mine", "strengths": [1]}

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ValkeyProcess
 
 from jobs.keys import ApiKeys, Scope
 from jobs.settings import Settings
 from service.endpoints.page import choose
+from tests.support.processes import ValkeyProcess
 from tests.support.service_fixtures import Api, models, serving, shared_api  # noqa: F401
 
 SCRIPT = b"console.log('made by a test');\n" * 40

@@ -7,13 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
-from test_service_uploads import open_files
-from test_volumes_refusals import BROKEN
 
 from service.http.body import MAX_JSON_BYTES
 from service.http.errors import STATUS
 from service.main import main
+from tests.service.test_uploads import open_files
 from tests.support.service_fixtures import Api, models, shared_api, until  # noqa: F401
+from tests.volumes.test_refusals import BROKEN
 
 TITLES = {cls.code: cls.title for cls in STATUS}
 SECRET = "Zx9secretZx9"

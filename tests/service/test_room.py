@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_service_keys import assert_over
-from test_service_uploads import encode, open_files, scan  # noqa: F401
 
 from contract.errors import InvalidRequest, StoreFull
 from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
@@ -17,6 +15,8 @@ from jobs.keys import ApiKeys, Scope
 from jobs.settings import Settings
 from service.admission.size import check_size, samples_of
 from service.http.multipart import Spool
+from tests.service.test_keys import assert_over
+from tests.service.test_uploads import encode, open_files, scan  # noqa: F401
 from tests.support.service_fixtures import SHORT_LEASE_S, Api, models, serving, until  # noqa: F401
 from tests.support.tiny_models import write_tiny_hagan
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_service_uploads import open_files
 
 from jobs.settings import Settings
 from service import main
 from service.http import body, timeouts
 from service.http.body import _patience_s
 from service.http.timeouts import PatientProtocol
+from tests.service.test_uploads import open_files
 from tests.support.service_fixtures import LEASE_S, Api, api, models, serving, until  # noqa: F401
 
 HEAD = b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ValkeyProcess
 
 from contract.state import JobState, Manifest, ResultFile
 from jobs.queue import JobQueue
@@ -22,6 +21,7 @@ from model_store.card import DirectionCard, ModelCard
 from service.dependencies import Services
 from service.endpoints.page import BUILT
 from service.main import make_server
+from tests.support.processes import ValkeyProcess
 from tests.support.tiny_models import write_card, write_tiny_hagan
 
 
