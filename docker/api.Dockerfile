@@ -12,7 +12,6 @@ COPY contract /src/contract
 COPY service /src/service
 COPY --from=page /page/service/static /src/service/static
 COPY workers /src/workers
-COPY contract /src/contract
 COPY jobs /src/jobs
 COPY latents /src/latents
 COPY volumes /src/volumes

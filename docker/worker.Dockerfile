@@ -16,7 +16,6 @@ COPY pyproject.toml setup.py README.md LICENSE /src/
 COPY contract /src/contract
 COPY service /src/service
 COPY workers /src/workers
-COPY contract /src/contract
 COPY jobs /src/jobs
 COPY latents /src/latents
 COPY volumes /src/volumes

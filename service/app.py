@@ -26,6 +26,7 @@ from service.endpoints import docs_page, health, jobs, models, page, results, su
 from service.http import errors
 from service.http.edge import Edge
 from service.http.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
+from service.http.trailing_slash import TrailingSlash
 from service.key_rule import KeyRule
 from service.metrics import Metrics
 from service.registry import Registry
@@ -80,6 +81,7 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
 def _guard(app: FastAPI, services: Services) -> None:
     """The layers around the app; the last one added is the outermost."""
     settings = services.settings
+    app.add_middleware(TrailingSlash)
     origins = settings.allowed_origins
     if origins:
         app.add_middleware(

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -29,6 +30,7 @@ def parse(shape: type[Parsed] | TypeAdapter[Parsed], body: bytes) -> Parsed:
     Raises:
         InvalidRequest: with a JSON pointer for each place that is wrong.
     """
+    body = body.removeprefix(BOM_UTF8)  # which some editors write, and RFC 8259 lets a reader pass over
     document = read(body)
     try:
         # pydantic reads the bytes itself: its strict rules for JSON differ from those for Python objects.

