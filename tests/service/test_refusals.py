@@ -211,7 +211,7 @@ ROWS: dict[str, Row] = {
                      "upload_too_large", None),
     # -- addresses and methods
     "no route": ("GET", f"/{SECRET}", {}, 404, "not_found", None),
-    "slash": ("GET", "/jobs/", {}, 404, "not_found", None),
+    "slash": ("GET", "/jobs//", {}, 404, "not_found", None),
     "two slashes": ("POST", "/generate//", raw(ENCODE), 404, "not_found", None),
     "put": ("PUT", "/jobs", {}, 405, "method_not_allowed", None),
     "get generate": ("GET", "/generate", {}, 405, "method_not_allowed", None),
