@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
+from contract.plain_text import plain
 from contract.version import software_version
 from jobs.settings import misspelt
 from model_store.catalogue import UnknownModelName
@@ -22,7 +23,7 @@ from service.http.pointers import described
 from training.engine.errors import DataRefused
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
 from voxelsmith.commands import workers as workers_commands
-from voxelsmith.embedded_valkey import DataFolderError
+from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -42,11 +43,14 @@ class CommandLine(TyperGroup):
             return super().invoke(ctx)
         except EXPECTED as err:
             line = _line(err)
+        except typer.BadParameter as err:
+            err.message = plain(err.message)
+            raise
         except OSError as err:
             if err.filename is None:
                 raise
             line = f"{err.filename}: {err.strerror}"
-        sys.stderr.write(f"voxelsmith: {line}\n")
+        sys.stderr.write(f"voxelsmith: {plain(line)}\n")
         raise typer.Exit(1)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from voxelsmith.data_folder import DataFolderError, make_private
 from voxelsmith.queue_program import find_program
 
 SOCKET_PATH_BYTES = 100
@@ -30,10 +31,6 @@ SOCKET_PATH_BYTES = 100
 READY_S = 60.0
 """A large append-only file takes its time to load."""
 STOP_S = 10.0
-
-
-class DataFolderError(Exception):
-    """The data folder cannot be used; the message is for the user."""
 
 
 class EmbeddedValkey:
@@ -77,12 +74,12 @@ class EmbeddedValkey:
         Raises: DataFolderError when another stack runs on the folder, it cannot be written, or no server starts.
         """
         try:
-            _make_private(self.folder)
+            make_private(self.folder)
             if not self._take("owner.lock"):
                 raise DataFolderError(f"another Voxelsmith is running on {self.folder}")
             self._stop_orphan()
             if self.socket_path.parent != self.folder:
-                _make_private(self.socket_path.parent)
+                make_private(self.socket_path.parent)
             self._program = find_program(self.folder)
             self._process = self._launch()
             self._await_ready()
@@ -198,14 +195,6 @@ class EmbeddedValkey:
             return False
         self._locks[name] = descriptor
         return True
-
-
-def _make_private(folder: Path) -> None:
-    """Make `folder` if need be, open to this user alone. Raises: DataFolderError when it is someone else's."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise DataFolderError(f"{folder} belongs to another user")
-    folder.chmod(0o700)
 
 
 def _ask(path: Path, command: bytes) -> bytes:

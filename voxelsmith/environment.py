@@ -11,6 +11,7 @@ from jobs.settings import Settings, is_bucket
 from model_store.bucket import BucketShelf
 from model_store.cache import FileCache
 from model_store.catalogue import SHIPPED, Catalogue
+from voxelsmith.data_folder import make_private
 
 NO_MODELS = "there is no folder of models here"
 
@@ -62,8 +63,19 @@ class Surroundings:
         return Catalogue([*((settings.models_path,) if settings.models_path else ()), SHIPPED])
 
     def store(self, data: Path | None) -> ResultStore:
-        """The result store of a data folder of `serve`, by default this user's. Raises: StoreUnavailable."""
-        return ResultStore(store_url(data or self.data))
+        """The result store of a data folder of `serve`, by default this user's.
+
+        Raises: StoreUnavailable, DataFolderError.
+        """
+        folder = data or self.data
+        make_private(folder)
+        return ResultStore(store_url(folder))
+
+    def open_models(self) -> Path:
+        """`models`, to put one there; in this user's data folder it is this user's alone. Raises: DataFolderError."""
+        if self.home is not None and self.models == self.usual_models:
+            make_private(self.home)
+        return self.models
 
 
 def store_url(data: Path) -> str:

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from tests.support.processes import eventually
-from voxelsmith.embedded_valkey import DataFolderError, EmbeddedValkey
+from voxelsmith.data_folder import DataFolderError
+from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.queue_program import Kind, carried, find_program, kind_of, writer_of
 
 
