@@ -3,8 +3,10 @@
 Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error.
 """
 
+import errno
 import os
 import sys
+import tempfile
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -16,9 +18,9 @@ from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from contract.plain_text import plain
 from contract.version import software_version
 from jobs.settings import misspelt
-from model_store.catalogue import UnknownModelName
+from model_store.catalogue import NoSuchFolder
+from model_store.faults import FolderFault
 from model_store.importers.jail import ImportRefused
-from model_store.integrity import BrokenModel
 from service.http.pointers import described
 from training.engine.errors import DataRefused
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
@@ -30,7 +32,7 @@ from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
 
 EXPECTED = (
-    *(VoxelsmithError, ClientError, BrokenModel, UnknownModelName, ImportRefused),
+    *(VoxelsmithError, ClientError, FolderFault, NoSuchFolder, ImportRefused),
     *(DataFolderError, StackError, MissingExtraError, DataRefused),
 )
 
@@ -49,13 +51,21 @@ class CommandLine(TyperGroup):
         except OSError as err:
             if err.filename is None:
                 raise
-            line = f"{err.filename}: {err.strerror}"
+            line = _lack(err)
         sys.stderr.write(f"voxelsmith: {plain(line)}\n")
         raise typer.Exit(1)
 
 
+def _lack(err: OSError) -> str:
+    """What a file or a disk refuses, by the user's own path."""
+    folder = tempfile.gettempdir()
+    if err.errno in (errno.ENOSPC, errno.EDQUOT) and str(err.filename).startswith(folder + os.sep + "voxelsmith-"):
+        return f"there is no room for temporary files in {folder}; TMPDIR names another folder"
+    return f"{err.filename}: {err.strerror}"
+
+
 def _line(err: Exception) -> str:
-    if isinstance(err, UnknownModelName | UnknownModel):
+    if isinstance(err, NoSuchFolder | UnknownModel):
         return "there is no model of that name; `voxelsmith models list` shows those there are"
     if isinstance(err, UnknownDirection):
         return "the model has no direction of that name; `voxelsmith directions list MODEL` shows those there are"

@@ -9,6 +9,7 @@ import pytest
 from contract.state import JobRecord, JobState
 from jobs.queue import JobQueue
 from tests.support.processes import eventually, pid_of
+from tests.support.sides import overview, transport
 from workers.supervisor import Supervisor
 
 Play = Callable[..., AbstractContextManager[Supervisor]]
@@ -32,13 +33,13 @@ GARBAGE = (b"\x00\xff", b"9" * 400, b"[" * 5000, b'{"a": 1}')
 
 def plant(queue: JobQueue, name: str, **fields: str | bytes) -> bytes:
     """A hash of RQ as it would be, but for some fields."""
-    queue.redis.hset(f"rq:job:{name}", mapping={**GOOD, "origin": queue.transport.rq.name, **fields})
+    queue.redis.hset(f"rq:job:{name}", mapping={**GOOD, "origin": transport(queue).rq.name, **fields})
     return name.encode()
 
 
 def lose(queue: JobQueue, name: bytes) -> None:
     """As if a worker had begun it long ago and was never heard of again."""
-    queue.redis.zadd(queue.transport.rq.started_job_registry.key, {name + b":execution": time.time() - 100})
+    queue.redis.zadd(transport(queue).rq.started_job_registry.key, {name + b":execution": time.time() - 100})
 
 
 def test_the_clean_up_calls_nothing_that_a_lost_jobs_hash_names(
@@ -50,7 +51,7 @@ def test_the_clean_up_calls_nothing_that_a_lost_jobs_hash_names(
     with play():
         assert queue.wait(job.id, 30).state is JobState.SUCCEEDED
         assert IMPORTED not in capfd.readouterr().out
-    assert not queue.redis.exists("rq:job:lost", queue.transport.rq.started_job_registry.key)
+    assert not queue.redis.exists("rq:job:lost", transport(queue).rq.started_job_registry.key)
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
@@ -62,7 +63,7 @@ def test_no_hash_ends_a_worker_at_its_clean_up_or_in_its_queue(
         for field in FIELDS:
             name = plant(queue, f"foreign-{field}", **{field: garbage})
             lose(queue, plant(queue, f"lost-{field}", **{field: garbage}))
-            queue.redis.rpush(queue.transport.rq.key, name)
+            queue.redis.rpush(transport(queue).rq.key, name)
         job = submit({"acts": ["step"]})
         assert queue.wait(job.id, 60).state is JobState.SUCCEEDED
         assert pid_of(queue) == first
@@ -76,9 +77,9 @@ def test_a_key_that_holds_no_hash_and_a_name_that_is_no_text_end_no_worker(
     queue: JobQueue, submit: Submit, play: Play
 ) -> None:
     queue.redis.set("rq:job:text", "no hash")
-    queue.redis.rpush(queue.transport.rq.intermediate_queue_key, b"\xff gone")
+    queue.redis.rpush(transport(queue).rq.intermediate_queue_key, b"\xff gone")
     for name in (b"text", b"\xff\xfe", b"\xff:\xfe", b"gone"):
-        queue.redis.rpush(queue.transport.rq.key, name)
+        queue.redis.rpush(transport(queue).rq.key, name)
         lose(queue, name)
     with play():
         first = pid_of(queue)
@@ -86,5 +87,5 @@ def test_a_key_that_holds_no_hash_and_a_name_that_is_no_text_end_no_worker(
         assert queue.wait(job.id, 30).state is JobState.SUCCEEDED
         assert pid_of(queue) == first
     with play():
-        eventually(queue.workers)
-        eventually(lambda: not queue.redis.lrange(queue.transport.rq.intermediate_queue_key, 0, -1))
+        eventually(overview(queue).workers)
+        eventually(lambda: not queue.redis.lrange(transport(queue).rq.intermediate_queue_key, 0, -1))

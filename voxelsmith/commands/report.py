@@ -41,6 +41,11 @@ def say(text: str, err: bool = False) -> None:
     typer.echo(plain(text), err=err)
 
 
+def warn(text: str) -> None:
+    """A line on standard error that a person should not miss."""
+    typer.secho(plain(f"warning: {text}"), fg="yellow", err=True)
+
+
 def print_json(value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     typer.echo("".join(sign if is_plain(sign) else json.dumps(sign)[1:-1] for sign in text))

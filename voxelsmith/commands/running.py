@@ -15,7 +15,7 @@ from contract.state import JobKind
 from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
-from voxelsmith.commands.report import print_json, print_table, say, size_text, telling_of_others
+from voxelsmith.commands.report import print_json, print_table, say, size_text, telling_of_others, warn
 from voxelsmith.environment import Surroundings
 from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
 
@@ -54,6 +54,8 @@ def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place
     print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
     for name, value in (record.get("metrics") or {}).items():
         say(f"{name}: {value}")
+    for warning in record.get("warnings") or []:
+        warn(warning)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
     say(f"{record['kind']} with {record['model']}: {timings}")
 
@@ -76,10 +78,7 @@ def _by_server(
         progress = record.get("progress") or {}
         on_stage(record.get("stage") or record["state"], progress.get("done", 0), progress.get("total", 0))
 
-    if kind == "fit_direction":
-        job = client.fit_direction(str(body["model"]), cast("Body", body["fit"]))
-    else:
-        job = client.submit(kind, body, scan=scan)
+    job = client.submit(kind, body, scan=scan)
     try:
         job.wait(on_look=look)
     except KeyboardInterrupt:
