@@ -148,7 +148,7 @@ def _voxels_at(fields: Any, size: int, notes: Notes) -> int:
     if offset == 0:
         notes.append(assumptions.OFFSET)
         return size + 4
-    if not (np.isfinite(offset) and offset == int(offset) and size <= offset <= MAX_HEADER_BYTES):
+    if not (np.isfinite(offset) and offset == int(offset) and size + 4 <= offset <= MAX_HEADER_BYTES):
         raise VolumeError(
             f"The voxels must start behind the header, within the first {MAX_HEADER_BYTES >> 20} MiB of the file."
         )

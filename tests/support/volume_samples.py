@@ -78,6 +78,17 @@ def nifti_1(array: Array, order: str = "<", **fields: object) -> bytes:
     return header + f["gap"] + array.astype(array.dtype.newbyteorder(order)).tobytes(order="F")
 
 
+def mgh(array: Array, tail: bytes = b"", **fields: object) -> bytes:
+    """A FreeSurfer volume, packed by hand; `tail` follows the voxels."""
+    f = {
+        "sides": array.shape, "frames": 1, "code": {"u1": 0, "i4": 1, "f4": 3, "i2": 4}[array.dtype.str[1:]],
+        "is_placed": 1, "sizes": (2, 3, 4), "turn": (-1, 0, 0, 0, 0, -1, 0, 1, 0), "centre": (5, 6, 7),
+    } | fields  # fmt: skip
+    header = struct.pack(">7ih", 1, *f["sides"], f["frames"], f["code"], 0, f["is_placed"])
+    header += struct.pack(">15f", *f["sizes"], *f["turn"], *f["centre"])
+    return header.ljust(284, b"\0") + array.astype(array.dtype.newbyteorder(">")).tobytes(order="F") + tail
+
+
 def nrrd(array: Array, data: bytes | None = None, drop: str = "", **fields: str) -> bytes:
     """An NRRD file. Fields are given with _ for blanks; `drop` leaves one out."""
     lines = {

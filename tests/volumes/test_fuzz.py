@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.volume_samples import mha, nifti_1, nrrd, numbered
+from tests.support.volume_samples import mgh, mha, nifti_1, nrrd, numbered
 from volumes.files import read
 from volumes.reader_limits import Limits
 from volumes.volume import VolumeError
@@ -24,6 +24,14 @@ SOUND: dict[str, bytes] = {
     "nrrd, packed": nrrd(VOXELS),
     "mha": mha(VOXELS, CompressedData="False", drop="CompressedDataSize"),
     "mha, packed": mha(VOXELS),
+    "nrrd, text": nrrd(VOXELS, " ".join(map(str, VOXELS.ravel(order="F"))).encode(), encoding="ascii"),
+    "nrrd, hex": nrrd(VOXELS, VOXELS.tobytes(order="F").hex().encode(), encoding="hex"),
+    "nrrd, spacings": nrrd(VOXELS, drop="space directions", encoding="raw")
+    .replace(b"space: left-posterior-superior", b"spacings: 2 3 4\naxis mins: 1 2 nan")
+    .replace(b"space origin: (5,6,7)\n", b""),
+    "nii.gz of two members": gzip.compress(nifti_1(VOXELS)[:500]) + gzip.compress(nifti_1(VOXELS)[500:]),
+    "mgh": mgh(VOXELS),
+    "mgz": gzip.compress(mgh(VOXELS), mtime=0),
 }
 LIMITS = Limits(max_voxels=100_000, max_bytes=1 << 20)
 FEW = settings(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.volume_samples import SHAPE, nifti_1, numbered, placement, seen_by_sitk
+from volumes import assumptions
 from volumes.files import read, write
 from volumes.upload_check import check
 from volumes.volume import Volume
@@ -53,13 +54,29 @@ def test_qform_agrees_with_nibabel_and_sitk(handed: float, tmp_path: Path) -> No
     np.testing.assert_allclose(volume.affine, seen_by_sitk(path)[1], atol=1e-5)
 
 
-def test_without_a_form_the_voxel_sizes_stand_alone(tmp_path: Path) -> None:
-    """Method 1 of nifti1.h: x = pixdim[1] * i and so on, which is also SimpleITK's reading."""
-    path = _put(nifti_1(VOXELS, sform=0, pixdim=(1, 2, 3, 4, 0, 0, 0, 0)), tmp_path / "x.nii")
-    np.testing.assert_array_equal(read(path).affine, np.diag([2, 3, 4, 1]))
+@pytest.mark.parametrize("sizes", [(2, 3, 4), (-2, 3, -4)])
+def test_without_a_form_the_volume_lies_as_nibabel_and_fsl_take_it_and_that_is_said(
+    sizes: tuple[float, ...], tmp_path: Path
+) -> None:
+    """LAS about the origin: taken as RAS, left and right would be exchanged."""
+    path = _put(nifti_1(VOXELS, sform=0, pixdim=(1, *sizes, 0, 0, 0, 0)), tmp_path / "x.nii")
+    volume = read(path)
+    np.testing.assert_array_equal(volume.affine, nib.load(path).affine)
+    assert volume.axis_codes == "LAS"
+    assert assumptions.NIFTI_PLACE in volume.assumed
+    assert check(path).assumed == volume.assumed
+    assert not read(_put(nifti_1(VOXELS), tmp_path / "y.nii")).assumed
 
 
-@pytest.mark.parametrize(("units", "factor"), [(0, 1), (1, 1000), (2, 1), (3, 0.001), (10, 1), (8, 1)])
+def test_a_placement_that_was_assumed_is_not_passed_on_as_the_scanners(tmp_path: Path) -> None:
+    for assumed, code in (([], 1), ([assumptions.BITS], 1), ([assumptions.NIFTI_PLACE], 2)):
+        provenance = {"assumed": assumed} if assumed else {}
+        write(Volume(VOXELS, np.eye(4)), tmp_path / "x.nii", format="nii", provenance=provenance)
+        header = nib.load(tmp_path / "x.nii").header
+        assert (header["sform_code"], header["qform_code"]) == (code, code)
+
+
+@pytest.mark.parametrize(("units", "factor"), [(0, 1), (1, 1000), (2, 1), (3, 0.001), (10, 1), (8, 1), (7, 1)])
 def test_lengths_become_millimetres(units: int, factor: float, tmp_path: Path) -> None:
     sform = read(_put(nifti_1(VOXELS, units=units), tmp_path / "s.nii"))
     np.testing.assert_allclose(sform.spacing_mm, np.array([2, 3, 4]) * factor)
@@ -67,6 +84,7 @@ def test_lengths_become_millimetres(units: int, factor: float, tmp_path: Path) -
     sizes = (1, 2, 3, 4, 0, 0, 0, 0)
     qform = nifti_1(VOXELS, units=units, sform=0, qform=1, pixdim=sizes, qoffset=(1, 2, 3))
     np.testing.assert_allclose(read(_put(qform, tmp_path / "q.nii")).affine[:3, 3], np.array([1, 2, 3]) * factor)
+    assert (assumptions.MILLIMETRES in read(tmp_path / "s.nii").assumed) == (units % 8 not in (1, 2, 3))
     plain = nifti_1(VOXELS, units=units, sform=0, pixdim=sizes)
     np.testing.assert_allclose(read(_put(plain, tmp_path / "p.nii")).spacing_mm, np.array([2, 3, 4]) * factor)
 
@@ -122,13 +140,23 @@ def test_a_provenance_beyond_the_header_is_abridged(tmp_path: Path) -> None:
     assert json.loads(nib.load(tmp_path / "x.nii").header.extensions[0].text) == short
 
 
-def test_a_sheared_place_is_written_as_sform_alone(tmp_path: Path) -> None:
-    sheared = np.array([[1, 0.3, 0, 5], [0, 1, 0, 6], [0, 0, 2, 7], [0, 0, 0, 1.0]])
-    write(Volume(VOXELS, sheared), tmp_path / "x.nii", format="nii", provenance={})
-    image = nib.load(tmp_path / "x.nii")
-    assert image.header["qform_code"] == 0
-    np.testing.assert_allclose(image.affine, sheared, atol=1e-6)
-    np.testing.assert_allclose(read(tmp_path / "x.nii").affine, sheared, atol=1e-6)
+@pytest.mark.parametrize("form", ["nii", "nii.gz", "nrrd", "mha"])
+@pytest.mark.parametrize("shear", [0.001, 0.01, 0.3])
+@pytest.mark.parametrize("flip", [1, -1])
+def test_a_sheared_place_is_kept_and_itk_opens_it_too(form: str, shear: float, flip: int, tmp_path: Path) -> None:
+    """The sform is exact; the qform, to which ITK then turns, is the nearest rotation."""
+    sheared = placement(oblique=True) @ np.array([[flip, shear, 0, 0], [0, 1, -shear, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    path = tmp_path / f"x.{form}"
+    write(Volume(VOXELS, sheared), path, format=form, provenance={})
+    np.testing.assert_allclose(read(path).affine, sheared, atol=1e-5)
+    array, affine = seen_by_sitk(path)
+    np.testing.assert_array_equal(array, VOXELS)
+    np.testing.assert_allclose(affine, sheared, atol=2.6 * shear)
+    if form.startswith("nii"):
+        image = nib.load(path)
+        np.testing.assert_allclose(image.affine, sheared, atol=1e-5)
+        turn = image.get_qform()[:3, :3] / np.linalg.norm(sheared[:3, :3], axis=0)
+        np.testing.assert_allclose(turn.T @ turn, np.eye(3), atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["nii.gz", "nii", "nrrd", "mha", "npy"])

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.volume_samples import SHAPE, mha, nifti_1, nrrd, numbered
+from tests.support.volume_samples import SHAPE, mgh, mha, nifti_1, nrrd, numbered
 from volumes.files import read
-from volumes.reader_limits import Limits
+from volumes.reader_limits import MAX_MEMBERS, Limits
 from volumes.upload_check import check
 from volumes.volume import VolumeError
 
 VOXELS = numbered()
 RAW = VOXELS.tobytes(order="F")
+FAR = (1 << 20) + 1
+"""More than is passed over after the last voxel."""
 NAN, INF = float("nan"), float("inf")
 
 
@@ -25,41 +27,27 @@ def _gz(data: bytes) -> bytes:
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "known format"),
+    "empty": (b"", "is empty"),
     "one byte": (b"\x1f", "known format"),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(600), "known format"),
-    "a zip": (b"PK\x03\x04" + bytes(600), "known format"),
-    "a gzip of something else": (_gz(b"hello" * 100), "wrong length"),
-    "a gzip of an nrrd": (_gz(nrrd(VOXELS)), "wrong length"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(600), "a picture"),
+    "a zip": (b"PK\x03\x04" + bytes(600), "zip archive"),
+    "a gzip of something else": (_gz(b"hello" * 100), "is gzip, and"),
+    "a gzip of an nrrd": (_gz(nrrd(VOXELS)), "is gzip, and"),
     "header cut off": (nifti_1(VOXELS)[:200], "truncated"),
     "one voxel short": (nifti_1(VOXELS)[:-1], "truncated"),
-    "one byte over": (nifti_1(VOXELS) + b"\0", "after its last voxel"),
-    "gzip, one voxel short": (_gz(nifti_1(VOXELS)[:-1]), "truncated"),
-    "gzip, one byte over": (_gz(nifti_1(VOXELS) + b"\0"), "after its last voxel"),
+    "gzip, one voxel short": (_gz(nifti_1(VOXELS)[:-1]), "fewer voxels"),
     "gzip without its trailer": (_gz(nifti_1(VOXELS))[:-8], "truncated"),
     "gzip with half a trailer": (_gz(nifti_1(VOXELS))[:-3], "truncated"),
     "gzip with a wrong checksum": (_gz(nifti_1(VOXELS))[:-8] + b"abcd" + _gz(nifti_1(VOXELS))[-4:], "checksum"),
     "gzip with a wrong length": (_gz(nifti_1(VOXELS))[:-1] + b"\x01", "checksum"),
-    "gzip with bytes after it": (_gz(nifti_1(VOXELS)) + b"tail", "after its last voxel"),
-    "gzip of two members": (_gz(nifti_1(VOXELS)) + _gz(b"more"), "after its last voxel"),
-    "gzip with an empty second member": (_gz(nifti_1(VOXELS)) + _gz(b""), "after its last voxel"),
-    "voxels in a second member": (_gz(nifti_1(VOXELS)[:400]) + _gz(nifti_1(VOXELS)[400:]), "truncated"),
-    "detached data": (nifti_1(VOXELS, magic=b"ni1"), "detached"),
-    "magic with a tail": (nifti_1(VOXELS, magic=b"n+1x"), "single-file"),
-    "a NIfTI-2 length only": (nifti_1(VOXELS, size=540), "single-file"),
-    "offset inside the header": (nifti_1(VOXELS, offset=348), "right after a header"),
-    "offset zero": (nifti_1(VOXELS, offset=0), "right after a header"),
-    "offset not whole": (nifti_1(VOXELS, offset=352.5), "right after a header"),
-    "offset NaN": (nifti_1(VOXELS, offset=NAN), "right after a header"),
-    "offset infinite": (nifti_1(VOXELS, offset=INF), "right after a header"),
-    "offset negative": (nifti_1(VOXELS, offset=-352), "right after a header"),
-    "offset beyond 64 KiB": (nifti_1(VOXELS, offset=70000, gap=bytes(69652)), "right after a header"),
-    "a gap that nothing explains": (nifti_1(VOXELS, offset=368, gap=bytes(20)), "unexplained gap"),
-    "an extension of no length": (nifti_1(VOXELS, offset=368, gap=b"\1" + bytes(19)), "extension"),
-    "an extension beyond its room": (
-        nifti_1(VOXELS, offset=368, gap=b"\1\0\0\0\x20" + bytes(15)),
-        "extension",
-    ),
+    "detached data": (nifti_1(VOXELS, magic=b"ni1"), "in two files"),
+    "magic with a tail": (nifti_1(VOXELS, magic=b"n+1x"), "NIfTI's mark"),
+    "a NIfTI-2 length only": (nifti_1(VOXELS, size=540), "NIfTI's mark"),
+    "offset inside the header": (nifti_1(VOXELS, offset=348), "behind the header"),
+    "offset not whole": (nifti_1(VOXELS, offset=352.5), "behind the header"),
+    "offset NaN": (nifti_1(VOXELS, offset=NAN), "behind the header"),
+    "offset infinite": (nifti_1(VOXELS, offset=INF), "behind the header"),
+    "offset negative": (nifti_1(VOXELS, offset=-352), "behind the header"),
     "no dimensions": (nifti_1(VOXELS, dim=(0, *SHAPE, 1, 1, 1, 1)), "number of dimensions"),
     "eight dimensions": (nifti_1(VOXELS, dim=(8, *SHAPE, 1, 1, 1, 1)), "number of dimensions"),
     "two dimensions": (nifti_1(VOXELS, dim=(2, *SHAPE, 1, 1, 1, 1)), "three-dimensional"),
@@ -74,30 +62,21 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "one bit": (nifti_1(VOXELS, code=1, bits=1), "voxel type"),
     "float128": (nifti_1(VOXELS, code=1536, bits=128), "voxel type"),
     "no type": (nifti_1(VOXELS, code=0, bits=16), "voxel type"),
-    "bits of another type": (nifti_1(VOXELS, bits=8), "bits per voxel"),
     "affine NaN": (nifti_1(VOXELS, srow=(NAN, *[0] * 11)), "affine"),
-    "affine zero": (nifti_1(VOXELS, srow=(0,) * 12), "voxel size"),
     "affine flat": (nifti_1(VOXELS, srow=(1, 1, 0, 0, 0, 0, 1, 0, 1, 1, 0, 0)), "one plane"),
     "affine far away": (nifti_1(VOXELS, srow=(1, 0, 0, 3e38, 0, 1, 0, 0, 0, 0, 1, 0)), "too far"),
     "quaternion too long": (nifti_1(VOXELS, sform=0, qform=1, quatern=(0.9, 0.9, 0.9)), "unit quaternion"),
     "quaternion NaN": (nifti_1(VOXELS, sform=0, qform=1, quatern=(NAN, 0, 0)), "unit quaternion"),
-    "qform with a voxel of no size": (
-        nifti_1(VOXELS, sform=0, qform=1, pixdim=(1, 0, 1, 1, 0, 0, 0, 0)),
-        "not a positive",
-    ),
-    "no form and voxels of NaN": (nifti_1(VOXELS, sform=0, pixdim=(1, NAN, 1, 1, 0, 0, 0, 0)), "not a positive"),
     "slope infinite": (nifti_1(VOXELS, slope=INF), "scaling"),
     "intercept NaN": (nifti_1(VOXELS, inter=NAN), "scaling"),
-    "an unknown unit": (nifti_1(VOXELS, units=7), "unit of length"),
     "nrrd: another file": (nrrd(VOXELS, data_file="/etc/passwd", encoding="raw"), "another file"),
     "nrrd: another file, second name": (nrrd(VOXELS, datafile="LIST", encoding="raw"), "another file"),
-    "nrrd: line skip": (nrrd(VOXELS, line_skip="1"), "skips"),
-    "nrrd: byte skip": (nrrd(VOXELS, byte_skip="-1", encoding="raw"), "skips"),
-    "nrrd: text": (nrrd(VOXELS, encoding="ascii"), "raw or gzip"),
-    "nrrd: bzip2": (nrrd(VOXELS, encoding="bzip2"), "raw or gzip"),
+    "nrrd: line skip": (nrrd(VOXELS, line_skip="1"), "damaged"),
+    "nrrd: text": (nrrd(VOXELS, encoding="ascii"), "decimal numbers"),
+    "nrrd: bzip2": (nrrd(VOXELS, encoding="bzip2"), "raw, gzip, text"),
     "nrrd: colour": (nrrd(VOXELS, kinds="RGB-color domain domain"), "spatial"),
-    "nrrd: four dimensions": (nrrd(VOXELS, dimension="4", sizes="5 6 7 1"), "three-dimensional"),
-    "nrrd: three sizes too many": (nrrd(VOXELS, sizes="5 6 7 5 6 7"), "three-dimensional"),
+    "nrrd: four dimensions": (nrrd(VOXELS, dimension="4", sizes="5 6 7 1"), "direction of each"),
+    "nrrd: three sizes too many": (nrrd(VOXELS, sizes="5 6 7 5 6 7"), "not as many"),
     "nrrd: sizes are words": (nrrd(VOXELS, sizes="5 six 7"), "whole numbers"),
     "nrrd: a side of zero": (nrrd(VOXELS, sizes="0 6 7"), "1 to 1024"),
     "nrrd: a huge side": (nrrd(VOXELS, sizes="999999999 6 7"), "1 to 1024"),
@@ -108,44 +87,77 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "nrrd: no voxel size": (nrrd(VOXELS, drop="space directions"), "direction|malformed"),
     "nrrd: direction NaN": (nrrd(VOXELS, space_directions="(nan,0,0) (0,1,0) (0,0,1)"), "numbers"),
     "nrrd: direction too large": (nrrd(VOXELS, space_directions="(1e999,0,0) (0,1,0) (0,0,1)"), "out of range"),
-    "nrrd: direction none": (nrrd(VOXELS, space_directions="none (0,1,0) (0,0,1)"), "malformed"),
+    "nrrd: direction none": (nrrd(VOXELS, space_directions="none (0,1,0) (0,0,1)"), "one value per voxel"),
     "nrrd: directions in a plane": (nrrd(VOXELS, space_directions="(1,0,0) (0,1,0) (1,1,0)"), "one plane"),
-    "nrrd: space with time": (nrrd(VOXELS, space="left-posterior-superior-time"), "LPS, RAS or LAS"),
+    "nrrd: space with time": (nrrd(VOXELS, space="left-posterior-superior-time"), "numbers"),
     "nrrd: unit of length": (nrrd(VOXELS, space_units='"parsec" "parsec" "parsec"'), "unit of length"),
     "nrrd: unknown field": (nrrd(VOXELS, wibble="1"), "not in the format"),
     "nrrd: version 9": (b"NRRD0009" + nrrd(VOXELS)[8:], "malformed"),
-    "nrrd: endless header": (b"NRRD0004\n" + b"# x\n" * 30000, "longer than"),
+    "nrrd: endless header": (b"NRRD0004\n" + b"# x\n" * 70000, "longer than"),
     "nrrd: a field twice": (nrrd(VOXELS).replace(b"endian", b"type: short\nendian"), "twice"),
     "nrrd: raw, short": (nrrd(VOXELS, RAW[:-2], encoding="raw"), "truncated"),
-    "nrrd: raw, long": (nrrd(VOXELS, RAW + b"\0\0", encoding="raw"), "after its last voxel"),
     "nrrd: gzip, wrong sum": (nrrd(VOXELS, _gz(RAW)[:-8] + b"abcdefgh"), "checksum"),
-    "nrrd: gzip, two members": (nrrd(VOXELS, _gz(RAW[:100]) + _gz(RAW[100:])), "truncated"),
-    "nrrd: gzip, tail": (nrrd(VOXELS, _gz(RAW) + b"\0"), "after its last voxel"),
     "mha: another file": (mha(VOXELS, ElementDataFile="/etc/passwd"), "another file"),
     "mha: a list of files": (mha(VOXELS, ElementDataFile="LIST"), "another file"),
-    "mha: skip": (mha(VOXELS, HeaderSize="16"), "no skips"),
-    "mha: skip from the end": (mha(VOXELS, HeaderSize="-1"), "no skips"),
-    "mha: text": (mha(VOXELS, BinaryData="False"), "binary"),
+    "mha: skip": (mha(VOXELS, HeaderSize="16"), "HeaderSize"),
+    "mha: skip from the end": (mha(VOXELS, HeaderSize="-1"), "HeaderSize"),
+    "mha: text": (mha(VOXELS, BinaryData="False"), "packed"),
     "mha: two channels": (mha(VOXELS, ElementNumberOfChannels="2"), "one channel"),
-    "mha: four dimensions": (mha(VOXELS, NDims="4", DimSize="5 6 7 1"), "3-D"),
-    "mha: in inches": (mha(VOXELS, DistanceUnits="in"), "mm"),
+    "mha: four dimensions": (mha(VOXELS, NDims="4", DimSize="5 6 7 1"), "numbers"),
+    "mha: in inches": (mha(VOXELS, DistanceUnits="in"), "unit of length"),
     "mha: an array per voxel": (mha(VOXELS, ElementType="MET_SHORT_ARRAY"), "voxel type"),
-    "mha: sides do not fit": (mha(VOXELS, DimSize="5 6 8"), "truncated"),
+    "mha: sides do not fit": (mha(VOXELS, DimSize="5 6 8"), "fewer voxels"),
     "mha: a negative side": (mha(VOXELS, DimSize="-5 6 7"), "whole numbers"),
-    "mha: size of the packed data": (mha(VOXELS, CompressedDataSize="17"), "size of the compressed data"),
+    "mha: size of the packed data": (mha(VOXELS, CompressedDataSize="17"), "breaks off"),
     "mha: wrong sum": (mha(VOXELS, zlib.compress(RAW)[:-4] + b"abcd"), "checksum"),
     "mha: packed short": (mha(VOXELS, zlib.compress(RAW)[:-4]), "truncated"),
     "mha: gzip instead of zlib": (mha(VOXELS, _gz(RAW)), "does not decompress"),
-    "mha: raw, long": (mha(VOXELS, RAW + b"\0", CompressedData="False"), "after its last voxel"),
     "mha: neither true nor false": (mha(VOXELS, CompressedData="yes"), "True or False"),
     "mha: two places": (mha(VOXELS, Position="0 0 0"), "twice"),
     "mha: directions not unit": (mha(VOXELS, TransformMatrix="2 0 0 0 1 0 0 0 1"), "unit vector"),
     "mha: directions in a plane": (mha(VOXELS, TransformMatrix="1 0 0 0 1 0 1 0 0"), "one plane"),
-    "mha: no voxel size": (mha(VOXELS, drop="ElementSpacing"), "size of a voxel"),
-    "mha: a voxel of no size": (mha(VOXELS, ElementSpacing="0 1 1"), "positive"),
-    "mha: scaled to nothing": (mha(VOXELS, ElementToIntensityFunctionSlope="0"), "scaling"),
-    "mha: endless header": (b"ObjectType = Image\n" * 5000, "longer than"),
-    "mha: a line without a field": (b"NDims = 3\nwibble\n" + mha(VOXELS), "not in the format"),
+    "mha: a voxel of no size": (mha(VOXELS, ElementSpacing="0 1 1"), "zero or out"),
+    "mha: endless header": (b"ObjectType = Image\n" + b"Comment = x\n" * 70000, "longer than"),
+    "mha: a line without a field": (b"NDims = 3\nwibble\n" + mha(VOXELS), "twice"),
+    "goes on after its last voxel": (nifti_1(VOXELS) + bytes(FAR), "goes on"),
+    "gzip, goes on after its last voxel": (_gz(nifti_1(VOXELS) + bytes(FAR)), "goes on"),
+    "gzip, goes on behind its end": (_gz(nifti_1(VOXELS)) + bytes(FAR), "goes on"),
+    "gzip, goes on in another member": (_gz(nifti_1(VOXELS)) + _gz(bytes(FAR)), "goes on"),
+    "gzip of too many members": (_gz(nifti_1(VOXELS)) + _gz(b"") * (MAX_MEMBERS + 1), "members"),
+    "gzip whose second member is damaged": (_gz(nifti_1(VOXELS)) + _gz(b"more")[:-8] + bytes(8), "checksum"),
+    "voxels beyond 4 MiB": (nifti_1(VOXELS, offset=FAR * 5, gap=bytes(FAR * 5 - 348)), "behind the header"),
+    "nrrd: one line of 5 MiB": (b"NRRD0004\n#" + bytes(FAR * 5), "longer than"),
+    "mha: one line of 5 MiB": (b"NDims = 3\nComment = " + b"x" * (FAR * 5), "longer than"),
+    "nrrd: a field of 5,000 numbers": (nrrd(VOXELS, sizes="1 " * 5000), "too long"),
+    "nrrd: raw, byte skip beyond the file": (nrrd(VOXELS, RAW, encoding="raw", byte_skip="9"), "ends before"),
+    "nrrd: a byte skip of gigabytes": (nrrd(VOXELS, byte_skip="999999999"), "skips more"),
+    "nrrd: more lines to skip than there are": (nrrd(VOXELS, RAW, encoding="raw", line_skip="99999"), "skips more"),
+    "nrrd: text, short": (nrrd(VOXELS, b"1 2 3", encoding="ascii"), "ends before"),
+    "nrrd: text, too large for its type": (nrrd(VOXELS, b"70000 " * VOXELS.size, encoding="ascii"), "of the type"),
+    "nrrd: text, not whole": (nrrd(VOXELS, b"1.5 " * VOXELS.size, encoding="text"), "of the type"),
+    "nrrd: text, an endless number": (nrrd(VOXELS, b"1" * 200_000, encoding="text"), "too many digits"),
+    "nrrd: hex, short": (nrrd(VOXELS, b"00ff", encoding="hex"), "ends before"),
+    "nrrd: hex, other signs": (nrrd(VOXELS, b"zz" * VOXELS.nbytes, encoding="hex"), "hexadecimal"),
+    "nrrd: a mirrored space": (nrrd(VOXELS, space="3D-left-handed"), "space is not"),
+    "nrrd: a space of two dimensions": (nrrd(VOXELS, drop="space", space_dimension="2"), "three dimensions"),
+    "nrrd: a series": (nrrd(VOXELS, dimension="4", sizes="5 6 7 2", kinds="domain domain domain list",
+                            space_directions="(2,0,0) (0,3,0) (0,0,4) none"), "one value per voxel"),
+    "mha: a series": (mha(VOXELS, NDims="4", DimSize="5 6 7 2"), "series"),
+    "mha: the last bytes are too few": (mha(VOXELS, RAW[:-1], CompressedData="False", HeaderSize="-1"), "ends before"),
+    "mgz: a series": (_gz(mgh(VOXELS, frames=2)), "series"),
+    "mgz: a type of no name": (_gz(mgh(VOXELS, code=7)), "voxel type"),
+    "mgz: a side of zero": (_gz(mgh(VOXELS, sides=(0, 6, 7))), "1 to 1024"),
+    "mgz: short": (_gz(mgh(VOXELS)[:-2]), "fewer voxels"),
+    "mgz: no size of a voxel": (_gz(mgh(VOXELS, sizes=(0, 1, 1))), "voxel size"),
+    "mgh: short": (mgh(VOXELS)[:-2], "ends before"),
+    "DICOM": (bytes(128) + b"DICM" + bytes(400), "DICOM"),
+    "DICOM without its mark": (bytes((8, 0, 5, 0)) + b"CS" + bytes(400), "DICOM"),
+    "DICOM in gzip": (_gz(bytes(128) + b"DICM" + bytes(400)), "DICOM"),
+    "a tar in gzip": (_gz(bytes(257) + b"ustar" + bytes(400)), "tar archive"),
+    "MINC": (b"\x89HDF\r\n\x1a\n" + bytes(400), "MINC"),
+    "a NumPy array": (b"\x93NUMPY" + bytes(400), "NumPy"),
+    "ANALYZE 7.5": (nifti_1(VOXELS, magic=b""), "ANALYZE"),
+    "a web page": (b"<!DOCTYPE html>" + bytes(400), "web page"),
 }  # fmt: skip
 
 
@@ -162,7 +174,7 @@ def test_broken_files_are_refused_with_a_sentence(name: str, tmp_path: Path) -> 
         assert not re.search(r"passwd|secret|nan|inf\b|wibble|Error|tmp", sentence)
 
 
-@pytest.mark.parametrize("build", [nifti_1, nrrd, mha])
+@pytest.mark.parametrize("build", [nifti_1, nrrd, mha, mgh])
 def test_what_the_broken_files_are_made_of_is_sound(build, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(build(VOXELS))
     assert check(tmp_path / "a.bin").shape == SHAPE
@@ -189,7 +201,7 @@ def test_a_bomb_is_met_with_little_memory(shape: tuple[int, int, int], tmp_path:
     assert len(packed) < 100_000
     tracemalloc.start()
     try:
-        with pytest.raises(VolumeError, match=r"after its last voxel|truncated"):
+        with pytest.raises(VolumeError, match=r"goes on|fewer voxels"):
             check(path)
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
