@@ -1,4 +1,4 @@
-"""A header and its voxels in another file: joined where both are the user's own, refused with a sentence as an upload."""
+"""A header and its voxels in another file: joined where both are the user's own, else refused with a sentence."""
 
 import gzip
 import shutil
