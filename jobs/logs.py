@@ -13,6 +13,8 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Literal
 
+from contract.plain_text import plain
+
 LogFormat = Literal["text", "json"]
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that this context answers."""
@@ -71,7 +73,7 @@ class PlainLines(logging.Formatter):
     """The standard's lines with the ids at their end; a traceback is whole."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
-        line = super().formatMessage(record)
+        line = plain(super().formatMessage(record))
         return " ".join([line, *(f"{name}={value}" for name, value in ids_of(record).items())])
 
 

