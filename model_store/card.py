@@ -10,6 +10,8 @@ Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotat
 CardName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]|\.[a-z0-9_-])*$", max_length=64)]
 """What a request can name (contract.requests)."""
 NAME_RULE = "a model's name has 1 to 64 of a-z, 0-9, '.', '_', '-', begins with a letter or digit, no '..', no '.' last"
+WEIGHTS = "weights.safetensors"
+"""The file of a model's tensors."""
 FEWEST_LEVELS = 16
 """Whole numbers in the intensity range of a new model. Volumes are stored as whole numbers where nothing else is asked
 for; of [0, 1] they would keep a mask."""
@@ -144,7 +146,7 @@ class ModelCard(CardPart):
     @property
     def sha256(self) -> str:
         """The model's digest: that of its weights file."""
-        return self.files["weights.safetensors"]
+        return self.files[WEIGHTS]
 
     @property
     def fingerprint(self) -> str:

@@ -5,19 +5,15 @@ import json
 import re
 from pathlib import Path
 
-from model_store.card import ModelCard
+from model_store.card import WEIGHTS, ModelCard
+from model_store.refusal import Refusal
 
-WEIGHTS = "weights.safetensors"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_LIMIT_BYTES = 64 * 2**20
 
 
-class BrokenModel(Exception):  # noqa: N818 -- the name that the house gives it
+class BrokenModel(Refusal):
     """A model folder that cannot be served. `detail` is one sentence without paths."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
 
 
 class UnreadableModel(BrokenModel):

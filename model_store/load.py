@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from model_store.card import ModelCard
+from model_store.card import WEIGHTS, ModelCard
 from model_store.families.base import Served
 from model_store.families.hagan import ServedHAGAN
 from model_store.families.progan import ServedProGAN
@@ -17,7 +17,7 @@ from model_store.families.split_shuffle import ServedSplitShuffle
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.families.stylegan3d import ServedStyleGAN3D
 from model_store.generator import Generator
-from model_store.integrity import WEIGHTS, BrokenModel, UnreadableModel, check_files
+from model_store.integrity import BrokenModel, UnreadableModel, check_files
 
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 """tf32: float32 throughout, but CUDA's matrix units read 10 bits of each factor's mantissa."""

@@ -2,8 +2,8 @@
 
 from pydantic import ValidationError
 
-from model_store.card import DirectionCard, ModelCard
-from model_store.integrity import WEIGHTS, BrokenModel, has_plain_names
+from model_store.card import WEIGHTS, DirectionCard, ModelCard
+from model_store.integrity import BrokenModel, has_plain_names
 
 FAMILIES = frozenset({"hagan", "progan", "split-shuffle", "stylegan", "stylegan3d"})
 """What load.py can build; named here because the front end lists models without torch."""

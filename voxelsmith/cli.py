@@ -15,10 +15,8 @@ from typer.core import TyperGroup
 from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from jobs.settings import misspelt
 from model_store.catalogue import UnknownModelName
-from model_store.importers.jail import ImportRefused
-from model_store.integrity import BrokenModel
+from model_store.refusal import Refusal
 from service.http.pointers import described
-from training.engine.errors import DataRefused
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
 from voxelsmith.commands import workers as workers_commands
 from voxelsmith.embedded_valkey import DataFolderError
@@ -28,8 +26,8 @@ from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
 
 EXPECTED = (
-    *(VoxelsmithError, ClientError, BrokenModel, UnknownModelName, ImportRefused),
-    *(DataFolderError, StackError, MissingExtraError, DataRefused),
+    *(VoxelsmithError, ClientError, Refusal, UnknownModelName),
+    *(DataFolderError, StackError, MissingExtraError),
 )
 
 

@@ -14,9 +14,9 @@ from model_store.generator import Task
 from model_store.integrity import BrokenModel
 from model_store.networks.critic import Critic
 from model_store.networks.equalised import EqualisedConv3d, EqualisedLinear
-from model_store.networks.progressive import Shape, stage_shape
 from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.slabs import InSlabs
+from model_store.networks.stages import Shape, stage_shape
 from model_store.networks.stylegan import StyledConv3d
 
 _OPTIONS = {"base", "channels", "critic", "critic_channels"}

@@ -16,7 +16,8 @@ from model_store.integrity import BrokenModel
 from model_store.networks.equalised import EqualisedLinear
 from model_store.networks.split_shuffle import MAPPING_LAYERS, MappingNetwork, SynthesisNetwork
 from model_store.networks.split_shuffle_critic import SplitShuffleDiscriminator
-from model_store.networks.split_shuffle_layers import Architecture, PlainConv, StyledConv, Variant
+from model_store.networks.split_shuffle_layers import PlainConv, StyledConv
+from model_store.networks.split_shuffle_sizes import Architecture, Variant
 
 CONSTANT_NOISE_SEED = 0
 """The noise of `noise: constant` is drawn from this seed, not stored: it would outweigh the network."""

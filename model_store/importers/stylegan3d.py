@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from model_store.card import ModelCard, Provenance
-from model_store.importers.folder import sha256_of, software_version, staged
+from model_store.card import WEIGHTS, ModelCard, Provenance
+from model_store.folder import software_version, staged, write_card
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
+from model_store.integrity import sha256_of
 
-_WEIGHTS = "weights.safetensors"
 _WRITTEN_RANGE = (0.0, 255.0)
 """What the authors' own files make of [-1, 1]. In training it is [0, 1], to which users scale their volumes."""
 _SPACING_MM = {(80, 96, 112): 2.0, (160, 192, 224): 1.0}
@@ -50,7 +50,7 @@ def import_stylegan3d(
         force: replace an existing model of that name.
 
     Raises:
-        ImportRefused: nothing was imported, and why.
+        ImportRefused, FolderRefused: nothing was imported, and why.
     """
     path = Path(pickle_file).resolve()
     if modality not in ("CT", "MR"):
@@ -58,7 +58,7 @@ def import_stylegan3d(
     if psi is not None and not 0 <= psi <= 1:
         raise ImportRefused("--psi lies between 0 and 1.")
     with staged(target_root, name, force) as folder:
-        request = {"path": str(path), "use": use, "target": str(folder / _WEIGHTS)}
+        request = {"path": str(path), "use": use, "target": str(folder / WEIGHTS)}
         facts = run_jailed("model_store.importers.stylegan3d_weights", request, limits)
         parts = {
             "name": name,
@@ -66,14 +66,11 @@ def import_stylegan3d(
             "axes": axes or "RAS",
             "spacing_mm": spacing_mm,
             "licence": licence or _LICENCE,
-            "files": {_WEIGHTS: sha256_of(folder / _WEIGHTS)},
             "provenance": _provenance(path, use, facts),
             "truncation": truncation(facts, psi, cutoff),
             "classes": _classes(classes, facts["num_classes"]),
         }
-        card = make_card(facts, intensity, parts)
-        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return card
+        return write_card(folder, make_card(facts, intensity, parts))
 
 
 def make_card(facts: dict[str, Any], intensity: tuple[float, float] | None, parts: dict[str, Any]) -> ModelCard:

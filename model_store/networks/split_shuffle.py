@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, leaky_relu
 from model_store.networks.layers import wide
-from model_store.networks.split_shuffle_layers import Architecture, StyledConv, ToImage, doubled
+from model_store.networks.split_shuffle_layers import StyledConv, ToImage, doubled
+from model_store.networks.split_shuffle_sizes import Architecture
 
 MAPPING_LAYERS = 8
 MAPPING_RATE = 0.01

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, EqualisedToImage, leaky_relu
 from model_store.networks.layers import fold_nearest_upsampling
-from model_store.networks.progressive import Shape, check_stage, doubled, faded, stage_shape
+from model_store.networks.progressive import check_stage, doubled, faded
 from model_store.networks.slabs import InSlabs, Layer, in_chunks, upsampled
+from model_store.networks.stages import Shape, stage_shape
 
 STYLES_PER_STAGE = 3
 MAPPING_LAYERS = 6

@@ -16,9 +16,9 @@ from model_store.networks.equalised import (
     EqualisedUpsampleConv3d,
 )
 from model_store.networks.progan import ProGANGenerator, pixel_norm
-from model_store.networks.progressive import stage_channels, stage_shape
 from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.slabs import InSlabs, in_chunks
+from model_store.networks.stages import stage_channels, stage_shape
 from model_store.networks.stylegan import MappingNetwork, SynthesisNetwork
 
 PAPER_BASE, PAPER_CHANNELS = (1, 9, 7), [128, 128, 64, 32, 16]
