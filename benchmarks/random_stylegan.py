@@ -12,7 +12,7 @@ from benchmarks.work import Work, conv_gflop
 from model_store.card import IntensitySpec, LatentSpec, ModelCard, Provenance, TruncationSpec
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.integrity import sha256_of
-from model_store.networks.stages import stage_channels, stage_shape
+from model_store.sizes.progressive import stage_channels, stage_shape
 
 BASE = 8
 """Edge of the learned constant: 8^3 -> 256^3 in five stages, as issue and paper have it for cubes."""

@@ -1,5 +1,6 @@
 """What a job is: its states and the one reply envelope for every kind of job."""
 
+import math
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -63,6 +64,8 @@ class ResultFile(Envelope):
     """How to make this sample again, as an edit's `source`: {"seed": 42} or {"latent": [...], "space": "z"}."""
     noise_seed: int | None = None
     """Of the noise that it was made with; None: the model's constant noise."""
+    scan_sha256: str | None = None
+    """Of the scan that it was made from, where that was no latent."""
     preview: str | None = None
     label: str | None = None
     """What the file is where the index does not say it: "reconstruction", "reconstruction-scan-grid", "strength=-3"."""
@@ -74,6 +77,19 @@ class ResultFile(Envelope):
         return f'{"inline" if self.media_type in SHOWN else "attachment"}; filename="{self.name}"'
 
 
+class Placement(Envelope):
+    """Where a scan is, and where the model's grid lies over it. Affines (4, 4) take voxels to RAS+ millimetres."""
+
+    model_affine: list[list[float]]
+    """Of the model's volume, its array in RAS order."""
+    scan_shape: list[int]
+    scan_affine: list[list[float]]
+
+    @property
+    def scan_voxels(self) -> int:
+        return math.prod(self.scan_shape)
+
+
 class Manifest(Envelope):
     """What a job made. Readers follow the manifest alone; a file it does not name does not exist."""
 
@@ -81,6 +97,10 @@ class Manifest(Envelope):
     files: list[ResultFile] = Field(default_factory=list)
     """Companions of the results: previews, provenance.json, latents.npy."""
     latents: list[Any] | None = None
+    placement: Placement | None = None
+    """Of the scan that the latents were found for, or that the volumes lie on."""
+    warnings: list[str] = Field(default_factory=list)
+    """What may not mean what its user takes it for, in sentences."""
     metrics: dict[str, Any] | None = None
     timings_s: dict[str, float] = Field(default_factory=dict)
     replay_sha256: str = ""
@@ -102,6 +122,8 @@ class JobRecord(Envelope):
     state: JobState
     stage: str | None = None
     progress: Progress = Progress()
+    volumes: int = 0
+    """How many volumes the job stores where it succeeds; known from its acceptance on."""
     queue_position: int | None = None
     created_at: datetime
     started_at: datetime | None = None
@@ -111,6 +133,8 @@ class JobRecord(Envelope):
     priority: Priority = "normal"
     request: dict[str, Any]
     latents: list[Any] | None = None
+    placement: Placement | None = None
+    warnings: list[str] = Field(default_factory=list)
     metrics: dict[str, Any] | None = None
     results: list[ResultFile] = Field(default_factory=list)
     files: list[ResultFile] = Field(default_factory=list)

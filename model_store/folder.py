@@ -16,10 +16,9 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
-from model_store.card import NAME_RULE, WEIGHTS, ModelCard, is_name
+from model_store.card import CARD, NAME_RULE, WEIGHTS, ModelCard, is_name
+from model_store.faults import Refusal
 from model_store.integrity import sha256_of
-from model_store.reading import CARD
-from model_store.refusal import Refusal
 
 _NEW, _OLD = ".importing-", ".replaced-"
 _ABANDONED_S = 60.0
@@ -27,7 +26,7 @@ _ABANDONED_S = 60.0
 _CANNOT_SWAP = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
 
 
-class FolderRefused(Refusal):
+class NotWritten(Refusal):
     """A model folder that cannot be written where it was asked for."""
 
 
@@ -36,28 +35,28 @@ def staged(root: Path, name: str, force: bool) -> Iterator[Path]:
     """A hidden folder beside the target, which becomes `root / name` when the block ends well and is removed when not.
 
     Raises:
-        FolderRefused: the name is not valid or taken (unless `force`), or the folder cannot be written.
+        NotWritten: the name is not valid or taken (unless `force`), or the folder cannot be written.
     """
     if not is_name(name):
-        raise FolderRefused(f"{NAME_RULE.capitalize()}.")
+        raise NotWritten(f"{NAME_RULE.capitalize()}.")
     target = Path(root).resolve() / name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _tidy(target)
         if target.exists() and not force:
-            raise FolderRefused(
+            raise NotWritten(
                 f"A model named {name} exists already; choose another --name or give --force to replace it."
             )
         folder = Path(tempfile.mkdtemp(prefix=_NEW, dir=target.parent))
     except OSError as err:
-        raise FolderRefused("The model folder cannot be written.") from err
+        raise NotWritten("The model folder cannot be written.") from err
     try:
         with _held(folder):
             yield folder
             _settle(folder)
             _publish(folder, target, force)
     except OSError as err:
-        raise FolderRefused("The model folder cannot be written.") from err
+        raise NotWritten("The model folder cannot be written.") from err
     finally:
         _remove(folder)
 
@@ -111,7 +110,7 @@ def _publish(folder: Path, target: Path, force: bool) -> None:
         except OSError as err:
             if is_there:
                 aside.rename(target)
-            raise FolderRefused(f"A model named {target.name} appeared meanwhile or cannot be replaced.") from err
+            raise NotWritten(f"A model named {target.name} appeared meanwhile or cannot be replaced.") from err
     _flush(target.parent)
     _tidy(target)
 

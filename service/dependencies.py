@@ -8,14 +8,15 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Request
 
 from contract.errors import InvalidKey, UnknownJob, UnknownModel
-from contract.requests import NAME_PATTERN
+from contract.fields import NAME_PATTERN
 from contract.state import Priority
 from jobs.keys import ANYBODY, ApiKey, ApiKeys, Scope
+from jobs.overview import Overview
 from jobs.ownership import OwnJobs
 from jobs.queue import JobQueue
 from jobs.results.store import ResultStore
 from jobs.settings import Settings
-from model_store.card import ModelCard
+from model_store.card import AnyCard
 from service.http.errors import KeyRequired, ScopeMissing
 from service.http.header_fields import priority_of, wait_of
 from service.key_rule import KeyRule
@@ -36,6 +37,7 @@ class Services:
 
     settings: Settings
     queue: JobQueue
+    overview: Overview
     keys: ApiKeys
     key_rule: KeyRule
     results: ResultStore
@@ -66,10 +68,10 @@ def _services(request: Request) -> Services:
     return services
 
 
-House = Annotated[Services, Depends(_services)]
+AppServices = Annotated[Services, Depends(_services)]
 
 
-def _caller(request: Request, services: House) -> ApiKey:
+def _caller(request: Request, services: AppServices) -> ApiKey:
     """Whose request it is. Raises: KeyRequired, InvalidKey, QueueUnavailable."""
     fields = request.headers.getlist("authorization")
     if not services.key_rule.holds():
@@ -96,15 +98,15 @@ def needs(scope: Scope) -> Any:
     return Depends(check)
 
 
-def _own_jobs(services: House, caller: Caller) -> OwnJobs:
+def _own_jobs(services: AppServices, caller: Caller) -> OwnJobs:
     return OwnJobs(services.queue, caller.id)
 
 
-def _results(services: House) -> ResultStore:
+def _results(services: AppServices) -> ResultStore:
     return services.results
 
 
-def _registry(services: House) -> Registry:
+def _registry(services: AppServices) -> Registry:
     return services.registry
 
 
@@ -119,7 +121,7 @@ def _job_id(job_id: Annotated[str, Path(description="Id of a job")]) -> str:
     return job_id
 
 
-def _card(name: Annotated[str, Path(description="Name of a model")], registry: Models) -> ModelCard:
+def _card(name: Annotated[str, Path(description="Name of a model")], registry: Models) -> AnyCard:
     return registry.card(_model_name(name))
 
 
@@ -131,7 +133,7 @@ def _model_name(name: Annotated[str, Path(description="Name of a model")]) -> st
 
 JobId = Annotated[str, Depends(_job_id)]
 ModelName = Annotated[str, Depends(_model_name)]
-Card = Annotated[ModelCard, Depends(_card)]
+Card = Annotated[AnyCard, Depends(_card)]
 
 
 def _post_fields(

@@ -3,8 +3,10 @@
 Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error.
 """
 
+import errno
 import os
 import sys
+import tempfile
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -14,8 +16,8 @@ from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from jobs.settings import misspelt
-from model_store.catalogue import UnknownModelName
-from model_store.refusal import Refusal
+from model_store.catalogue import NoSuchFolder
+from model_store.faults import Refusal
 from service.http.pointers import described
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
 from voxelsmith.commands import workers as workers_commands
@@ -26,7 +28,7 @@ from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
 
 EXPECTED = (
-    *(VoxelsmithError, ClientError, Refusal, UnknownModelName),
+    *(VoxelsmithError, ClientError, Refusal, NoSuchFolder),
     *(DataFolderError, StackError, MissingExtraError),
 )
 
@@ -42,13 +44,21 @@ class CommandLine(TyperGroup):
         except OSError as err:
             if err.filename is None:
                 raise
-            line = f"{err.filename}: {err.strerror}"
+            line = _lack(err)
         sys.stderr.write(f"voxelsmith: {line}\n")
         raise typer.Exit(1)
 
 
+def _lack(err: OSError) -> str:
+    """What a file or a disk refuses, by the user's own path."""
+    folder = tempfile.gettempdir()
+    if err.errno in (errno.ENOSPC, errno.EDQUOT) and str(err.filename).startswith(folder + os.sep + "voxelsmith-"):
+        return f"there is no room for temporary files in {folder}; TMPDIR names another folder"
+    return f"{err.filename}: {err.strerror}"
+
+
 def _line(err: Exception) -> str:
-    if isinstance(err, UnknownModelName | UnknownModel):
+    if isinstance(err, NoSuchFolder | UnknownModel):
         return "there is no model of that name; `voxelsmith models list` shows those there are"
     if isinstance(err, UnknownDirection):
         return "the model has no direction of that name; `voxelsmith directions list MODEL` shows those there are"

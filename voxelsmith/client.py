@@ -3,16 +3,17 @@
 import hashlib
 import json
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import httpx
 import numpy as np
 import numpy.typing as npt
 
+from contract.requests import REQUESTS
+from jobs.results.durable_files import taking_the_place_of
 from voxelsmith.job import Job
 from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
@@ -151,21 +152,24 @@ class Client:
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST a JSON body as it is to /generate, /encode or /edit; `scan` goes along as the upload of an encode.
+        """POST the request of a kind as it is; `scan` goes along as its upload.
 
-        `priority`: high, normal or low.
+        `body`: all of the request's fields, of a fit_direction `model` and `fit`. `priority`: high, normal or low.
         """
+        request = REQUESTS[kind]
+        path = request.path.format_map(body)
+        body = body if request.body_field is None else body[request.body_field]
         wishes = [f"{name}={value}" for name, value in (("wait", wait_s), ("priority", priority)) if value is not None]
         headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
-            return Job(self, self._post(f"/{kind}", body, headers))
+            return Job(self, self._post(path, body, headers))
         with Path(scan).open("rb") as file:
             # The file's own name may hold a patient's; the server finds the format by content.
             parts = {
                 "volume": ("scan", file, "application/octet-stream"),
                 "request": (None, _encoded(body), "application/json"),
             }
-            return Job(self, self._json("POST", f"/{kind}", files=parts, headers=headers))
+            return Job(self, self._json("POST", path, files=parts, headers=headers))
 
     # -- looking at jobs -----------------------------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class Client:
     def save(self, url: str, path: Path, sha256: str | None = None) -> None:
         """A result file to disk, where `path` changes once it is complete. Raises: DamagedDownload as read()."""
         digest = hashlib.sha256()
-        with _taking_the_place_of(path) as file, self._stream(url) as response:
+        with taking_the_place_of(path) as file, self._stream(url) as response:
             for block in response.iter_bytes():
                 digest.update(block)
                 file.write(block)
@@ -255,7 +259,7 @@ class Client:
 
     def fit_direction(self, model: str, fit: Mapping[str, Any]) -> Job:
         """POST /models/{name}/directions: `fit` is the JSON body of the call."""
-        return Job(self, self._post(f"/models/{model}/directions", fit))
+        return self.submit("fit_direction", {"model": model, "fit": fit})
 
     def remove_direction(self, model: str, direction: str) -> None:
         self._send("DELETE", f"/models/{model}/directions/{direction}")
@@ -294,21 +298,6 @@ class Client:
 
     def _unreachable(self, err: Exception) -> ServerUnreachable:
         return ServerUnreachable(f"no answer from {self._http.base_url}: {err or type(err).__name__}")
-
-
-@contextmanager
-def _taking_the_place_of(path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes `path` when the block ends well, readable by whom the umask lets; otherwise nothing changes.
-
-    It is renamed and not linked: exFAT and some network file systems have no links.
-    """
-    draft = path.with_name(f".voxelsmith-{secrets.token_hex(8)}")
-    try:
-        with draft.open("xb") as file:
-            yield file
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _raise_for_problem(response: httpx.Response) -> None:

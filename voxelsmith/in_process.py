@@ -3,23 +3,33 @@
 Loaded through voxelsmith.extras, because it needs torch.
 """
 
+import math
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import BaseModel
 
-from contract.requests import AnyRequest, EditRequest, FitDirectionRequest, JobSource, MoveEdit, TargetEdit
+from contract.errors import StoreFull
+from contract.fit import generator_card
+from contract.requests import AnyRequest
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
+from model_store.card import ModelCard
 from service.registry import Registry
 from voxelsmith.commands.options import Way
 from voxelsmith.environment import Surroundings
 from workers.bench import Bench
 from workers.devices import check_device, devices
-from workers.run import FolderSink, parse, replay, run
+from workers.folder_sink import FolderSink
+from workers.run import parse, replay, run
+
+LEAST_SHARE = 0.1
+"""Of their voxels' bytes: what volumes that pack well take."""
+PACKED = ("nii.gz", "nrrd")
+BYTES = {"int16": 2, "uint8": 1, "float32": 4}
 
 
 def run_job(
@@ -35,15 +45,16 @@ def run_job(
     Raises: typer.BadParameter for what only a server has; the errors of jobs.errors.
     """
     request = parse(kind, body)
-    if _names_a_job(request):
+    if request.names_job:
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     bench = _bench(way, place)
-    card = bench.card(request.model)
+    card = generator_card(bench.card(request.model), kind)
     payload: dict[str, Any] = request.model_dump(mode="json")
     store = place.store(way.data) if _needs_store(request, bench) else None
     direction = Registry(bench.catalogue, store).check(card, request) if store else None
     if direction is not None:
         payload["direction"] = direction.card.model_dump(mode="json")
+    _check_room(way.out, request, card)
     started = datetime.now(UTC)
 
     def publish(found: dict[str, Any]) -> None:
@@ -58,12 +69,15 @@ def run_job(
         model_sha256=card.sha256,
         state=JobState.SUCCEEDED,
         progress=Progress(done=len(manifest.results), total=len(manifest.results)),
+        volumes=request.volumes,
         created_at=started,
         started_at=started,
         ended_at=datetime.now(UTC),
         attempts=1,
         request=request.model_dump(mode="json"),
         latents=manifest.latents,
+        placement=manifest.placement,
+        warnings=manifest.warnings,
         metrics=manifest.metrics,
         results=[_placed(entry, way.out) for entry in manifest.results],
         files=[_placed(entry, way.out) for entry in manifest.files],
@@ -87,20 +101,20 @@ def replay_job(
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
 
 
-def _names_a_job(part: object) -> bool:
-    """Whether a source or target somewhere in a request is an earlier job of a server."""
-    if isinstance(part, list):
-        return any(_names_a_job(item) for item in part)
-    if isinstance(part, BaseModel):
-        return isinstance(part, JobSource) or any(_names_a_job(value) for _, value in part)
-    return False
+def _check_room(out: Path, request: AnyRequest, card: ModelCard) -> None:
+    """Raises: StoreFull, where the volumes cannot fit however well they pack."""
+    out.mkdir(parents=True, exist_ok=True)
+    packed = LEAST_SHARE if request.output.format in PACKED else 1.0
+    least = int(packed * request.volumes * math.prod(card.shape) * BYTES[request.output.dtype])
+    free = shutil.disk_usage(out).free
+    if free < least:
+        raise StoreFull(f"{out} has room for {free >> 20} MiB; the volumes take {least >> 20} MiB at least.")
 
 
 def _needs_store(request: AnyRequest, bench: Bench) -> bool:
     """Whether the job makes a direction, or follows one that did not come with the model."""
-    if isinstance(request, EditRequest) and isinstance(request.edit, MoveEdit | TargetEdit):
-        return request.edit.direction not in {entry["name"] for entry in bench.catalogue.directions(request.model)}
-    return isinstance(request, FitDirectionRequest)
+    shipped = {entry["name"] for entry in bench.catalogue.directions(request.model)}
+    return bool(request.directions) or request.follows not in {None, *shipped}
 
 
 def _bench(way: Way, place: Surroundings) -> Bench:

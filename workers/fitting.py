@@ -1,19 +1,21 @@
 """Finding directions: by regression on given or measured samples, or from the weights alone."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from contract.direction_fits import Measure, RegressionFit, SefaFit
 from contract.errors import InvalidRequest
-from contract.requests import FitDirectionRequest, Measure, RegressionFit, SefaFit
+from contract.requests import FitDirectionRequest
 from latents.directions import fit_regression, point
 from latents.sefa import sefa
 from model_store.card import DirectionCard, ModelCard
 from volumes.attributes import measure
 from volumes.volume import Volume
 from workers.bench import Bench
+from workers.plausibility import of_direction
 from workers.recipe_events import Event, Finding, Latent, Stage
 from workers.rendering import Renderer
 from workers.units import MEASURED, in_units
@@ -24,11 +26,7 @@ DRAWS = 512
 
 def fit_direction(request: FitDirectionRequest, bench: Bench) -> Iterator[Event]:
     """One direction by regression, or `count` by SeFa."""
-    yield Stage("load", 0, 1)
-    if isinstance(request.fit, SefaFit):
-        yield from _fit_sefa(request.model, request.fit, bench)
-    else:
-        yield from _fit_regression(request.model, request.fit, bench)
+    yield from _FITS[request.fit.method](request.model, request.fit, bench)
 
 
 def _fit_sefa(model: str, fit: SefaFit, bench: Bench) -> Iterator[Event]:
@@ -53,7 +51,7 @@ def _fit_sefa(model: str, fit: SefaFit, bench: Bench) -> Iterator[Event]:
 
 def _renderers(bench: Bench, model: str) -> list[Renderer]:
     """One per class: a conditional model's samples go through its classes in turn, for a direction holds in all."""
-    classes = range(len(bench.card(model).classes)) or [None]
+    classes = range(len(bench.generator(model).card.classes)) or [None]
     return [Renderer(bench, model, class_label=label) for label in classes]
 
 
@@ -92,7 +90,9 @@ def _fit_regression(model: str, fit: RegressionFit, bench: Bench) -> Iterator[Ev
     yield Stage("fit", len(values), len(values))
     direction = _regress(points, values, fit, card)
     yield Finding(
-        direction=direction, metrics={"directions": [fit.name], "r2": direction.r2, "num_samples": len(values)}
+        direction=direction,
+        metrics={"directions": [fit.name], "r2": direction.r2, "num_samples": len(values)},
+        warnings=[*of_direction(direction)],
     )
 
 
@@ -127,3 +127,7 @@ def _units(how: Measure | None, card: ModelCard) -> str:
     if how is None:
         return ""
     return card.intensity.units if how.name == "mean_intensity" else "mL"
+
+
+_FITS: Mapping[str, Callable[[str, Any, Bench], Iterator[Event]]] = {"sefa": _fit_sefa, "regression": _fit_regression}
+"""By a fit's method."""

@@ -1,53 +1,103 @@
 """What a job does, step by step: straight-line code over the rooms. No Redis, no files."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from contract.errors import InvalidRequest, UnreadableVolume
-from contract.requests import EditRequest, EncodeRequest, GenerateRequest, LatentSource, SeedSource, TargetEdit
+from contract.fields import JobSource
+from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest, JobRequest
+from contract.state import Placement
 from model_store.card import DirectionCard, ModelCard
-from volumes.grid import grid_of, resample
+from volumes.grid import Grid, grid_of, in_ras_order, resample
 from volumes.scan import Preparation, Prepared, prepare
 from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError
+from workers import plausibility
 from workers.bench import Bench
 from workers.edits import walk
+from workers.fitting import fit_direction
 from workers.inversion import invert
-from workers.recipe_events import Event, Finding, Latent, Product, Stage
+from workers.recipe_events import Event, Finding, Finished, Latent, Product, Stage
 from workers.rendering import Renderer
 from workers.units import MEASURED, in_units
 
+R = TypeVar("R", bound=JobRequest)
 
-def generate(request: GenerateRequest, bench: Bench, finished: int = 0) -> Iterator[Event]:
-    """One volume per seed or latent but for the first `finished`. Sample k of seed s is the sample of seed s + k."""
-    yield Stage("load", 0, request.count)
-    renderer = _renderer(request, bench)
+
+@dataclass(frozen=True, eq=False)
+class Job(Generic[R]):
+    """What a recipe works from."""
+
+    request: R
+    bench: Bench
+    scan: Volume | None = None
+    """That came along."""
+    direction: DirectionCard | None = None
+    """That the request follows."""
+    placement: Placement | None = None
+    """Of the scan that the volumes are laid on."""
+    finished: int = 0
+    """How many volumes an earlier attempt has made."""
+
+
+def generate(job: Job[GenerateRequest]) -> Iterator[Event]:
+    """One volume per seed or latent but for the finished ones. Sample k of seed s is the sample of seed s + k."""
+    request = job.request
+    yield Stage("load", 0, request.volumes)
+    renderer = _renderer(request, job.bench)
     if request.latents is not None:
         given = [renderer.given(latent, request.latent_space) for latent in request.latents]
         noisy = [renderer.with_noise(latent, k) for k, latent in enumerate(given)]
     elif request.seeds is None and request.seed is None:
         raise InvalidRequest("The request names neither seed, seeds nor latents.")
     else:
-        seeds = request.seeds or [(request.seed or 0) + k for k in range(request.count)]
+        seeds = request.seeds or [(request.seed or 0) + k for k in range(request.samples)]
         noisy = [renderer.with_noise(renderer.draw(seed), k, seed) for k, seed in enumerate(seeds)]
-    yield from renderer.products([(latent, None) for latent in noisy], finished)
+    yield from renderer.products([(latent, None) for latent in noisy], job.finished)
 
 
-def edit(
-    request: EditRequest, bench: Bench, direction: DirectionCard | None = None, finished: int = 0
+def edit(job: Job[EditRequest]) -> Iterator[Event]:
+    """One latent, changed: one volume per strength, value or step, all with the same noise, but for the finished
+    ones. Of a scan's latent each comes twice: on the model's grid laid over the scan, and on the scan's own."""
+    yield Stage("load", 0, job.request.volumes)
+    renderer = _renderer(job.request, job.bench)
+    stops = list(walk(job.request, renderer, job.direction))
+    latents = [(renderer.with_noise(stop.latent), stop.label) for stop in stops]
+    if job.placement is None:
+        yield from renderer.products(latents, job.finished)
+    else:
+        yield from _on_scan(renderer, job.placement, latents, job.finished)
+        yield Finding(placement=job.placement)
+    strengths = [stop.strength for stop in stops]
+    doubts = [
+        *(plausibility.of_direction(job.direction) if job.direction else ()),
+        *plausibility.of_strengths(strengths),
+    ]
+    yield Finding(metrics={"strengths": strengths} if job.request.needs_prediction else None, warnings=doubts)
+
+
+def _on_scan(
+    renderer: Renderer, placement: Placement, latents: Sequence[tuple[Latent, str]], finished: int
 ) -> Iterator[Event]:
-    """One latent, changed: one volume per strength, value or step, all with the same noise, but for the first
-    `finished`."""
-    yield Stage("load", 0, 1)
-    renderer = _renderer(request, bench)
-    stops = list(walk(request, renderer, direction))
-    yield from renderer.products([(renderer.with_noise(stop.latent), stop.label) for stop in stops], finished)
-    if isinstance(request.edit, TargetEdit):
-        yield Finding(metrics={"strengths": [stop.strength for stop in stops]})
+    """The first `finished` volumes are there already; there may be the first of a pair among them."""
+    above = Grid(in_ras_order(renderer.card.shape, renderer.card.axes), np.array(placement.model_affine))
+    x, y, z = placement.scan_shape
+    own = Grid((x, y, z), np.array(placement.scan_affine))
+    for done, (latent, label) in zip(range(0, 2 * len(latents), 2), latents, strict=True):
+        if finished >= done + 2:
+            yield from (Finished(latent), Finished(latent))
+            continue
+        yield Stage("forward", done, 2 * len(latents))
+        made = renderer.volume(latent, grid=above)
+        yield Finished(latent) if finished > done else Product(made, latent, label)
+        yield Stage("resample", done + 1, 2 * len(latents))
+        background = renderer.card.intensity.network_range[0]
+        yield Product(resample(made, own, background), latent, f"{label} scan-grid")
 
 
 def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
@@ -62,20 +112,19 @@ def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
     )
 
 
-def encode(request: EncodeRequest, scan: Volume | None, bench: Bench) -> Iterator[Event]:
+def encode(job: Job[EncodeRequest]) -> Iterator[Event]:
     """A scan, or the sample that the request names, to its latent; with refine_steps, further down from there; with
     reconstruct, back to volumes.
 
     Raises:
+        InvalidRequest: no scan.
         UnreadableVolume: nothing in the scan to encode.
     """
+    request = job.request
     yield Stage("load", 0, 1)
-    renderer = Renderer(bench, request.model, request.class_label)
+    renderer = Renderer(job.bench, request.model, request.class_label)
     yield Stage("prepare", 0, 1)
-    if scan is None:
-        assert isinstance(request.source, SeedSource | LatentSource)
-        made = renderer.volume(renderer.locate(request.source))
-        scan = Volume(in_units(np.asarray(made.array, dtype=np.float32), renderer.card, MEASURED), made.affine)
+    scan = job.scan or _made_here(request, renderer)
     try:
         prepared = prepare(scan, preparation(renderer.card, request))
     except VolumeError as err:
@@ -85,8 +134,17 @@ def encode(request: EncodeRequest, scan: Volume | None, bench: Bench) -> Iterato
         if isinstance(event, Finding):
             found = event.latents or []
         yield event
+    yield Finding(placement=_placement(prepared), warnings=[*plausibility.of_scan(scan, prepared, renderer.card)])
     if request.reconstruct:
         yield from _reconstruct(renderer, prepared, found[0])
+
+
+def _made_here(request: EncodeRequest, renderer: Renderer) -> Volume:
+    """The sample that stands for the scan, in the card's units. Raises: InvalidRequest, where there is none."""
+    if request.source is None or isinstance(request.source, JobSource):
+        raise InvalidRequest("An encode needs a volume.")
+    made = renderer.volume(renderer.locate(request.source))
+    return Volume(in_units(np.asarray(made.array, dtype=np.float32), renderer.card, MEASURED), made.affine)
 
 
 def preparation(card: ModelCard, request: EncodeRequest) -> Preparation:
@@ -107,6 +165,14 @@ def preparation(card: ModelCard, request: EncodeRequest) -> Preparation:
     )
 
 
+def _placement(prepared: Prepared) -> Placement:
+    return Placement(
+        model_affine=prepared.grid.affine.tolist(),
+        scan_shape=list(prepared.scan.shape),
+        scan_affine=prepared.scan.affine.tolist(),
+    )
+
+
 def _reconstruct(renderer: Renderer, prepared: Prepared, latent: Latent) -> Iterator[Event]:
     """G(E(x)) on the model's grid laid over the scan, and resampled into the scan's own grid."""
     yield Stage("forward", 0, 2)
@@ -120,7 +186,7 @@ def _reconstruct(renderer: Renderer, prepared: Prepared, latent: Latent) -> Iter
     metrics: dict[str, Any] = dict(_compare(renderer.card, own, prepared.seen))
     metrics["mae_units"] = renderer.card.intensity.units
     metrics["scan_grid"] = _compare(renderer.card, back, prepared.scan)
-    yield Finding(metrics=metrics)
+    yield Finding(metrics=metrics, warnings=[*plausibility.of_reconstruction(metrics["ssim"])])
 
 
 def _compare(card: ModelCard, made: Volume, real: Volume) -> Mapping[str, float | None]:
@@ -135,3 +201,18 @@ def _compare(card: ModelCard, made: Volume, real: Volume) -> Mapping[str, float 
         "ssim": ssim(a, b, high - low, torch.get_num_threads()) if min(a.shape) >= SIDE else None,
         "mae": mae(a, b) * per_unit,
     }
+
+
+def _fit(job: Job[FitDirectionRequest]) -> Iterator[Event]:
+    """One direction by regression, or several by SeFa."""
+    yield Stage("load", 0, 1)
+    yield from fit_direction(job.request, job.bench)
+
+
+RECIPES: Mapping[str, Callable[[Job[Any]], Iterator[Event]]] = {
+    GenerateRequest.kind: generate,
+    EncodeRequest.kind: encode,
+    EditRequest.kind: edit,
+    FitDirectionRequest.kind: _fit,
+}
+"""From a request's kind to what is done."""

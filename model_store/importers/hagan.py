@@ -15,6 +15,7 @@ from model_store.importers.hagan_sizes import Sizes, read_config, settle
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
 from model_store.integrity import sha256_of
+from model_store.sizes.hagan import HAGANSizes
 
 __all__ = ["ImportRefused", "Limits", "import_hagan"]
 
@@ -76,7 +77,7 @@ def import_hagan(
         force: replace an existing model of that name.
 
     Raises:
-        ImportRefused, FolderRefused: nothing was imported, and why.
+        ImportRefused, NotWritten: nothing was imported, and why.
     """
     paths = {"generator": generator, "encoder": encoder, "sub_encoder": sub_encoder, "discriminator": discriminator}
     files = {role: Path(path).resolve() for role, path in paths.items() if path is not None}
@@ -111,7 +112,7 @@ def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[
     if axes == usual.axes:  # scans that were turned otherwise were not prepared by the authors' script
         preprocess["extent_mm"] = usual.cut_mm
     whole = parts | {
-        "family": "hagan",
+        "family": HAGANSizes.family,
         "title": f"HA-GAN {usual.anatomy}, {size} cubed",
         "description": f"Imported from checkpoints in the format of the HA-GAN authors: {modality}, {size} cubed.",
         "modality": modality,

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model_store.refusal import Refusal
+from model_store.faults import Refusal
 
 logger = logging.getLogger(__name__)
 

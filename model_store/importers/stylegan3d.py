@@ -14,6 +14,7 @@ from model_store.folder import software_version, staged, write_card
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
 from model_store.integrity import sha256_of
+from model_store.sizes.stylegan3d import StyleGAN3DSizes
 
 _WRITTEN_RANGE = (0.0, 255.0)
 """What the authors' own files make of [-1, 1]. In training it is [0, 1], to which users scale their volumes."""
@@ -50,7 +51,7 @@ def import_stylegan3d(
         force: replace an existing model of that name.
 
     Raises:
-        ImportRefused, FolderRefused: nothing was imported, and why.
+        ImportRefused, NotWritten: nothing was imported, and why.
     """
     path = Path(pickle_file).resolve()
     if modality not in ("CT", "MR"):
@@ -79,12 +80,11 @@ def make_card(facts: dict[str, Any], intensity: tuple[float, float] | None, part
     spacing = parts["spacing_mm"] or (_SPACING_MM.get(shape, 1.0),) * 3
     window = intensity or _WRITTEN_RANGE
     check_geometry(parts["axes"], spacing, window)
-    kinds = ("base", "widths", "architecture", "noise", "mapping_layers", "mapping_width")
     size = "x".join(str(length) for length in shape)
     return complete(
         parts
         | {
-            "family": "stylegan3d",
+            "family": StyleGAN3DSizes.family,
             "title": f"3D-StyleGAN, {size}",
             "description": f"Imported from a pickle in the format of the 3D-StyleGAN authors: {modality}, {size}.",
             "shape": shape,
@@ -103,7 +103,7 @@ def make_card(facts: dict[str, Any], intensity: tuple[float, float] | None, part
                 "units": "HU" if intensity and modality == "CT" else "a.u.",
             },
             "preprocess": {"placement": "stretch", "window": intensity},
-            "network": {key: facts[key] for key in kinds},
+            "network": {key: facts[key] for key in StyleGAN3DSizes.model_fields},
         }
     )
 

@@ -15,7 +15,7 @@ from model_store.networks.equalised import (
     swish,
 )
 from model_store.networks.slabs import InSlabs, Layer, downsampled, in_chunks
-from model_store.networks.stages import stage_shape
+from model_store.sizes.progressive import stage_shape
 
 
 class ReversedEncoder(InSlabs):

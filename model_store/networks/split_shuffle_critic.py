@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, leaky_relu
 from model_store.networks.split_shuffle_layers import PlainConv, conv, equalised, low_pass
-from model_store.networks.split_shuffle_sizes import Architecture
+from model_store.sizes.split_shuffle import Architecture
 
 GROUP = 4
 """Samples over which the minibatch standard deviation is taken."""

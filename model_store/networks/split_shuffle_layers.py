@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, leaky_relu
 from model_store.networks.layers import wide
-from model_store.networks.split_shuffle_sizes import Architecture, Variant
+from model_store.sizes.split_shuffle import Architecture, Variant
 
 _EPSILON = 1e-8
 _TAPS = (1.0, 3.0, 3.0, 1.0)

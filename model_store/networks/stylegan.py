@@ -18,10 +18,9 @@ from model_store.networks.equalised import GAIN, EqualisedLinear, EqualisedToIma
 from model_store.networks.layers import fold_nearest_upsampling
 from model_store.networks.progressive import check_stage, doubled, faded
 from model_store.networks.slabs import InSlabs, Layer, in_chunks, upsampled
-from model_store.networks.stages import Shape, stage_shape
+from model_store.sizes.progressive import MAPPING_LAYERS, Shape, stage_shape
+from model_store.sizes.progressive import STYLES_PER_STAGE as STYLES_PER_STAGE
 
-STYLES_PER_STAGE = 3
-MAPPING_LAYERS = 6
 _EPSILON = 1e-8
 
 

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -88,6 +89,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.VoxelsmithError: 500,
     tree.InvalidRequest: 422,
     tree.UnreadableVolume: 422,
+    tree.VerbNotSupported: 422,
     tree.IdempotencyConflict: 422,
     tree.UploadTooLarge: 413,
     tree.UnsupportedMedia: 415,
@@ -100,6 +102,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.InvalidKey: 401,
     tree.QuotaExceeded: 429,
     tree.ExpiredJob: 410,
+    tree.UnreadableRecord: 409,
     tree.ResultNotReady: 409,
     tree.DirectionExists: 409,
     tree.DirectionShipped: 409,
@@ -145,6 +148,18 @@ RETRY_AFTER_S = {HTTPStatus.SERVICE_UNAVAILABLE: 5, HTTPStatus.TOO_MANY_REQUESTS
 """A limit waits for jobs that end or are removed, which takes longer than a queue that is away."""
 
 
+DAMAGED = "The stored file does not have its SHA-256 any more; run the job again."
+
+
+@contextmanager
+def missing_is_damaged() -> Iterator[None]:
+    """For a file that a record names: it was there."""
+    try:
+        yield
+    except tree.UnknownResult as err:
+        raise ResultDamaged("The stored file is gone; run the job again.") from err
+
+
 def install(app: FastAPI) -> None:
     """Gives every error of the app the one form."""
     app.add_exception_handler(tree.VoxelsmithError, _answer_ours)
@@ -160,6 +175,8 @@ def answer(request: Request, err: tree.VoxelsmithError) -> Response:
     members: dict[str, Any] = {}
     if isinstance(err, tree.InvalidRequest):
         members["errors"] = _listed(err.errors or [("", err.detail)])
+    if isinstance(err, tree.VerbNotSupported):
+        members["verbs"] = err.verbs
     if isinstance(err, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{err.size_bytes}"
     if isinstance(err, NotReady):

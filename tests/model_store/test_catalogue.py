@@ -6,22 +6,16 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from contract.fit import CardMismatch, check_direction, check_request, class_index
-from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
-from model_store.card import DirectionCard, ModelCard, TruncationSpec
-from model_store.catalogue import SHIPPED, Catalogue, UnknownModelName
-from model_store.integrity import BrokenModel
-from model_store.load import FAMILIES as BUILDERS
-from model_store.reading import FAMILIES
-from tests.support.stylegan3d_pickles import generator
+from model_store.card import DirectionCard, ModelCard
+from model_store.catalogue import SHIPPED, Catalogue, NoSuchFolder
+from model_store.faults import FolderFault
+from model_store.load import SERVED
+from model_store.sizes.table import FAMILIES
 from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_stylegan3d import write_stylegan3d
 
 
 def _no_card(folder: Path) -> None:
@@ -72,6 +66,13 @@ BREAKS = {
     "huge-card": (lambda f: (f / "card.json").write_text(" " * 2**20 + "{}"), "card.json is too large"),
     "other-name": (lambda f: _change_card(f, name="lungs"), "another name, lungs, than its folder, other-name"),
     "other-family": (lambda f: _change_card(f, family="diffusion"), "family"),
+    "no-width": (lambda f: _change_card(f, network={}), "card.json is not valid at network.width: Field required"),
+    "odd-width": (lambda f: _change_card(f, network={"width": 5}), "card.json is not valid at network.width: "),
+    "more-network": (
+        lambda f: _change_card(f, network={"width": 4, "depth": 3}),
+        "card.json is not valid at network.depth: there is no field of that name",
+    ),
+    "no-cube": (lambda f: _change_card(f, shape=[32, 32, 64]), "card.json: a HA-GAN makes cubes"),
     "no-weights": (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors is missing"),
     "no-digest": (lambda f: _change_card(f, files={}), "names no weights.safetensors"),
     "wrong-sha": (
@@ -106,7 +107,7 @@ def test_every_broken_folder_is_listed_with_its_reason_while_others_serve(tmp_pa
     for name, (_, reason) in BREAKS.items():
         assert reason in broken[name]
         assert str(tmp_path) not in broken[name]
-        with pytest.raises(BrokenModel) as caught:
+        with pytest.raises(FolderFault) as caught:
             catalogue.card(name)
         assert caught.value.detail == broken[name]
 
@@ -123,7 +124,7 @@ def test_cards_come_by_name_and_name_their_folder(tmp_path):
 def test_an_unknown_model_is_told_apart_from_a_broken_one(tmp_path):
     catalogue = Catalogue([tmp_path, tmp_path / "absent"])
     for ask in (catalogue.card, catalogue.folder, catalogue.directions):
-        with pytest.raises(UnknownModelName):
+        with pytest.raises(NoSuchFolder):
             ask("nobody")
 
 
@@ -194,130 +195,13 @@ def test_shipped_directions_are_listed_but_stale_and_malformed_ones_are_left_out
 
 
 def test_listing_models_loads_no_torch():
-    code = "import sys, model_store.catalogue, model_store.check; sys.exit('torch' in sys.modules)"
+    code = "import sys, model_store.catalogue, contract.fit; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_catalogue_knows_the_families_that_load_builds():
-    assert frozenset(BUILDERS) == FAMILIES
+    assert {name: served.sizes for name, served in SERVED.items()} == FAMILIES
 
 
 def test_no_shipped_model_is_broken():
     assert Catalogue([SHIPPED]).broken() == {}
-
-
-@pytest.fixture
-def plain(tmp_path):
-    return write_tiny_hagan(tmp_path, "plain", encoder=False)
-
-
-@pytest.fixture
-def conditional(tmp_path):
-    return write_tiny_hagan(tmp_path, "conditional", classes=("mild", "severe"))
-
-
-def _generate(**fields) -> GenerateRequest:
-    return GenerateRequest(model="m", **fields)
-
-
-def _edit(edit: dict, source: dict | None = None, **fields) -> EditRequest:
-    return EditRequest.model_validate({"model": "m", "source": source or {"seed": 1}, "edit": edit, **fields})
-
-
-MOVE = {"op": "move", "direction": "d", "strengths": [1.0]}
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        _generate(seed=1),
-        _generate(seed=1, truncation=1.8),
-        _generate(latents=[[0.0] * 8]),
-        _edit(MOVE, {"latent": [0.0] * 8}),
-        _edit({"op": "interpolate", "target": {"seed": 3}, "steps": 2}, {"latent": [0.0] * 8}, truncation=2.0),
-    ],
-)
-def test_requests_that_fit_the_card_pass(plain, request_):
-    check_request(plain, request_)
-
-
-@pytest.mark.parametrize(
-    ("request_", "pointer"),
-    [
-        (_generate(latents=[[0.0] * 8, [0.0] * 7]), "/latents/1"),
-        (_generate(latents=[[[0.0] * 8]]), "/latents/0"),
-        (_generate(latents=[[0.0] * 8], latent_space="w"), "/latents/0"),
-        (_generate(latents=[[0.0] * 8], truncation=1.0), "/truncation"),
-        (_generate(seed=1, truncation=0.0), "/truncation"),
-        (_generate(seed=1, class_label=0), "/class_label"),
-        (_edit(MOVE, {"latent": [0.0] * 9}), "/source/latent"),
-        (_edit({"op": "interpolate", "target": {"latent": [0.0]}, "steps": 2}), "/edit/target/latent"),
-        (_edit({"op": "mix", "target": {"seed": 2}, "crossover": 1}), "/edit/op"),
-        (_generate(seed=1, noise="random"), "/noise"),
-        (_edit(MOVE, noise="random"), "/noise"),
-        (
-            FitDirectionRequest.model_validate(
-                {"model": "m", "fit": {"method": "sefa", "name_prefix": "s", "count": 9}}
-            ),
-            "/count",
-        ),
-    ],
-)
-def test_requests_that_do_not_fit_the_card_point_at_the_field(plain, request_, pointer):
-    with pytest.raises(CardMismatch) as caught:
-        check_request(plain, request_)
-    assert caught.value.pointer == pointer
-
-
-def test_a_sample_of_a_fit_with_a_wrong_latent_is_pointed_at(plain):
-    samples = [{"source": {"seed": k}, "value": 1.0} for k in range(4)] + [{"source": {"latent": [0.0]}, "value": 1.0}]
-    fit = {"method": "regression", "name": "n", "attribute": "a", "samples": samples}
-    with pytest.raises(CardMismatch) as caught:
-        check_request(plain, FitDirectionRequest.model_validate({"model": "m", "fit": fit}))
-    assert caught.value.pointer == "/samples/4/source/latent"
-
-
-@pytest.mark.parametrize(("label", "index"), [("mild", 0), ("severe", 1), (0, 0), (1, 1)])
-def test_a_class_is_an_index_or_a_name(conditional, label, index):
-    assert class_index(conditional, label) == index
-    check_request(conditional, _generate(seed=1, class_label=label))
-
-
-@pytest.mark.parametrize("label", [None, "other", 2])
-def test_a_conditional_model_lists_its_classes_when_none_fits(conditional, label):
-    with pytest.raises(CardMismatch, match="mild, severe") as caught:
-        check_request(conditional, _generate(seed=1, class_label=label))
-    assert caught.value.pointer == "/class_label"
-
-
-def test_an_encode_needs_a_class_only_to_render(conditional):
-    check_request(conditional, EncodeRequest(model="m"))
-    for fields in ({"reconstruct": True}, {"refine_steps": 1}):
-        with pytest.raises(CardMismatch, match="needs a class"):
-            check_request(conditional, EncodeRequest(model="m", **fields))
-
-
-def test_psi_lies_in_0_to_1_where_the_card_says_psi(plain):
-    card = plain.model_copy(update={"truncation": TruncationSpec(kind="psi")})
-    check_request(card, _generate(seed=1, truncation=0.0))
-    with pytest.raises(CardMismatch, match="psi"):
-        check_request(card, _generate(seed=1, truncation=1.5))
-
-
-@pytest.mark.parametrize("noise", [True, False])
-def test_random_noise_is_for_a_style_model_that_has_noise_inputs(tmp_path, noise):
-    card = write_stylegan3d(tmp_path, variables=generator(noise=noise))
-    check_request(card, _generate(seed=1))
-    with nullcontext() if noise else pytest.raises(CardMismatch, match="no noise inputs"):
-        check_request(card, _generate(seed=1, noise="random"))
-
-
-def test_a_direction_fits_its_own_weights_and_a_target_needs_a_regression(plain):
-    edit = SimpleNamespace(op="target")
-    check_direction(plain, DirectionCard(**_direction(plain)), edit)
-    with pytest.raises(CardMismatch, match="other weights"):
-        check_direction(plain, DirectionCard(**_direction(plain, model_sha256="1")), edit)
-    sefa = DirectionCard(**_direction(plain, method="sefa", slope=None, intercept=None))
-    check_direction(plain, sefa, SimpleNamespace(op="move"))
-    with pytest.raises(CardMismatch, match="regression"):
-        check_direction(plain, sefa, edit)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model_store.folder import FolderRefused, staged
-from model_store.refusal import Refusal
+from model_store.faults import Refusal
+from model_store.folder import NotWritten, staged
 
 WRITER = """
 import os, shutil, signal, sys
@@ -84,7 +84,7 @@ def test_where_folders_cannot_change_places_the_next_writing_puts_back_what_step
     (tmp_path / "model").rename(tmp_path / ".replaced-model~x1y2")
     write(tmp_path, "model-2", "another")
     assert not (tmp_path / "model").exists()
-    with pytest.raises(FolderRefused, match="exists already"), staged(tmp_path, "model", force=False):
+    with pytest.raises(NotWritten, match="exists already"), staged(tmp_path, "model", force=False):
         pass
     assert (tmp_path / "model" / "card").read_text() == "old"
     assert hidden(tmp_path) == []

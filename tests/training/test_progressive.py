@@ -14,7 +14,7 @@ from model_store.catalogue import Catalogue
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.generator import Generator
 from model_store.load import load
-from model_store.networks.stages import stage_shape
+from model_store.sizes.progressive import stage_shape
 from tests.support.tiny_progan import write_progan
 from tests.support.tiny_stylegan import write_stylegan
 from training.engine import course

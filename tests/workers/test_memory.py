@@ -10,42 +10,27 @@ import pytest
 import torch
 
 from contract.errors import MemoryLimit
-from contract.requests import EncodeRequest, FitDirectionRequest, GenerateRequest, SeedSource
+from contract.fields import SeedSource
+from contract.requests import EncodeRequest, FitDirectionRequest, GenerateRequest
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from model_store.families.hagan import ServedHAGAN
-from model_store.load import load, outline
+from model_store.load import load
+from tests.support.tiny_families import GENERATORS
 from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_progan import write_progan
-from tests.support.tiny_split_shuffle import write_split_shuffle
-from tests.support.tiny_stylegan import write_stylegan
-from tests.support.tiny_stylegan3d import write_stylegan3d
 from workers.bench import Bench
-from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes, tasks_of
-from workers.run import FolderSink, run
+from workers.folder_sink import FolderSink
+from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes
+from workers.run import run
 
 CPU = torch.device("cpu")
-WRITERS = {
-    "hagan": write_tiny_hagan,
-    "progan": write_progan,
-    "stylegan": write_stylegan,
-    "stylegan3d": write_stylegan3d,
-    "split-shuffle": write_split_shuffle,
-}
 
 
-@pytest.mark.parametrize("family", WRITERS)
-def test_the_outline_of_a_card_has_the_size_of_the_loaded_model(tmp_path: Path, family: str) -> None:
-    card = WRITERS[family](tmp_path, "m")
-    for precision in ("float32", "bfloat16"):
-        assert outline(card, precision).size_bytes == load(tmp_path / "m", card, precision=precision).size_bytes
-
-
-@pytest.mark.parametrize("family", WRITERS)
+@pytest.mark.parametrize("family", GENERATORS)
 def test_to_load_a_model_and_know_what_it_needs_costs_no_compiler(tmp_path: Path, family: str) -> None:
     """torch imports its compiler for arithmetic on tensors without values, in the first job of each worker."""
-    WRITERS[family](tmp_path, "m")
+    GENERATORS[family](tmp_path, "m")
     code = (
         "import sys, torch; from pathlib import Path; from model_store.catalogue import Catalogue; "
         "from model_store.load import load; from workers.memory import peak_bytes; folder = Path(sys.argv[1]); "
@@ -76,13 +61,13 @@ def test_a_paper_sized_volume_needs_at_most_1500_mb_in_float32_and_less_in_low_m
 
 def test_a_request_asks_for_what_it_needs_of_the_network() -> None:
     sefa = {"method": "sefa", "name_prefix": "s", "count": 1}
-    assert tasks_of(GenerateRequest(model="m", seed=1)) == {"synthesise"}
-    assert tasks_of(EncodeRequest(model="m")) == {"encode"}
-    assert tasks_of(EncodeRequest(model="m", reconstruct=True)) == {"encode", "synthesise"}
-    assert tasks_of(EncodeRequest(model="m", source=SeedSource(seed=1))) == {"encode", "synthesise"}
-    assert tasks_of(EncodeRequest(model="m"), has_encoder=False) == {"refine"}
-    assert tasks_of(EncodeRequest(model="m", refine_steps=3)) == {"refine"}
-    assert tasks_of(FitDirectionRequest.model_validate({"model": "m", "fit": sefa})) == set()
+    assert GenerateRequest(model="m", seed=1).tasks(has_encoder=True) == {"synthesise"}
+    assert EncodeRequest(model="m").tasks(has_encoder=True) == {"encode"}
+    assert EncodeRequest(model="m", reconstruct=True).tasks(has_encoder=True) == {"encode", "synthesise"}
+    assert EncodeRequest(model="m", source=SeedSource(seed=1)).tasks(has_encoder=True) == {"encode", "synthesise"}
+    assert EncodeRequest(model="m").tasks(has_encoder=False) == {"refine"}
+    assert EncodeRequest(model="m", refine_steps=3).tasks(has_encoder=True) == {"refine"}
+    assert FitDirectionRequest.model_validate({"model": "m", "fit": sefa}).tasks(has_encoder=True) == set()
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])

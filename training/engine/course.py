@@ -31,7 +31,7 @@ def train(config: Config, family: Family[Config, Trained], progress: Progress | 
 
     Raises:
         DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
-        FolderRefused: the model cannot be written.
+        NotWritten: the model cannot be written.
     """
     family.check(config)
     check_folders(config)

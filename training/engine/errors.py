@@ -1,6 +1,6 @@
 """What the training refuses. No torch: the command line knows it too."""
 
-from model_store.refusal import Refusal
+from model_store.faults import Refusal
 
 
 class DataRefused(Refusal):

@@ -23,7 +23,7 @@ def export(folder: Path, card: ModelCard, networks: Mapping[str, nn.Module], hal
         half: store float16, half the size; values are read back into the precision that is served.
 
     Raises:
-        FolderRefused: it cannot be written, and what was there is there.
+        NotWritten: it cannot be written, and what was there is there.
     """
     return export_tensors(folder, card, tensors_of(networks, torch.float16 if half else torch.float32))
 
@@ -41,7 +41,7 @@ def export_tensors(folder: Path, card: ModelCard, tensors: dict[str, Tensor]) ->
     """Write the model from the tensors of its weights file, in place of the one that is there.
 
     Raises:
-        FolderRefused: it cannot be written, and what was there is there.
+        NotWritten: it cannot be written, and what was there is there.
     """
     with staged(folder.parent, folder.name, force=True) as new:
         save_file(tensors, new / WEIGHTS)

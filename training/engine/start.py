@@ -7,8 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model_store.card import WEIGHTS, ModelCard
-from model_store.reading import CARD
+from model_store.card import CARD, WEIGHTS, ModelCard
 from training.engine.errors import DataRefused
 
 

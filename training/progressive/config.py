@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from model_store.networks.stages import Shape, stage_channels, stage_shape
+from model_store.sizes.progressive import Shape, stage_channels, stage_shape
 from training.engine.config import Asked, CourseConfig, Positive, StartingConfig, Whole
 from training.progressive.schedule import Schedule
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from model_store.card import ModelCard
 from model_store.networks.critic import Critic
 from model_store.networks.progressive import doubled, faded, halved
-from model_store.networks.stages import stage_shape
+from model_store.sizes.progressive import stage_shape
 from training.engine.average import ParameterAverage
 from training.engine.data import TrainingVolumes
 from training.engine.errors import DataRefused

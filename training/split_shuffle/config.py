@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from model_store.networks.split_shuffle_sizes import Architecture, Variant
+from model_store.sizes.split_shuffle import Architecture, Variant
 from training.engine.config import Asked, Positive, RunConfig, Whole
 
 Inflation = Literal["inflate-1", "inflate-2", "inflate-3", "inflate-asc", "inflate-nwi"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from model_store.networks.split_shuffle_sizes import Architecture
+from model_store.sizes.split_shuffle import Architecture
 from training.split_shuffle.config import Inflation
 
 START_STD = 0.1

@@ -11,7 +11,7 @@ from torch.optim import Adam
 from model_store.card import ModelCard
 from model_store.networks.split_shuffle import SplitShuffleGenerator
 from model_store.networks.split_shuffle_critic import SplitShuffleDiscriminator
-from model_store.networks.split_shuffle_sizes import Architecture
+from model_store.sizes.split_shuffle import Architecture
 from training.engine.average import ParameterAverage
 from training.engine.course import fit, resume
 from training.engine.data import Scans, batches

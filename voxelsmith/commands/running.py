@@ -53,6 +53,8 @@ def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place
     print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
     for name, value in (record.get("metrics") or {}).items():
         typer.echo(f"{name}: {value}")
+    for warning in record.get("warnings") or []:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
     typer.echo(f"{record['kind']} with {record['model']}: {timings}")
 
@@ -75,10 +77,7 @@ def _by_server(
         progress = record.get("progress") or {}
         on_stage(record.get("stage") or record["state"], progress.get("done", 0), progress.get("total", 0))
 
-    if kind == "fit_direction":
-        job = client.fit_direction(str(body["model"]), cast("Body", body["fit"]))
-    else:
-        job = client.submit(kind, body, scan=scan)
+    job = client.submit(kind, body, scan=scan)
     try:
         job.wait(on_look=look)
     except KeyboardInterrupt:
