@@ -8,7 +8,6 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from training.engine.config import Asked, CourseConfig
@@ -51,8 +50,8 @@ def _option(kind: type[CourseConfig], name: str, field: FieldInfo) -> Any:
         help=field.description,
         exists=asked.must_exist,
         file_okay=False,  # every path is a folder
-        min=_bound(field, Ge, "ge") if typed is int else None,
-        max=_bound(field, Le, "le") if typed is int else None,
+        min=_bound(field, "ge") if typed is int else None,
+        max=_bound(field, "le") if typed is int else None,
     )
     return Annotated[typed, shown]
 
@@ -85,8 +84,8 @@ def _default(field: FieldInfo) -> Any:
     return None if field.default_factory is not None else field.default
 
 
-def _bound(field: FieldInfo, kind: type, name: str) -> int | None:
-    return next((getattr(part, name) for part in field.metadata if isinstance(part, kind)), None)
+def _bound(field: FieldInfo, name: Literal["ge", "le"]) -> int | None:
+    return next((getattr(part, name) for part in field.metadata if hasattr(part, name)), None)
 
 
 def _asked(field: FieldInfo) -> Asked:
