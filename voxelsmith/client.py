@@ -115,7 +115,7 @@ class Client:
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST /encode: a scan file (.nii, .nii.gz, .nrrd, .mha), or a `source`: an earlier result as {"job": ...}, a
+        """POST /encode: a scan file (`volumes.formats.READABLE`), or a `source`: an earlier result as {"job": ...}, a
         sample as {"seed": ...}."""
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")

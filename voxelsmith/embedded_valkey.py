@@ -31,12 +31,15 @@ SOCKET_PATH_BYTES = 100
 READY_S = 60.0
 """A large append-only file takes its time to load."""
 STOP_S = 10.0
+MEMORY_BYTES = 2 * 2**30
 
 
 class EmbeddedValkey:
     """The server's life: start() or `with`, `url`, stop(). `folder` is made private to this user (mode 700)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        """`memory_bytes`: beyond it the server refuses what needs more."""
+        self._memory_bytes = memory_bytes
         self.folder = folder.resolve()
         self._locks: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -132,6 +135,7 @@ class EmbeddedValkey:
             "appendonly": "yes",
             "appendfsync": "always",  # with everysec WAITAOF answers before the fsync: docs/decisions/0002
             "save": "",
+            "maxmemory": str(self._memory_bytes),
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
             "pidfile": str(self.folder / "valkey.pid"),

@@ -45,7 +45,7 @@ class Stack:
         `workers`: processes per device (more than one on the CPU only).
         """
         self.data = data.resolve()
-        self.valkey = EmbeddedValkey(self.data / "queue")
+        self.valkey = EmbeddedValkey(self.data / "queue", settings.queue_memory_bytes)
         changes = {"redis_url": SecretStr(self.valkey.url), "store_url": store_url(self.data), "ephemeral": False}
         self.settings = settings.model_copy(update=changes)
         self._workers = workers

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from contract.errors import VoxelsmithError
 from jobs.connection import connect
 from jobs.logs import configure
 from jobs.reaper import Reaper
+from jobs.results.durable_files import FOREIGN_AGE_S, here
 from jobs.settings import Settings
 from jobs.stop_wish import StopWish
 from jobs.upkeep import Upkeep
@@ -157,7 +159,7 @@ class Supervisor:
 
     def _open(self, seat: Seat) -> "subprocess.Popen[bytes]":
         """The seat's next process. Raises: OSError where the system has no room for one more or for its files."""
-        seat.scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-"))
+        seat.scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH_PREFIX}{here()}.{os.getpid()}."))
         seat.beat_fd, theirs = os.pipe()
         try:
             os.set_blocking(seat.beat_fd, False)
@@ -213,11 +215,17 @@ def settings_line(settings: Settings) -> bytes:
 
 
 def remove_orphaned_scratch() -> None:
-    """Temporary files of workers whose supervisor was killed before it could remove them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*-*"):
-        pid = folder.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not _is_alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
+    """Temporary files of workers whose supervisor was killed before it could remove them.
+
+    A number means a process only where it was given, and containers may share the folder: what comes from elsewhere is
+    left alone for as long as it may be in use.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*"):
+        place, pid, _ = ("", "", *folder.name.removeprefix(_SCRATCH_PREFIX).rsplit(".", 2))[-3:]
+        is_ours = place == here() and pid.isdecimal()
+        with suppress(FileNotFoundError):
+            if (is_ours and not _is_alive(int(pid))) or time.time() - folder.stat().st_mtime > FOREIGN_AGE_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

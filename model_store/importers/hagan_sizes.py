@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model_store.importers.jail import ImportRefused
+from model_store.regular_files import open_regular
 
 _SIZES = (128, 256)
 _USUAL_LATENT = 1024
@@ -104,7 +105,7 @@ def read_config(path: Path | None) -> dict[str, int]:
     if path is None:
         return {}
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(Path(path)) as file:
             whole = json.loads(file.read(_MAX_CONFIG_BYTES).removeprefix(BOM_UTF8))
     except (OSError, ValueError, RecursionError) as err:
         raise ImportRefused("The config file is not readable JSON; it should be the run's configs.json.") from err

@@ -19,12 +19,12 @@ OURS: dict[str, set[str]] = {
     "volumes": set(),
     "latents": set(),
     "model_store": set(),
-    "contract": {"model_store"},
+    "contract": {"model_store", "volumes"},
     "jobs": {"contract"},
     "service": {"jobs", "contract", "model_store", "volumes"},
     "workers": {"jobs", "contract", "model_store", "latents", "volumes"},
     "training": {"model_store", "latents", "volumes"},
-    "voxelsmith": {"service", "workers", "jobs", "contract", "model_store", "training"},
+    "voxelsmith": {"service", "workers", "jobs", "contract", "model_store", "training", "volumes"},
 }
 OUTSIDE: dict[str, set[str]] = {
     "volumes": {"numpy", "nibabel", "SimpleITK", "isal", "PIL", "scipy"},
@@ -39,7 +39,8 @@ OUTSIDE: dict[str, set[str]] = {
     "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
-    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)|volumes\.(upload_check|reader_limits|volume)"
+    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)"
+    r"|volumes\.(formats|upload_check|reader_limits|volume)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}
@@ -115,6 +116,20 @@ def test_the_front_end_sees_headers_and_cards_only() -> None:
         if name.partition(".")[0] in OURS and not name.startswith("service") and not SERVICE_MAY.fullmatch(name)
     ]
     assert not wrong
+
+
+def test_what_agrees_on_requests_knows_the_table_of_formats_only() -> None:
+    """contract/ stays a leaf: the table is data, and what reads and writes files is not there."""
+    wrong = [
+        f"{relative(path)}:{line} imports {name}"
+        for path in sources("contract")
+        for name, line in imports(tree(path))
+        if name.partition(".")[0] == "volumes" and name != "volumes.formats"
+    ]
+    assert not wrong
+    assert {name for name, _ in imports(tree(ROOT / "volumes" / "formats.py"))} <= {
+        "collections.abc", "dataclasses", "typing",
+    }  # fmt: skip
 
 
 def test_torch_appears_only_where_networks_are() -> None:

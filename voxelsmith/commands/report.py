@@ -14,7 +14,10 @@ from rich.text import Text
 
 from contract.plain_text import is_plain, plain
 
-_OF_A_JOB = re.compile(r"[0-9]{3,}\.(nii|nii\.gz|nrrd|mha|npy|png)|latents\.npy|provenance\.json|direction-.+\.json")
+from volumes.formats import WRITTEN
+
+_VOLUMES = "|".join(re.escape(row.name) for row in WRITTEN)
+_OF_A_JOB = re.compile(rf"[0-9]{{3,}}\.({_VOLUMES}|png)|latents\.npy|provenance\.json|direction-.+\.json")
 """Names that a job gives its files."""
 _SHOWN = 3
 

@@ -289,6 +289,7 @@ export interface components {
         };
         JobPage: {
             items: components["schemas"]["JobRecord"][];
+            unreadable: components["schemas"]["Unreadable"][];
             next_cursor: string | null;
         };
         JobRecord: {
@@ -590,6 +591,10 @@ export interface components {
             kind: "psi" | "normal";
             default: number | null;
             cutoff: number | null;
+        };
+        Unreadable: {
+            id: string;
+            detail: string;
         };
         UnusableModel: {
             name: string;
