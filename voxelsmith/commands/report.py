@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.plain_text import is_plain, plain
-
 from volumes.formats import WRITTEN
 
 _VOLUMES = "|".join(re.escape(row.name) for row in WRITTEN)
