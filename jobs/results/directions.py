@@ -54,6 +54,8 @@ class FittedDirections:
 
     def owned(self, owner: str) -> Sequence[str]:
         """Of the directions that an API key has fitted, model/name. Raises: StoreUnavailable."""
+        if not owner:  # nobody, where there are no keys
+            return []
         return [key.partition("/")[2].partition("/")[2] for key in self._results.list(f"{_OWNERS}/{owner}")]
 
     def put(self, model: str, direction: dict[str, Any], owner: str = "") -> None:

@@ -45,7 +45,7 @@ def parse(shape: type[Parsed] | TypeAdapter[Parsed], body: bytes) -> Parsed:
         TooManyTransfers: too many large ones are read at once.
     """
     with _turn(len(body)):
-        return _parsed(shape, body.removeprefix(BOM_UTF8))  # of some editors; RFC 8259 lets a reader pass over it
+        return _parsed(shape, body)
 
 
 @contextmanager
@@ -64,6 +64,7 @@ def _turn(size_bytes: int) -> Iterator[None]:
 
 def _parsed(shape: type[Parsed] | TypeAdapter[Parsed], body: bytes) -> Parsed:
     """As `parse`, at once."""
+    body = body.removeprefix(BOM_UTF8)  # which some editors write, and RFC 8259 lets a reader pass over
     document = read(body)
     try:
         # pydantic reads the bytes itself: its strict rules for JSON differ from those for Python objects.
