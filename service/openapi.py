@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from contract.direction_fits import RegressionFit, SefaFit
 from contract.requests import EditRequest, EncodeRequest, GenerateRequest
 from contract.state import JobRecord
+from volumes.formats import READABLE, listed
 
 _KEY = "An API key. A service on loopback that never had one asks for none."
 TEMPLATE = "#/components/schemas/{model}"
@@ -109,7 +110,7 @@ ENCODE_BODY: dict[str, Any] = {
                         "volume": {
                             "type": "string",
                             "format": "binary",
-                            "description": "A .nii, .nii.gz, .nrrd or .mha file; told by its content, not its name",
+                            "description": f"A {listed(READABLE)} file; told by its content, not its name",
                         },
                         "request": _ref("EncodeRequest"),
                     },

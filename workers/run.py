@@ -34,9 +34,9 @@ from workers.recipes import RECIPES, Job
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
-BESIDE_THE_REQUEST = frozenset({"upload", "direction", "placement"})
-"""Keys of a payload that are no part of the request: the stored scan, the direction that an edit follows, and where the
-scan is that its volumes are laid on."""
+BESIDE_THE_REQUEST = frozenset({"upload", "direction", "placement", "owner"})
+"""Keys of a payload that are no part of the request: the stored scan, the direction that an edit follows, where the
+scan is that its volumes are laid on, and the API key whose fitted directions will be."""
 
 
 def run(

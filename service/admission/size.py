@@ -3,9 +3,13 @@
 import math
 
 from contract.errors import InvalidRequest
+from contract.fields import LatentSource
 from contract.requests import AnyRequest
 from contract.state import Placement
 from model_store.card import ModelCard
+
+MAX_RECORD_BYTES = 16 * 2**20
+"""Of the latents in one record: the queue keeps it in memory for days."""
 
 
 def check_size(request: AnyRequest, card: ModelCard, max_voxels: int, placement: Placement | None = None) -> None:
@@ -17,3 +21,11 @@ def check_size(request: AnyRequest, card: ModelCard, max_voxels: int, placement:
     if request.volumes > fitting:
         detail = f"of this model a job may make at most {fitting} volumes here"
         raise InvalidRequest("The request asks for too many voxels.", [(request.volumes_field, detail)])
+
+
+def check_latents(request: AnyRequest) -> None:
+    """Refuses what would repeat large latents in one record, one for each volume. Raises: InvalidRequest."""
+    sizes = [len(source.model_dump_json()) for source in request.sources().values() if isinstance(source, LatentSource)]
+    if request.volumes * max(sizes, default=0) > MAX_RECORD_BYTES:
+        detail = "the latents of so many volumes would be too large together; ask for fewer"
+        raise InvalidRequest("The record would be too large.", [(request.volumes_field, detail)])

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -74,7 +74,8 @@ async def read_encode(request: Request, services: AppServices, jobs: Jobs) -> As
     """JSON, or multipart/form-data with `volume` and `request`. Whatever happens, no file stays behind.
 
     A store without room and a key without bytes left are told before the scan has come.
-    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded.
+    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded,
+    TooManyTransfers.
     """
     if is_json(request):
         yield EncodeBody(await read_json(request), None)
@@ -84,8 +85,11 @@ async def read_encode(request: Request, services: AppServices, jobs: Jobs) -> As
     settings = services.settings
     await run_in_threadpool(services.results.check_room, settings.min_free_bytes)
     room_bytes = await run_in_threadpool(jobs.room_bytes)
+    services.take_transfer()
     # The file has no name in any folder, so that even a killed process leaves nothing behind.
-    with _nameless() as file:
+    with ExitStack() as stack:
+        stack.callback(services.transfers.release)
+        file = stack.enter_context(_nameless())
         try:
             body = await _read_form(request, file, settings, min(settings.max_upload_bytes, room_bytes))
         except UploadTooLarge as err:
@@ -139,8 +143,7 @@ def stored(original: Original, job_id: str, queue: JobQueue) -> Iterator[dict[st
             raise original.damage
         yield {"key": key, "sha256": sha256}
     except VoxelsmithError:
-        if _is_unknown(queue, job_id):
-            forget(job_id, queue)
+        forget_unknown(job_id, queue)
         raise
 
 
@@ -148,6 +151,12 @@ def forget(job_id: str, queue: JobQueue) -> None:
     """Removes the scan of a job that does not exist. Where the store does not answer, the sweep will do it."""
     with suppress(StoreUnavailable):
         queue.results.remove_prefix(f"uploads/{job_id}")
+
+
+def forget_unknown(job_id: str, queue: JobQueue) -> None:
+    """The same, unless the job exists after all."""
+    if _is_unknown(queue, job_id):
+        forget(job_id, queue)
 
 
 def _is_unknown(queue: JobQueue, job_id: str) -> bool:

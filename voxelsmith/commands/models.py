@@ -11,7 +11,7 @@ from model_store.catalogue import SHIPPED
 from model_store.faults import FolderFault
 from model_store.importers.hagan import import_hagan
 from model_store.importers.stylegan3d import import_stylegan3d
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
@@ -96,7 +96,7 @@ def remove(
     hidden = folder.with_name(f".removed-{name}")
     folder.rename(hidden)
     shutil.rmtree(hidden)
-    typer.echo(f"removed {name}")
+    say(f"removed {name}")
 
 
 @imports.command("hagan")
@@ -123,7 +123,7 @@ def import_hagan_files(
     card = import_hagan(
         name,
         generator,
-        place.models,
+        place.open_models(),
         encoder=encoder,
         sub_encoder=sub_encoder,
         discriminator=discriminator,
@@ -162,7 +162,7 @@ def import_stylegan3d_file(
     card = import_stylegan3d(
         name,
         pickle,
-        place.models,
+        place.open_models(),
         use=use,
         intensity=intensity,
         classes=classes.split(",") if classes else None,
@@ -182,7 +182,7 @@ def _report(card: ModelCard, place: Surroundings, as_json: bool) -> None:
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:
-        typer.echo(f"imported {card.name} ({_shape(card)}, {_abilities(card)}) into {place.models / card.name}")
+        say(f"imported {card.name} ({_shape(card)}, {_abilities(card)}) into {place.models / card.name}")
 
 
 def _facts(card: AnyCard) -> dict[str, Any]:

@@ -13,7 +13,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["generate_generate_post"];
+        post: operations["generate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -29,7 +29,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["encode_encode_post"];
+        post: operations["encode"];
         delete?: never;
         options?: never;
         head?: never;
@@ -45,7 +45,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["edit_edit_post"];
+        post: operations["edit"];
         delete?: never;
         options?: never;
         head?: never;
@@ -59,7 +59,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["list_jobs_jobs_get"];
+        get: operations["list_jobs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -75,10 +75,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_job_jobs__job_id__get"];
+        get: operations["get_job"];
         put?: never;
         post?: never;
-        delete: operations["delete_job_jobs__job_id__delete"];
+        delete: operations["delete_job"];
         options?: never;
         head?: never;
         patch?: never;
@@ -91,7 +91,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["follow_job_jobs__job_id__events_get"];
+        get: operations["follow_job"];
         put?: never;
         post?: never;
         delete?: never;
@@ -107,7 +107,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_result_jobs__job_id__results__name__get"];
+        get: operations["get_result"];
         put?: never;
         post?: never;
         delete?: never;
@@ -123,7 +123,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["list_models_models_get"];
+        get: operations["list_models"];
         put?: never;
         post?: never;
         delete?: never;
@@ -139,7 +139,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_model_models__name__get"];
+        get: operations["get_model"];
         put?: never;
         post?: never;
         delete?: never;
@@ -155,9 +155,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["list_directions_models__name__directions_get"];
+        get: operations["list_directions"];
         put?: never;
-        post: operations["fit_direction_models__name__directions_post"];
+        post: operations["fit_direction"];
         delete?: never;
         options?: never;
         head?: never;
@@ -171,10 +171,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_direction_models__name__directions__direction__get"];
+        get: operations["get_direction"];
         put?: never;
         post?: never;
-        delete: operations["remove_direction_models__name__directions__direction__delete"];
+        delete: operations["remove_direction"];
         options?: never;
         head?: never;
         patch?: never;
@@ -187,7 +187,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["healthz_healthz_get"];
+        get: operations["healthz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -203,7 +203,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["readyz_readyz_get"];
+        get: operations["readyz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -219,7 +219,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["metrics_metrics_get"];
+        get: operations["metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -289,6 +289,7 @@ export interface components {
         };
         JobPage: {
             items: components["schemas"]["JobRecord"][];
+            unreadable: components["schemas"]["Unreadable"][];
             next_cursor: string | null;
         };
         JobRecord: {
@@ -591,6 +592,10 @@ export interface components {
             default: number | null;
             cutoff: number | null;
         };
+        Unreadable: {
+            id: string;
+            detail: string;
+        };
         UnusableModel: {
             name: string;
             /** @constant */
@@ -827,7 +832,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    generate_generate_post: {
+    generate: {
         parameters: {
             query?: never;
             header?: {
@@ -887,7 +892,7 @@ export interface operations {
             };
         };
     };
-    encode_encode_post: {
+    encode: {
         parameters: {
             query?: never;
             header?: {
@@ -952,7 +957,7 @@ export interface operations {
             };
         };
     };
-    edit_edit_post: {
+    edit: {
         parameters: {
             query?: never;
             header?: {
@@ -1012,7 +1017,7 @@ export interface operations {
             };
         };
     };
-    list_jobs_jobs_get: {
+    list_jobs: {
         parameters: {
             query?: {
                 state?: components["schemas"]["JobState"] | null;
@@ -1061,7 +1066,7 @@ export interface operations {
             };
         };
     };
-    get_job_jobs__job_id__get: {
+    get_job: {
         parameters: {
             query?: never;
             header?: {
@@ -1124,7 +1129,7 @@ export interface operations {
             };
         };
     };
-    delete_job_jobs__job_id__delete: {
+    delete_job: {
         parameters: {
             query?: never;
             header?: {
@@ -1193,7 +1198,7 @@ export interface operations {
             };
         };
     };
-    follow_job_jobs__job_id__events_get: {
+    follow_job: {
         parameters: {
             query?: never;
             header?: {
@@ -1246,7 +1251,7 @@ export interface operations {
             };
         };
     };
-    get_result_jobs__job_id__results__name__get: {
+    get_result: {
         parameters: {
             query?: never;
             header?: {
@@ -1332,7 +1337,7 @@ export interface operations {
             };
         };
     };
-    list_models_models_get: {
+    list_models: {
         parameters: {
             query?: never;
             header?: never;
@@ -1375,7 +1380,7 @@ export interface operations {
             };
         };
     };
-    get_model_models__name__get: {
+    get_model: {
         parameters: {
             query?: never;
             header?: never;
@@ -1420,7 +1425,7 @@ export interface operations {
             };
         };
     };
-    list_directions_models__name__directions_get: {
+    list_directions: {
         parameters: {
             query?: never;
             header?: never;
@@ -1465,7 +1470,7 @@ export interface operations {
             };
         };
     };
-    fit_direction_models__name__directions_post: {
+    fit_direction: {
         parameters: {
             query?: never;
             header?: {
@@ -1527,7 +1532,7 @@ export interface operations {
             };
         };
     };
-    get_direction_models__name__directions__direction__get: {
+    get_direction: {
         parameters: {
             query?: never;
             header?: never;
@@ -1573,7 +1578,7 @@ export interface operations {
             };
         };
     };
-    remove_direction_models__name__directions__direction__delete: {
+    remove_direction: {
         parameters: {
             query?: never;
             header?: never;
@@ -1617,7 +1622,7 @@ export interface operations {
             };
         };
     };
-    healthz_healthz_get: {
+    healthz: {
         parameters: {
             query?: never;
             header?: never;
@@ -1662,7 +1667,7 @@ export interface operations {
             };
         };
     };
-    readyz_readyz_get: {
+    readyz: {
         parameters: {
             query?: never;
             header?: never;
@@ -1705,7 +1710,7 @@ export interface operations {
             };
         };
     };
-    metrics_metrics_get: {
+    metrics: {
         parameters: {
             query?: never;
             header?: never;

@@ -4,7 +4,6 @@ import { signal } from "@preact/signals";
 import type { Shown } from "../viewer/stage";
 import { openFile } from "../viewer/volume";
 
-export const ENDINGS: readonly string[] = [".nii", ".nii.gz", ".nrrd", ".mha"];
 const scans = signal<ReadonlyMap<string, File>>(new Map());
 
 export function rememberScan(job: string, file: File): void {

@@ -1,7 +1,8 @@
 // A scan is gone after a reload: the file can be given again, to be shown beside what came of it.
+import { READABLE } from "../api/formats";
 import type { JobRecord } from "../api/types";
 import { isUpload } from "../jobs/kinds";
-import { ENDINGS, rememberScan, scanOf } from "../jobs/scans";
+import { rememberScan, scanOf } from "../jobs/scans";
 import { DropZone } from "../ui/dropzone";
 
 export function MissingScan({ record }: { record: JobRecord }) {
@@ -11,7 +12,7 @@ export function MissingScan({ record }: { record: JobRecord }) {
     <DropZone
       label="Show the scan beside it: the service does not keep scans"
       file={null}
-      endings={ENDINGS}
+      endings={READABLE}
       onFile={(given) => rememberScan(id, given)}
     />
   );
