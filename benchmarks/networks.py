@@ -41,6 +41,7 @@ def run_pass(
     name = model_name(subject, size)
     catalogue = Catalogue([Path(models) / name])
     card = catalogue.card(name)
+    assert isinstance(card, ModelCard)
     once = _prepare(part, way, chosen, card, catalogue, place, threads)
     with torch.inference_mode():
         result = once()  # weights into caches, memory from the system, kernels chosen

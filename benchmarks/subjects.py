@@ -24,7 +24,7 @@ from benchmarks.random_hagan import write_hagan
 from benchmarks.random_stylegan import stylegan_work, write_stylegan
 from benchmarks.work import Work, hagan_work
 from model_store.card import ModelCard
-from model_store.networks.hagan import SIZES
+from model_store.sizes.hagan import EDGES
 
 
 class Plain(Protocol):
@@ -54,7 +54,7 @@ class Subject:
 SUBJECTS = {
     subject.name: subject
     for subject in (
-        Subject("hagan", frozenset(SIZES), 32, 1024, write_hagan, PlainHAGAN.read, hagan_work),
+        Subject("hagan", frozenset(EDGES), 32, 1024, write_hagan, PlainHAGAN.read, hagan_work),
         # The bone paper's, c = 16. 32^3 is for tests; a whole run, long enough already, measures 256^3 alone.
         Subject("stylegan", frozenset({32, 256}), 16, 512, write_stylegan, PlainStyleGAN.read, stylegan_work),
     )

@@ -3,6 +3,7 @@
 VoxelsmithError
 ├── InvalidRequest            the request does not fit the contract or the model's card
 │   ├── UnreadableVolume      an upload that the strict readers refuse
+│   ├── VerbNotSupported      the model cannot do what is asked of it
 │   └── IdempotencyConflict   the same Idempotency-Key with another body
 ├── UploadTooLarge
 ├── UnsupportedMedia          a content type the endpoint does not read
@@ -47,6 +48,16 @@ class InvalidRequest(VoxelsmithError):
 
 class UnreadableVolume(InvalidRequest):
     code, title = "unreadable_volume", "The volume cannot be read"
+
+
+class VerbNotSupported(InvalidRequest):
+    code, title = "verb_not_supported", "The model cannot do that"
+
+    def __init__(self, verb: str, verbs: Sequence[str]) -> None:
+        """`verbs`: what the model can do."""
+        able = " and ".join([", ".join(verbs[:-1]), verbs[-1]] if len(verbs) > 1 else verbs)
+        super().__init__(f"This model can {able}, not {verb}.", [("/model", f"this model can {able}")])
+        self.verbs = list(verbs)
 
 
 class IdempotencyConflict(InvalidRequest):

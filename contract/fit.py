@@ -3,7 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from model_store.card import DirectionCard, ModelCard
+from contract.errors import VerbNotSupported
+from model_store.card import AnyCard, DirectionCard, ModelCard, Verb
+
+_VERBS: dict[str, Verb] = {"fit_direction": "edit"}
+"""Of a kind of job that is not called like what it asks of a model."""
 
 
 class CardMismatch(Exception):  # noqa: N818 -- the name that the house gives it
@@ -12,6 +16,29 @@ class CardMismatch(Exception):  # noqa: N818 -- the name that the house gives it
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
         self.pointer, self.detail = pointer, detail
+
+
+def check_verb(card: AnyCard, kind: str) -> None:
+    """Whether a kind of job can be asked of a model.
+
+    Raises:
+        VerbNotSupported: with the list of what can.
+    """
+    verb = _VERBS.get(kind, kind)
+    if verb not in card.verbs:
+        raise VerbNotSupported(verb, card.verbs)
+
+
+def generator_card(card: AnyCard, kind: str) -> ModelCard:
+    """The card as that of a generator, for a kind of job that only generators do.
+
+    Raises:
+        VerbNotSupported: it is another model's.
+    """
+    check_verb(card, kind)
+    if not isinstance(card, ModelCard):
+        raise VerbNotSupported(_VERBS.get(kind, kind), card.verbs)
+    return card
 
 
 def check_request(card: ModelCard, request: Any) -> None:

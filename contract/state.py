@@ -63,6 +63,8 @@ class ResultFile(Envelope):
     """How to make this sample again, as an edit's `source`: {"seed": 42} or {"latent": [...], "space": "z"}."""
     noise_seed: int | None = None
     """Of the noise that it was made with; None: the model's constant noise."""
+    scan_sha256: str | None = None
+    """Of the scan that it was made from, where that was no latent."""
     preview: str | None = None
     label: str | None = None
     """What the file is where the index does not say it: "reconstruction", "reconstruction-scan-grid", "strength=-3"."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from model_store.cache import FileCache
-from model_store.card import DirectionCard, ModelCard
-from model_store.integrity import BrokenModel, UnreadableModel
-from model_store.reading import CARD, CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, Stamp, parse_card, parse_direction
+from model_store.card import CARD, AnyCard, DirectionCard
+from model_store.faults import FolderFault, UnreadableModel
+from model_store.reading import CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, Stamp, parse_card, parse_direction
 
 LOOK_S = 10.0
 _PIECE_BYTES = 2**20
@@ -49,7 +49,7 @@ class Shelved:
     stamp: Stamp
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Of its files by their names."""
-    card: ModelCard | None = None
+    card: AnyCard | None = None
     reason: str = ""
     directions: tuple[DirectionCard, ...] = ()
     is_settled: bool = True
@@ -81,8 +81,8 @@ class BucketShelf:
         self.models()
         return self._is_seen
 
-    def files(self, name: str, card: ModelCard) -> AbstractContextManager[Path]:
-        """As FileCache.holding, of all files that a card lists. Raises: BrokenModel, UnreadableModel."""
+    def files(self, name: str, card: AnyCard) -> AbstractContextManager[Path]:
+        """As FileCache.holding, of all files that a card lists. Raises: FolderFault, UnreadableModel."""
         if self._cache is None:
             raise UnreadableModel("the model lies in a bucket, and this process has no cache for it")
         sizes = (self._models or {}).get(name, Shelved(())).sizes
@@ -121,21 +121,21 @@ class BucketShelf:
     def _read(self, name: str, files: Mapping[str, Listed], stamp: Stamp) -> Shelved:
         try:
             if CARD not in files:
-                raise BrokenModel("card.json is missing")
+                raise FolderFault(f"{CARD} is missing")
             card = parse_card(name, self._objects.read_small(f"{name}/{CARD}", CARD_LIMIT_BYTES))
             missing = sorted(set(card.files) - set(files))
             if missing:
-                raise BrokenModel(f"{missing[0]} is missing")
+                raise FolderFault(f"{missing[0]} is missing")
             directions = tuple(self._read_directions(name, files, card))
         except ValueError:
-            return Shelved(stamp, reason="card.json is too large")
+            return Shelved(stamp, reason=f"{CARD} is too large")
         except OSError:
-            return Shelved(stamp, reason="card.json cannot be read", is_settled=False)
-        except BrokenModel as err:
+            return Shelved(stamp, reason=f"{CARD} cannot be read", is_settled=False)
+        except FolderFault as err:
             return Shelved(stamp, reason=err.detail)
         return Shelved(stamp, {file: found.size_bytes for file, found in files.items()}, card, directions=directions)
 
-    def _read_directions(self, name: str, files: Mapping[str, Listed], card: ModelCard) -> Iterator[DirectionCard]:
+    def _read_directions(self, name: str, files: Mapping[str, Listed], card: AnyCard) -> Iterator[DirectionCard]:
         for file, found in sorted(files.items()):
             if file.startswith("directions/") and file.endswith(".json") and found.size_bytes <= DIRECTION_LIMIT_BYTES:
                 stem = file.removeprefix("directions/").removesuffix(".json")

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from model_store.integrity import BrokenModel, UnreadableModel, sha256_of
+from model_store.card import CARD
+from model_store.faults import FolderFault, UnreadableModel
+from model_store.integrity import sha256_of
 
 _FILE, _PART = "file", "part"
 _RETRY_S = 1.0
@@ -43,7 +45,7 @@ class FileCache:
         in the cache, or damaged there, is fetched.
 
         Raises:
-            BrokenModel: what came does not have its digest.
+            FolderFault: what came does not have its digest.
             UnreadableModel: it did not come, or cannot be kept.
         """
         with ExitStack() as stack:
@@ -51,7 +53,7 @@ class FileCache:
                 view = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voxelsmith-")))
                 for name, sha256 in files.items():
                     if not _SHA256.fullmatch(sha256):
-                        raise BrokenModel("card.json has a sha256 that is none")
+                        raise FolderFault(f"{CARD} has a sha256 that is none")
                     (view / name).symlink_to(self._hold(name, sha256.lower(), fetch, stack))
             except OSError as err:
                 raise UnreadableModel("the model's files cannot be fetched and kept") from err
@@ -94,7 +96,7 @@ class FileCache:
                 file.flush()
                 os.fsync(file.fileno())
             if digest.hexdigest() != sha256:
-                raise BrokenModel(f"{name} does not match its sha256: the file is damaged or was replaced")
+                raise FolderFault(f"{name} does not match its sha256: the file is damaged or was replaced")
             part.rename(folder / _FILE)
         finally:
             part.unlink(missing_ok=True)

@@ -1,11 +1,21 @@
-"""ModelCard: all that is known of a trained model, and whether a request fits it. No torch."""
+"""Cards: all that is known of a trained model. ModelCard is a generator's, TranslatorCard a translator's. No torch."""
 
 import hashlib
+from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+CARD = "card.json"
+WEIGHTS = "weights.safetensors"
+"""The two files that each model's folder has."""
+Verb = Literal["generate", "encode", "edit", "translate"]
+"""What can be asked of a model: the kinds of job that make or read volumes."""
+Task = Literal["synthesise", "encode", "refine", "translate"]
+"""What a network is asked for: a volume of a latent, a latent, a volume with the gradient of its latent, or a volume of
+a scan."""
 
 CardName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]|\.[a-z0-9_-])*$", max_length=64)]
 """What a request can name (contract.requests)."""
@@ -110,8 +120,8 @@ class Provenance(CardPart):
     original_sha256: dict[str, str] = Field(default_factory=dict)
 
 
-class ModelCard(CardPart):
-    """card.json of a model folder. Axes and shape are the network's own order (A0, A1, A2)."""
+class AnyCard(CardPart):
+    """What card.json says of any model. Axes are the network's own (A0, A1, A2)."""
 
     schema_version: Literal[1] = 1
     name: CardName
@@ -121,30 +131,26 @@ class ModelCard(CardPart):
     modality: str
     anatomy: str = ""
     licence: str = ""
-    shape: Triple
     axes: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$")]
     """Anatomical direction in which each network axis increases, as nibabel's axis codes: "IAL" is A0 downward."""
-    spacing_mm: tuple[float, float, float]
-    """Voxel size along A0, A1, A2; nominal where the training data's own spacing was lost."""
-    spacing_is_nominal: bool = False
-    latent: LatentSpec
-    truncation: TruncationSpec = TruncationSpec()
     intensity: IntensitySpec
     display_window: tuple[float, float] | None = None
     """Window for previews and cal_min/cal_max in stored units; None takes the intensity range."""
-    preprocess: PreprocessSpec = PreprocessSpec()
-    classes: list[str] = Field(default_factory=list)
-    has_encoder: bool = False
     network: dict[str, Any] = Field(default_factory=dict)
-    """Keyword arguments of the family's network classes (width, ...)."""
+    """Sizes of the family's networks (width, ...): model_store/sizes says which each family has."""
     files: dict[str, str] = Field(default_factory=dict)
-    """File name -> sha256; weights.safetensors is always among them."""
+    """File name -> sha256; the weights are always among them."""
     provenance: Provenance
+
+    @property
+    @abstractmethod
+    def verbs(self) -> tuple[Verb, ...]:
+        """What can be asked of the model."""
 
     @property
     def sha256(self) -> str:
         """The model's digest: that of its weights file."""
-        return self.files["weights.safetensors"]
+        return self.files[WEIGHTS]
 
     @property
     def fingerprint(self) -> str:
@@ -155,6 +161,43 @@ class ModelCard(CardPart):
     def window(self) -> tuple[float, float]:
         """Display window in stored units."""
         return self.display_window or (self.intensity.low, self.intensity.high)
+
+
+class ModelCard(AnyCard):
+    """Of a generator: it makes volumes of latents, all on one grid. Shape and spacing are in the network's order."""
+
+    shape: Triple
+    spacing_mm: tuple[float, float, float]
+    """Voxel size along A0, A1, A2; nominal where the training data's own spacing was lost."""
+    spacing_is_nominal: bool = False
+    latent: LatentSpec
+    truncation: TruncationSpec = TruncationSpec()
+    preprocess: PreprocessSpec = PreprocessSpec()
+    classes: list[str] = Field(default_factory=list)
+    has_encoder: bool = False
+    """Without one a scan's latent is found by descent alone."""
+
+    @property
+    def verbs(self) -> tuple[Verb, ...]:
+        return ("generate", "encode", "edit")
+
+
+class TranslatorCard(AnyCard):
+    """Of a translator: it makes one volume of a scan, on the scan's own grid, and has no latent."""
+
+    source_domains: list[str] = Field(default_factory=list)
+    """What may come in: "T2-weighted MR", "CT, sharp kernel"; empty where any scan may."""
+    target_domain: str
+    """What comes out."""
+    grid: Literal["scan", "cube"] = "scan"
+    """The networks' own grid where a request names none: in the scan's proportions, or stretched to a cube. The result
+    lies on the scan's grid either way."""
+    input_window: tuple[float, float] | None = None
+    """[low, high] in the scan's stored units; None takes the least and the largest value of the scan itself."""
+
+    @property
+    def verbs(self) -> tuple[Verb, ...]:
+        return ("translate",)
 
 
 class DirectionCard(CardPart):
@@ -187,8 +230,10 @@ class DirectionCard(CardPart):
             raise ValueError("a regression direction has a slope other than 0 and an intercept")
         return self
 
-    def fits(self, card: ModelCard) -> bool:
+    def fits(self, card: AnyCard) -> bool:
         """Whether it was made for exactly these weights, and has the length of a space that the model has."""
+        if not isinstance(card, ModelCard):
+            return False
         sizes = card.latent
         lengths = {"z": sizes.z_dim, "w": sizes.w_dim if sizes.has_style_space else None}
         return self.model_sha256 == card.sha256 and len(self.vector) == lengths[self.space]

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from model_store.bucket import BucketShelf, Shelved
-from model_store.card import DirectionCard, ModelCard
-from model_store.integrity import BrokenModel, UnreadableModel, check_files
-from model_store.reading import CARD, CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, Stamp, parse_card, parse_direction
+from model_store.card import CARD, AnyCard, DirectionCard
+from model_store.faults import FolderFault, UnreadableModel
+from model_store.integrity import check_files
+from model_store.reading import CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, Stamp, parse_card, parse_direction
 
 SHIPPED = Path(__file__).parent / "demo"
 """The demo models that come with the package."""
 log = logging.getLogger("voxelsmith.models")
 
 
-class UnknownModelName(KeyError):  # noqa: N818 -- the name that the house gives it
+class NoSuchFolder(KeyError):  # noqa: N818 -- the name that the house gives it
     """No folder of that name."""
 
 
@@ -30,7 +31,7 @@ class Entry:
     place: Path | BucketShelf
     """Its folder, or the bucket that it is in."""
     stamp: Stamp
-    card: ModelCard | None = None
+    card: AnyCard | None = None
     reason: str = ""
     is_settled: bool = True
     """False where a file could not be read just now: the next look reads it again."""
@@ -49,7 +50,7 @@ class Catalogue:
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
 
-    def cards(self) -> list[ModelCard]:
+    def cards(self) -> list[AnyCard]:
         """Cards of the models that can be served, by name."""
         return [entry.card for entry in self._scan().values() if entry.card is not None]
 
@@ -62,30 +63,30 @@ class Catalogue:
         """Folder name -> why that model cannot be served."""
         return {name: entry.reason for name, entry in self._scan().items() if entry.card is None}
 
-    def card(self, name: str) -> ModelCard:
-        """Raises: UnknownModelName, BrokenModel."""
+    def card(self, name: str) -> AnyCard:
+        """Raises: NoSuchFolder, FolderFault."""
         entry = self._entry(name)
         if entry.card is None:
-            raise BrokenModel(entry.reason)
+            raise FolderFault(entry.reason)
         return entry.card
 
     def folder(self, name: str) -> Path:
-        """Where the model's files are, broken or not. Raises: UnknownModelName, BrokenModel for one in a bucket."""
+        """Where the model's files are, broken or not. Raises: NoSuchFolder, FolderFault for one in a bucket."""
         place = self._entry(name).place
         if isinstance(place, BucketShelf):
-            raise BrokenModel("the model lies in a bucket")
+            raise FolderFault("the model lies in a bucket")
         return place
 
     def files(self, name: str) -> AbstractContextManager[Path]:
         """A folder with the model's files for the time of the block; those of a bucket are fetched.
 
-        Raises: UnknownModelName, BrokenModel.
+        Raises: NoSuchFolder, FolderFault.
         """
         card, place = self.card(name), self._entry(name).place
         return place.files(name, card) if isinstance(place, BucketShelf) else nullcontext(place)
 
     def directions(self, name: str) -> list[dict[str, Any]]:
-        """The directions that ship with the model, by name. Raises: UnknownModelName, BrokenModel."""
+        """The directions that ship with the model, by name. Raises: NoSuchFolder, FolderFault."""
         self.card(name)
         return [direction.model_dump() for direction in self._entry(name).directions]
 
@@ -104,7 +105,7 @@ class Catalogue:
         try:
             return self._scan()[name]
         except KeyError as err:
-            raise UnknownModelName(name) from err
+            raise NoSuchFolder(name) from err
 
     def _scan(self) -> dict[str, Entry]:
         with self._lock:
@@ -168,30 +169,30 @@ def _read(folder: Path, stamp: Stamp) -> Entry:
     try:
         card = read_card(folder)
         check_files(folder, card)
-    except BrokenModel as err:
+    except FolderFault as err:
         return Entry(folder, stamp, reason=err.detail, is_settled=not isinstance(err, UnreadableModel))
     return Entry(folder, stamp, card, directions=tuple(_read_directions(folder, card)))
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path) -> AnyCard:
     """card.json of a model folder.
 
     Raises:
-        BrokenModel: missing or too large; as `parse_card`.
+        FolderFault: missing or too large; as `parse_card`.
     """
     path = folder / CARD
     try:
         if not path.is_file():
-            raise BrokenModel("card.json is missing")
+            raise FolderFault(f"{CARD} is missing")
         if path.stat().st_size > CARD_LIMIT_BYTES:
-            raise BrokenModel("card.json is too large")
+            raise FolderFault(f"{CARD} is too large")
         data = path.read_bytes()
     except OSError as err:
-        raise UnreadableModel("card.json cannot be read") from err
+        raise UnreadableModel(f"{CARD} cannot be read") from err
     return parse_card(folder.name, data)
 
 
-def _read_directions(folder: Path, card: ModelCard) -> Iterator[DirectionCard]:
+def _read_directions(folder: Path, card: AnyCard) -> Iterator[DirectionCard]:
     """The sound ones: one that is not must not take the model down."""
     for path in sorted(folder.glob("directions/*.json")):
         try:

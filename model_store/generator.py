@@ -1,18 +1,16 @@
 """The one protocol that every generator family fulfils; recipes need no branch on the family."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
-from torch import Tensor, device
+from torch import Tensor
 
 from model_store.card import ModelCard
-
-Task = Literal["synthesise", "encode", "refine"]
-"""What a network is asked for: a volume, a latent, or a volume with the gradient of its latent."""
+from model_store.loaded_model import LoadedModel
 
 
-class Generator(Protocol):
-    """A loaded model in eval mode, its weights frozen. Differentiable in its inputs; callers turn gradients off.
+class Generator(LoadedModel, Protocol):
+    """A model that makes volumes of latents. Differentiable in its inputs; callers turn gradients off.
 
     Without a style space w is one row that carries all of the generator's input: z, and the one-hot class where there
     are classes. Inputs may live on any device and have any float type; outputs are float32 on the model's device.
@@ -21,16 +19,6 @@ class Generator(Protocol):
 
     @property
     def card(self) -> ModelCard: ...
-
-    @property
-    def device(self) -> device: ...
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory that the weights hold."""
-
-    def work_bytes(self, task: Task) -> int:
-        """Estimate of what one sample needs on the device beside the weights, at the worst moment."""
 
     def map(self, z: Tensor, label: int | None = None) -> Tensor:
         """(n, z_dim) -> styles w (n, num_styles, w_dim)."""

@@ -5,23 +5,11 @@ import json
 import re
 from pathlib import Path
 
-from model_store.card import ModelCard
+from model_store.card import WEIGHTS, AnyCard
+from model_store.faults import FolderFault, UnreadableModel
 
-WEIGHTS = "weights.safetensors"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_LIMIT_BYTES = 64 * 2**20
-
-
-class BrokenModel(Exception):  # noqa: N818 -- the name that the house gives it
-    """A model folder that cannot be served. `detail` is one sentence without paths."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
-
-
-class UnreadableModel(BrokenModel):
-    """The system failed to read a file: the next try may well succeed, so that nobody keeps this in mind."""
 
 
 def sha256_of(path: Path) -> str:
@@ -30,33 +18,33 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def has_plain_names(card: ModelCard) -> bool:
+def has_plain_names(card: AnyCard) -> bool:
     """Whether a card's files lie beside it and nowhere else."""
     return all(_PLAIN_NAME.fullmatch(name) for name in card.files)
 
 
-def check_files(folder: Path, card: ModelCard) -> None:
+def check_files(folder: Path, card: AnyCard) -> None:
     """Every file of the card is there, whole, and has its sha256.
 
     Raises:
-        BrokenModel: saying which file and why.
+        FolderFault: saying which file and why.
     """
     if WEIGHTS not in card.files:
-        raise BrokenModel(f"card.json names no {WEIGHTS}")
+        raise FolderFault(f"card.json names no {WEIGHTS}")
     for name, digest in card.files.items():
         if not _PLAIN_NAME.fullmatch(name):
-            raise BrokenModel("card.json lists a file whose name is not a plain file name")
+            raise FolderFault("card.json lists a file whose name is not a plain file name")
         path = folder / name
         try:
             if not path.is_file():
-                raise BrokenModel(f"{name} is missing")
+                raise FolderFault(f"{name} is missing")
             if path.suffix == ".safetensors":
                 _check_length(path)
             found = sha256_of(path)
         except OSError as err:
             raise UnreadableModel(f"{name} cannot be read") from err
         if found != digest.lower():
-            raise BrokenModel(f"{name} does not match its sha256: the file is damaged or was replaced")
+            raise FolderFault(f"{name} does not match its sha256: the file is damaged or was replaced")
 
 
 def _check_length(path: Path) -> None:
@@ -65,11 +53,11 @@ def _check_length(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _HEADER_LIMIT_BYTES):
-            raise BrokenModel(f"{path.name} is truncated or not a safetensors file")
+            raise FolderFault(f"{path.name} is truncated or not a safetensors file")
         try:
             header = json.loads(file.read(length))
             end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as err:
-            raise BrokenModel(f"{path.name} has no readable header") from err
+            raise FolderFault(f"{path.name} has no readable header") from err
     if end != size - 8 - length:
-        raise BrokenModel(f"{path.name} is truncated or has bytes past its end")
+        raise FolderFault(f"{path.name} is truncated or has bytes past its end")

@@ -2,22 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from model_store.card import ModelCard
+from model_store.card import WEIGHTS, AnyCard, ModelCard, TranslatorCard
 from model_store.families.base import Served
 from model_store.families.hagan import ServedHAGAN
 from model_store.families.progan import ServedProGAN
 from model_store.families.split_shuffle import ServedSplitShuffle
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.families.stylegan3d import ServedStyleGAN3D
+from model_store.faults import FolderFault, UnreadableModel
 from model_store.generator import Generator
-from model_store.integrity import WEIGHTS, BrokenModel, UnreadableModel, check_files
+from model_store.integrity import check_files
+from model_store.loaded_model import LoadedModel
+from model_store.sizes.table import sizes_of
+from model_store.translator import Translator
 
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 """tf32: float32 throughout, but CUDA's matrix units read 10 bits of each factor's mantissa."""
@@ -27,30 +31,56 @@ DTYPES: Mapping[Precision, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-FAMILIES: Mapping[str, Callable[[ModelCard], Served]] = {
-    "hagan": ServedHAGAN,
-    "progan": ServedProGAN,
-    "split-shuffle": ServedSplitShuffle,
-    "stylegan": ServedStyleGAN,
-    "stylegan3d": ServedStyleGAN3D,
-}
+_SERVED: tuple[type[Served], ...] = (
+    ServedHAGAN,
+    ServedProGAN,
+    ServedSplitShuffle,
+    ServedStyleGAN,
+    ServedStyleGAN3D,
+)
+SERVED: Mapping[str, type[Served]] = {served.sizes.family: served for served in _SERVED}
+"""What builds a family's models; `sizes/table.py` has the same families without torch."""
 
 _SHAPE_KEEPING = {Tensor.mul, Tensor.__mul__, Tensor.div, Tensor.__truediv__, Tensor.square, Tensor.flip}
 
 
+@overload
 def load(
     folder: Path,
     card: ModelCard,
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
     low_memory: bool = False,
-) -> Generator:
+) -> Generator: ...
+@overload
+def load(
+    folder: Path,
+    card: TranslatorCard,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    low_memory: bool = False,
+) -> Translator: ...
+@overload
+def load(
+    folder: Path,
+    card: AnyCard,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    low_memory: bool = False,
+) -> LoadedModel: ...
+def load(
+    folder: Path,
+    card: AnyCard,
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
+    low_memory: bool = False,
+) -> LoadedModel:
     """The model of `folder`, in eval mode on `device`, its weights converted to `precision` and frozen.
 
     With `low_memory` its family trades time for smaller activations.
 
     Raises:
-        BrokenModel: one sentence on what is wrong with the folder.
+        FolderFault: one sentence on what is wrong with the folder.
     """
     model = _build(card, low_memory)
     check_files(folder, card)
@@ -61,11 +91,11 @@ def load(
     return model
 
 
-def outline(card: ModelCard, precision: Precision = "float32", low_memory: bool = False) -> Served:
+def outline(card: AnyCard, precision: Precision = "float32", low_memory: bool = False) -> Served:
     """The model as `load` gives it but without values, to learn its sizes from the card alone.
 
     Raises:
-        BrokenModel: the card's network cannot be built.
+        FolderFault: the card's network cannot be built.
     """
     model = _build(card, low_memory)
     model.to(DTYPES[precision]).requires_grad_(False).eval()
@@ -95,11 +125,10 @@ class _ShapesAlone(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _build(card: ModelCard, low_memory: bool) -> Served:
-    if card.family not in FAMILIES:
-        raise BrokenModel("card.json is of a family that this version does not know")
+def _build(card: AnyCard, low_memory: bool) -> Served:
+    sizes_of(card)
     with torch.device("meta"), _ShapesAlone():  # no memory, and no time spent on random weights
-        model = FAMILIES[card.family](card)
+        model = SERVED[card.family](card)
     model.low_memory = low_memory
     return model
 
@@ -119,24 +148,24 @@ def _read(path: Path, model: Served, device: torch.device, dtype: torch.dtype) -
     except OSError as err:
         raise UnreadableModel(f"{WEIGHTS} cannot be read") from err
     except SafetensorError as err:
-        raise BrokenModel(f"{WEIGHTS} is not a sound safetensors file") from err
+        raise FolderFault(f"{WEIGHTS} is not a sound safetensors file") from err
 
 
 def _check_keys(found: set[str], expected: set[str]) -> None:
     missing, extra = sorted(expected - found), sorted(found - expected)
     if missing:
-        raise BrokenModel(f"{WEIGHTS} lacks {len(missing)} tensors, first {missing[0]}")
+        raise FolderFault(f"{WEIGHTS} lacks {len(missing)} tensors, first {missing[0]}")
     if extra:
-        raise BrokenModel(f"{WEIGHTS} has {len(extra)} tensors that the network does not know")
+        raise FolderFault(f"{WEIGHTS} has {len(extra)} tensors that the network does not know")
 
 
 def _convert(key: str, stored: Tensor, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     if tuple(stored.shape) != shape:
-        raise BrokenModel(f"{WEIGHTS}: {key} has shape {tuple(stored.shape)}, the card's network needs {shape}")
+        raise FolderFault(f"{WEIGHTS}: {key} has shape {tuple(stored.shape)}, the card's network needs {shape}")
     if stored.dtype not in DTYPES.values():
-        raise BrokenModel(f"{WEIGHTS}: {key} is not of a float type that the project writes")
+        raise FolderFault(f"{WEIGHTS}: {key} is not of a float type that the project writes")
     # A copy even where nothing changes: a mapped page would fault if the file were cut under a running worker.
     converted = stored.to(device, dtype, copy=True)
     if not bool(torch.isfinite(converted).all()):
-        raise BrokenModel(f"{WEIGHTS}: {key} has values that are not finite")
+        raise FolderFault(f"{WEIGHTS}: {key} has values that are not finite")
     return converted

@@ -4,20 +4,30 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from model_store.card import ModelCard
+from model_store.card import ModelCard, TranslatorCard, Verb
 
 
 class Shown(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ReadyModel(ModelCard):
-    """A model that can be used: its card, and the digest of its weights."""
+class Usable(BaseModel):
+    """What stands beside the card of a model that can be used: what it can do, and the digest of its weights."""
 
-    weights_sha256: str = Field(alias="sha256")  # the card has a property of that name
+    # The card has properties of these names.
+    can: list[Verb] = Field(alias="verbs")
+    weights_sha256: str = Field(alias="sha256")
     status: Literal["ready"]
     broken: Literal[False]
     reason: None
+
+
+class ReadyModel(Usable, ModelCard):
+    """A generator."""
+
+
+class ReadyTranslator(Usable, TranslatorCard):
+    """A model that makes volumes of scans. It has no latent and no shape of its own."""
 
 
 class UnusableModel(Shown):
@@ -30,7 +40,7 @@ class UnusableModel(Shown):
 
 
 class ModelList(Shown):
-    items: list[ReadyModel | UnusableModel]
+    items: list[ReadyModel | ReadyTranslator | UnusableModel]
 
 
 class DirectionSummary(Shown):

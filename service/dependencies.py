@@ -15,7 +15,7 @@ from jobs.ownership import OwnJobs
 from jobs.queue import JobQueue
 from jobs.results.store import ResultStore
 from jobs.settings import Settings
-from model_store.card import ModelCard
+from model_store.card import AnyCard
 from service.http.errors import KeyRequired, ScopeMissing
 from service.http.header_fields import priority_of, wait_of
 from service.key_rule import KeyRule
@@ -119,7 +119,7 @@ def _job_id(job_id: Annotated[str, Path(description="Id of a job")]) -> str:
     return job_id
 
 
-def _card(name: Annotated[str, Path(description="Name of a model")], registry: Models) -> ModelCard:
+def _card(name: Annotated[str, Path(description="Name of a model")], registry: Models) -> AnyCard:
     return registry.card(_model_name(name))
 
 
@@ -131,7 +131,7 @@ def _model_name(name: Annotated[str, Path(description="Name of a model")]) -> st
 
 JobId = Annotated[str, Depends(_job_id)]
 ModelName = Annotated[str, Depends(_model_name)]
-Card = Annotated[ModelCard, Depends(_card)]
+Card = Annotated[AnyCard, Depends(_card)]
 
 
 def _post_fields(

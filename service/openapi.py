@@ -39,6 +39,8 @@ class Problem(BaseModel):
     instance: str
     code: str
     errors: list[ErrorItem] | None = None
+    verbs: list[str] | None = None
+    """With `verb_not_supported`: what the model can do."""
 
 
 def _ref(name: str) -> dict[str, str]:

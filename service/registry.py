@@ -19,9 +19,9 @@ from contract.requests import EditRequest, FitDirectionRequest, MoveEdit, Regres
 from jobs.queue import Worker
 from jobs.results.directions import FittedDirections
 from jobs.results.store import ResultStore
-from model_store.card import DirectionCard, ModelCard
-from model_store.catalogue import Catalogue, UnknownModelName
-from model_store.integrity import BrokenModel
+from model_store.card import AnyCard, DirectionCard, ModelCard
+from model_store.catalogue import Catalogue, NoSuchFolder
+from model_store.faults import FolderFault
 
 _BROKEN = "The model cannot be used: {}."
 
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     card: DirectionCard
     is_shipped: bool
 
-    def summary(self, model: ModelCard) -> dict[str, Any]:
+    def summary(self, model: AnyCard) -> dict[str, Any]:
         """What a list shows: all but the vector."""
         facts = self.card.model_dump(mode="json", exclude={"vector"})
         return {**facts, "shipped": self.is_shipped, "stale": not self.card.fits(model)}
@@ -54,18 +54,18 @@ class Registry:
         """One entry of `models`. Raises: UnknownModel."""
         try:
             return ready_model(self._catalogue.card(name))
-        except UnknownModelName as err:
+        except NoSuchFolder as err:
             raise self._unknown() from err
-        except BrokenModel as err:
+        except FolderFault as err:
             return _broken_model(name, err.detail)
 
-    def card(self, name: str) -> ModelCard:
+    def card(self, name: str) -> AnyCard:
         """Raises: UnknownModel, ModelBroken."""
         try:
             return self._catalogue.card(name)
-        except UnknownModelName as err:
+        except NoSuchFolder as err:
             raise self._unknown() from err
-        except BrokenModel as err:
+        except FolderFault as err:
             raise ModelBroken(_BROKEN.format(err.detail)) from err
 
     def _unknown(self) -> UnknownModel | StoreUnavailable:
@@ -79,12 +79,12 @@ class Registry:
             for name, fault in worker.about.get("faults", {}).items():
                 self._catalogue.note_broken(name, fault["reason"], fault["card"])
 
-    def directions(self, card: ModelCard) -> list[Entry]:
+    def directions(self, card: AnyCard) -> list[Entry]:
         """All directions of a model, by name."""
         entries = {entry.card.name: entry for entry in (*self._fitted_here(card), *self._shipped(card))}
         return [entry for _, entry in sorted(entries.items())]
 
-    def direction(self, card: ModelCard, name: str) -> Entry:
+    def direction(self, card: AnyCard, name: str) -> Entry:
         """Raises: UnknownDirection."""
         for entry in self._shipped(card):
             if entry.card.name == name:
@@ -94,7 +94,7 @@ class Registry:
             raise UnknownDirection("The model has no direction of that name; GET its /directions to list them.")
         return found
 
-    def remove_direction(self, card: ModelCard, name: str) -> None:
+    def remove_direction(self, card: AnyCard, name: str) -> None:
         """Removes a fitted direction, also a damaged one. Raises: UnknownDirection, DirectionShipped."""
         if name in {entry.card.name for entry in self._shipped(card)}:
             raise DirectionShipped("This direction came with the model and stays as long as the model does.")
@@ -117,7 +117,7 @@ class Registry:
             raise InvalidRequest("The request does not fit the model.", [(err.pointer, err.detail)]) from err
         return entry
 
-    def _check_names_free(self, card: ModelCard, request: FitDirectionRequest) -> None:
+    def _check_names_free(self, card: AnyCard, request: FitDirectionRequest) -> None:
         fit = request.fit
         if isinstance(fit, RegressionFit):
             wanted = {fit.name}
@@ -126,17 +126,17 @@ class Registry:
         if wanted & {*self._fitted.names(card.name), *(entry.card.name for entry in self._shipped(card))}:
             raise DirectionExists("The model has a direction of that name; remove it first or take another name.")
 
-    def _shipped(self, card: ModelCard) -> list[Entry]:
+    def _shipped(self, card: AnyCard) -> list[Entry]:
         cards = self._catalogue.directions(card.name)
         return [Entry(DirectionCard.model_validate(fields), is_shipped=True) for fields in cards]
 
-    def _fitted_here(self, card: ModelCard) -> Iterator[Entry]:
+    def _fitted_here(self, card: AnyCard) -> Iterator[Entry]:
         for name in self._fitted.names(card.name):
             found = self._read(card, name)
             if found is not None:
                 yield found
 
-    def _read(self, card: ModelCard, name: str) -> Entry | None:
+    def _read(self, card: AnyCard, name: str) -> Entry | None:
         """A fitted direction; None where there is none, a damaged one, or one that no version of ours wrote."""
         try:
             return Entry(DirectionCard.model_validate(self._fitted.get(card.name, name)), is_shipped=False)
@@ -144,9 +144,9 @@ class Registry:
             return None
 
 
-def ready_model(card: ModelCard) -> dict[str, Any]:
+def ready_model(card: AnyCard) -> dict[str, Any]:
     """A card as the service shows it."""
-    facts = card.model_dump(mode="json") | {"sha256": card.sha256}
+    facts = card.model_dump(mode="json") | {"sha256": card.sha256, "verbs": list(card.verbs)}
     return {**facts, "status": "ready", "broken": False, "reason": None}
 
 

@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
 from jobs.settings import misspelt
-from model_store.catalogue import UnknownModelName
+from model_store.catalogue import NoSuchFolder
+from model_store.faults import FolderFault
 from model_store.importers.jail import ImportRefused
-from model_store.integrity import BrokenModel
 from service.http.pointers import described
 from training.engine.errors import DataRefused
 from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
@@ -28,7 +28,7 @@ from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
 
 EXPECTED = (
-    *(VoxelsmithError, ClientError, BrokenModel, UnknownModelName, ImportRefused),
+    *(VoxelsmithError, ClientError, FolderFault, NoSuchFolder, ImportRefused),
     *(DataFolderError, StackError, MissingExtraError, DataRefused),
 )
 
@@ -50,7 +50,7 @@ class CommandLine(TyperGroup):
 
 
 def _line(err: Exception) -> str:
-    if isinstance(err, UnknownModelName | UnknownModel):
+    if isinstance(err, NoSuchFolder | UnknownModel):
         return "there is no model of that name; `voxelsmith models list` shows those there are"
     if isinstance(err, UnknownDirection):
         return "the model has no direction of that name; `voxelsmith directions list MODEL` shows those there are"

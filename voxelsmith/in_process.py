@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
+from contract.fit import generator_card
 from contract.requests import AnyRequest, EditRequest, FitDirectionRequest, JobSource, MoveEdit, TargetEdit
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
@@ -38,7 +39,7 @@ def run_job(
     if _names_a_job(request):
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     bench = _bench(way, place)
-    card = bench.card(request.model)
+    card = generator_card(bench.card(request.model), kind)
     payload: dict[str, Any] = request.model_dump(mode="json")
     store = place.store(way.data) if _needs_store(request, bench) else None
     direction = Registry(bench.catalogue, store).check(card, request) if store else None

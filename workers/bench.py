@@ -7,14 +7,17 @@ from typing import TypeVar
 
 import torch
 
-from contract.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
+from contract.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel, VerbNotSupported
 from contract.requests import AnyRequest
 from latents.sample import gaussian
-from model_store.card import ModelCard
-from model_store.catalogue import Catalogue, UnknownModelName
+from model_store.card import AnyCard, ModelCard
+from model_store.catalogue import Catalogue, NoSuchFolder
+from model_store.families.base import ServedGenerator, ServedTranslator
+from model_store.faults import FolderFault, UnreadableModel
 from model_store.generator import Generator
-from model_store.integrity import BrokenModel, UnreadableModel
 from model_store.load import Precision, load
+from model_store.loaded_model import LoadedModel, Shape
+from model_store.translator import Translator
 from workers.allocator import return_freed_memory
 from workers.memory import limit_bytes, peak_bytes, require, tasks_of
 
@@ -48,23 +51,37 @@ class Bench:
         """How often weights were read; stays put while jobs for resident models come in."""
         self.faults: dict[str, dict[str, str]] = {}
         """Models that could not be loaded: `card`, the fingerprint of what was tried, and `reason`."""
-        self._resident: OrderedDict[str, Generator] = OrderedDict()
+        self._resident: OrderedDict[str, LoadedModel] = OrderedDict()
         if precision in ("float16", "tf32") and self.device.type == "cpu":
             raise ValueError(f"{precision} needs a CUDA device; take bfloat16 or float32 on the CPU")
         if self.device.type == "cuda":
             _take(self.device)
         _make_repeatable(threads, allow_tf32=precision == "tf32")
 
-    def card(self, name: str) -> ModelCard:
+    def card(self, name: str) -> AnyCard:
         """Raises: UnknownModel, ModelBroken."""
         try:
             return self.catalogue.card(name)
-        except UnknownModelName as err:
+        except NoSuchFolder as err:
             raise UnknownModel("There is no model of that name.") from err
-        except BrokenModel as err:
+        except FolderFault as err:
             raise ModelBroken(_sentence(err.detail)) from err
 
     def generator(self, name: str) -> Generator:
+        """As `model`. Raises: VerbNotSupported, where it is none."""
+        model = self.model(name)
+        if not isinstance(model, ServedGenerator):
+            raise VerbNotSupported("generate", model.card.verbs)
+        return model
+
+    def translator(self, name: str) -> Translator:
+        """As `model`. Raises: VerbNotSupported, where it is none."""
+        model = self.model(name)
+        if not isinstance(model, ServedTranslator):
+            raise VerbNotSupported("translate", model.card.verbs)
+        return model
+
+    def model(self, name: str) -> LoadedModel:
         """The model, resident from now on; loading it may put out those used least recently.
 
         Raises:
@@ -83,7 +100,7 @@ class Bench:
                 loaded = self.attempt(lambda: load(folder, card, self.device, self.precision, self.low_memory))
         except UnreadableModel as err:
             raise ModelBroken(_sentence(err.detail)) from err
-        except BrokenModel as err:
+        except FolderFault as err:
             self.faults[name] = {"card": card.fingerprint, "reason": err.detail}
             self.catalogue.note_broken(name, err.detail)
             raise ModelBroken(_sentence(err.detail)) from err
@@ -95,20 +112,22 @@ class Bench:
         self._make_room()
         return loaded
 
-    def require_memory(self, request: AnyRequest) -> None:
+    def require_memory(self, request: AnyRequest, scan_shape: Shape | None = None) -> None:
         """Before a job starts: that its peak fits into what this worker may use; other models make room for it.
+
+        `scan_shape`: (A0, A1, A2) of the volume that a translator is to make; generators make their cards'.
 
         Raises:
             MemoryLimit: it does not fit, with the figures.
             UnknownModel, ModelBroken: as `card`.
         """
         card = self.card(request.model)
-        tasks = tasks_of(request, card.has_encoder)
+        tasks = tasks_of(request, isinstance(card, ModelCard) and card.has_encoder)
         if not tasks:
             return
         try:
-            peak = peak_bytes(card, tasks, self.precision, self.low_memory, self.device)
-        except BrokenModel as err:
+            peak = peak_bytes(card, tasks, self.precision, self.low_memory, self.device, scan_shape)
+        except FolderFault as err:
             raise ModelBroken(_sentence(err.detail)) from err
         limit = limit_bytes(self.device, self.limit_bytes)
         require(peak, limit)
@@ -116,14 +135,16 @@ class Bench:
             self.release(keep=card.name)
 
     def warm_up(self, name: str) -> None:
-        """Loads a model and renders one volume, so that the first job pays for neither.
+        """Loads a model and, of a generator, renders one volume, so that the first job pays for neither.
 
         Raises:
-            UnknownModel, ModelBroken: as `generator`.
+            UnknownModel, ModelBroken: as `model`.
             ModelBroken: the volume is not finite.
             GpuOutOfMemory, OutOfMemory: as `attempt`.
         """
-        generator = self.generator(name)
+        generator = self.model(name)
+        if not isinstance(generator, ServedGenerator):  # what a translator runs on is only there with a scan
+            return
         z = gaussian(0, generator.card.latent.z_dim)[None]
         label = 0 if generator.card.classes else None
         with torch.inference_mode():
@@ -133,7 +154,7 @@ class Bench:
 
     def resident(self) -> dict[str, int]:
         """Names of the models in memory with their bytes, least recently used first."""
-        return {name: generator.size_bytes for name, generator in self._resident.items()}
+        return {name: model.size_bytes for name, model in self._resident.items()}
 
     def release(self, keep: str | None = None) -> None:
         """Puts out every model but `keep` and gives the memory back to the device: what to do when it ran out."""

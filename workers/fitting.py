@@ -53,7 +53,7 @@ def _fit_sefa(model: str, fit: SefaFit, bench: Bench) -> Iterator[Event]:
 
 def _renderers(bench: Bench, model: str) -> list[Renderer]:
     """One per class: a conditional model's samples go through its classes in turn, for a direction holds in all."""
-    classes = range(len(bench.card(model).classes)) or [None]
+    classes = range(len(bench.generator(model).card.classes)) or [None]
     return [Renderer(bench, model, class_label=label) for label in classes]
 
 

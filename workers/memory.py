@@ -1,5 +1,6 @@
 """Whether a job fits: an estimate of its peak from the card, and the memory that this worker may use."""
 
+import math
 import os
 import resource
 import sys
@@ -10,13 +11,13 @@ import torch
 
 from contract.errors import MemoryLimit
 from contract.requests import AnyRequest, EncodeRequest, FitDirectionRequest, LatentSource, SeedSource, SefaFit
-from model_store.card import ModelCard
-from model_store.generator import Task
+from model_store.card import AnyCard, ModelCard, Task
 from model_store.load import Precision, outline
+from model_store.loaded_model import Shape
 
 PROCESS_BYTES = 400 * 2**20
 """A worker with torch, SciPy and SimpleITK in it before its first model; measured, rounded up."""
-_VOLUMES_OF_FILES = {"synthesise": 3, "encode": 8, "refine": 8}
+_VOLUMES_OF_FILES = {"synthesise": 3, "encode": 8, "refine": 8, "translate": 8}
 """Float32 volumes beside the network: the one being written, its stored voxels; a scan, its windowed and its resampled
 copy, what is compared."""
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -33,18 +34,29 @@ def tasks_of(request: AnyRequest, has_encoder: bool = True) -> set[Task]:
     return {"synthesise"}
 
 
-def peak_bytes(card: ModelCard, tasks: Set[Task], precision: Precision, low_memory: bool, device: torch.device) -> int:
+def peak_bytes(
+    card: AnyCard,
+    tasks: Set[Task],
+    precision: Precision,
+    low_memory: bool,
+    device: torch.device,
+    scan_shape: Shape | None = None,
+) -> int:
     """Estimate of the peak on the device: the weights as served, what the hungriest of the tasks holds at once, and on
     the CPU the process and the volumes that become files.
 
+    `scan_shape`: (A0, A1, A2) of the volume to make, of a model whose card has no shape.
+
     Raises:
-        BrokenModel: the card's network cannot be built.
+        FolderFault: the card's network cannot be built.
     """
-    model = outline(card, precision, low_memory)
+    model, shape = outline(card, precision, low_memory), card.shape if isinstance(card, ModelCard) else scan_shape
+    if shape is None:
+        raise TypeError("what a translator needs depends on the shape of its volume")
     if device.type != "cpu":
-        return model.size_bytes + max(model.work_bytes(task) for task in tasks)
-    volume = 4 * card.shape[0] * card.shape[1] * card.shape[2]
-    work = max(model.work_bytes(task) + _VOLUMES_OF_FILES[task] * volume for task in tasks)
+        return model.size_bytes + max(model.work_bytes(task, shape) for task in tasks)
+    volume = 4 * math.prod(shape)
+    work = max(model.work_bytes(task, shape) + _VOLUMES_OF_FILES[task] * volume for task in tasks)
     return model.size_bytes + work + PROCESS_BYTES
 
 

@@ -10,7 +10,7 @@ import torch
 from contract.errors import InvalidRequest
 from contract.requests import REQUESTS, AnyRequest, EncodeRequest
 from contract.state import JobKind
-from model_store.card import DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from model_store.integrity import sha256_of
 from workers.bench import Bench
 
@@ -20,7 +20,7 @@ PROVENANCE_VERSION = 1
 def replay_record(
     kind: JobKind,
     request: AnyRequest,
-    card: ModelCard,
+    card: AnyCard,
     direction: DirectionCard | None,
     scan_path: Path | None,
     bench: Bench,

@@ -32,6 +32,13 @@ class Latent:
 
 
 @dataclass(frozen=True)
+class ScanDigest:
+    """A scan that a volume was made from, by the SHA-256 of its file."""
+
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Stage:
     """What happens from now on; `done` of `total` volumes or steps are finished."""
 
@@ -46,13 +53,20 @@ def _are_there() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """One volume (X, Y, Z) in the network's range, at its place, and the latent it was made from."""
+    """One volume (X, Y, Z) in the network's range, at its place, and what it was made from."""
 
     volume: Volume
-    latent: Latent
+    made_from: Latent | ScanDigest
     label: str | None = None
     await_voxels: Callable[[], None] = _are_there
     """To be called before the voxels are read: they may still be on their way from the device."""
+
+    @property
+    def latent(self) -> Latent:
+        """Of a product that was made from one."""
+        if not isinstance(self.made_from, Latent):
+            raise TypeError("this volume was made from a scan and has no latent")
+        return self.made_from
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from contract.errors import (
     UnreadableVolume,
     VoxelsmithError,
 )
-from contract.fit import CardMismatch, check_direction, check_request
+from contract.fit import CardMismatch, check_direction, check_request, generator_card
 from contract.requests import (
     REQUESTS,
     AnyRequest,
@@ -71,7 +71,7 @@ def run(
         JobCanceled, LeaseLost, JobHandedBack: from the sink.
     """
     request = parse(kind, payload)
-    card = bench.card(request.model)
+    card = generator_card(bench.card(request.model), kind)
     direction = _fitting_direction(request, card, payload, bench)
     bench.require_memory(request)
     record = replay_record(kind, request, card, direction, scan_path, bench)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from contract.errors import NonFiniteOutput
 from contract.requests import OutputOptions
-from model_store.card import ModelCard
+from model_store.card import AnyCard
 from volumes.intensity import UNIT_SCALE, NotFiniteError, to_stored
 from volumes.volume import Array
 
@@ -18,7 +18,7 @@ def step_of(output: OutputOptions) -> float:
     return 1.0 if output.intensity == "stored" else 1.0 / UNIT_SCALE.get(np.dtype(output.dtype).str[1:], 1.0)
 
 
-def in_units(network_array: NDArray[np.float32], card: ModelCard, output: OutputOptions) -> Array:
+def in_units(network_array: NDArray[np.float32], card: AnyCard, output: OutputOptions) -> Array:
     """The values of a file that `output` asks for, any shape kept.
 
     Raises:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from contract.requests import OutputOptions
 from contract.state import Manifest, ResultFile
-from model_store.card import DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from volumes.files import write
 from volumes.hashed import Written
 from volumes.preview import three_planes
 from volumes.volume import Volume
-from workers.recipe_events import Latent, Product
+from workers.recipe_events import Latent, Product, ScanDigest
 from workers.units import in_units, step_of
 
 MEDIA_TYPES = {
@@ -51,9 +51,7 @@ class Sink(Protocol):
 class Writer:
     """The files of one job, made in `scratch`. Same products, same bytes: nothing here knows the time or the job."""
 
-    def __init__(
-        self, card: ModelCard, output: OutputOptions, scratch: Path, sink: Sink, origin: dict[str, Any]
-    ) -> None:
+    def __init__(self, card: AnyCard, output: OutputOptions, scratch: Path, sink: Sink, origin: dict[str, Any]) -> None:
         """`origin` goes into every volume: what made it, save the latent."""
         self.card, self.output, self.scratch, self.sink, self.origin = card, output, scratch, sink, origin
         self.results: list[ResultFile] = []
@@ -92,10 +90,12 @@ class Writer:
             written = _put(path, three_planes(stored, self._window()))
             self.files.append(self._keep(path, written, index, "png"))
         path = self.scratch / name
-        source = product.latent.source
-        origin = self.origin | {"latent": source, "label": product.label}
-        if product.latent.noise_seed is not None:
-            origin["noise_seed"] = product.latent.noise_seed
+        made_from = _told_of(product.made_from)
+        told = {name: value for name, value in made_from.items() if value is not None}
+        noise_seed = told.pop("noise_seed", None)  # last: the order is part of a file's bytes
+        origin = self.origin | told | {"label": product.label}
+        if noise_seed is not None:
+            origin["noise_seed"] = noise_seed
         written = write(
             stored,
             path,
@@ -111,13 +111,13 @@ class Writer:
             self.output.format,
             shape=list(stored.shape),
             spacing_mm=[float(size) for size in stored.spacing_mm],
-            latent=source,
-            noise_seed=product.latent.noise_seed,
             preview=preview,
             label=product.label,
+            **made_from,
         )
         self.results.append(entry)
-        self.keep_latent(product.latent)
+        if isinstance(product.made_from, Latent):
+            self.keep_latent(product.made_from)
 
     def keep_direction(self, direction: DirectionCard) -> None:
         """A fitted direction as a file of its own, whose name is no other file's, whatever the direction is called."""
@@ -137,6 +137,9 @@ class Writer:
         """provenance.json: all that a replay needs, and the digests that it should give again."""
         told = ("name", "sha256", "latent", "noise_seed", "label")
         made = [{name: getattr(entry, name) for name in told} for entry in self.results]
+        for facts, entry in zip(made, self.results, strict=True):
+            if entry.scan_sha256 is not None:
+                facts["scan_sha256"] = entry.scan_sha256
         path = self.scratch / "provenance.json"
         written = _put(path, (json.dumps({**replay, "results": made}, indent=2) + "\n").encode())
         self.files.append(self._keep(path, written, 0, "json"))
@@ -170,6 +173,13 @@ class Writer:
         ends = np.array([[[start + (x - spec.low) * per_unit for x in (low, high)]]], dtype=np.float32)
         first, last = self._stored(ends).ravel().tolist()
         return float(first), float(last)
+
+
+def _told_of(made_from: Latent | ScanDigest) -> dict[str, Any]:
+    """What a result says of where it comes from, in the fields of ResultFile."""
+    if isinstance(made_from, ScanDigest):
+        return {"scan_sha256": made_from.sha256}
+    return {"latent": made_from.source, "noise_seed": made_from.noise_seed}
 
 
 def _put(path: Path, data: bytes) -> Written:

@@ -1,24 +1,30 @@
-"""What the families share as they are served: networks behind the Generator protocol."""
+"""What the families share as they are served: networks behind the protocols of generator.py and translator.py."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from model_store.card import ModelCard
+from model_store.card import AnyCard, ModelCard, Task, TranslatorCard
 from model_store.families.float16_gradients import widened
-from model_store.generator import Task
+from model_store.loaded_model import Shape
+from model_store.sizes.base import FamilySizes
+from model_store.translator import Pass, Slab
 
 
 class Served(nn.Module, ABC):
-    """A Generator (generator.py has the meaning of its methods) with what all families share: the card, the device,
-    the weights' size, and the last step of loading."""
+    """A LoadedModel: the card, the device, the weights' size, and the last step of loading."""
 
+    sizes: ClassVar[type[FamilySizes]]
+    """What the family is called and what its card's `network` says."""
     low_memory = False
     """Prefer small activations to speed. The volumes are the same up to rounding. Set before `settle`."""
+    card: AnyCard
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: AnyCard) -> None:
         super().__init__()
         self.card = card
 
@@ -37,13 +43,30 @@ class Served(nn.Module, ABC):
         """Memory that the weights hold."""
         return sum(tensor.nbytes for tensor in [*self.parameters(), *self.buffers()])
 
-    def work_bytes(self, task: Task) -> int:
-        """A family that knows better overrides this: here eight volumes of float32, with gradients four times that."""
-        volume = 4 * self.card.shape[0] * self.card.shape[1] * self.card.shape[2]
-        return (32 if task == "refine" else 8) * volume
+    @abstractmethod
+    def work_bytes(self, task: Task, shape: Shape) -> int: ...
 
     def settle(self) -> None:
         """Once the weights are in: drop what inference does not run, choose layouts, fold."""
+
+
+class FeatureCritic(Protocol):
+    """A critic whose convolutions can be looked at."""
+
+    def features(self, volume: Tensor, /) -> Sequence[Tensor]:
+        """(n, 1, *card.shape) -> feature maps, finest first."""
+
+
+class ServedGenerator(Served):
+    """A Generator, which has the meaning of its methods."""
+
+    card: ModelCard
+    critic: FeatureCritic | None
+    """Set by a family whose weights hold one."""
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(card)
+        self.critic = None
 
     @abstractmethod
     def map(self, z: Tensor, label: int | None = None) -> Tensor: ...
@@ -58,15 +81,31 @@ class Served(nn.Module, ABC):
     @abstractmethod
     def synthesise(self, w: Tensor, noise_seed: int | None = None) -> Tensor: ...
 
-    @abstractmethod
-    def encode(self, volume: Tensor) -> Tensor: ...
+    def encode(self, volume: Tensor) -> Tensor:  # noqa: ARG002 -- for the families with an encoder
+        raise TypeError("this model has no encoder")
 
-    def critic_features(self, volume: Tensor) -> Sequence[Tensor]:  # noqa: ARG002 -- for the families with a critic
-        """None: no critic came with the model."""
-        return []
+    def critic_features(self, volume: Tensor) -> Sequence[Tensor]:
+        """None where no critic came with the model."""
+        critic = self.critic
+        if critic is None:
+            return []
+        expect(volume, (1, *self.card.shape), "volumes")
+        return widened(lambda volume: critic.features(volume.to(self.device, self.dtype)), volume, self.dtype)
 
     @abstractmethod
     def style_matrices(self) -> Sequence[Tensor]: ...
+
+
+class ServedTranslator(Served):
+    """A Translator, which has the meaning of its methods."""
+
+    card: TranslatorCard
+
+    def __init__(self, card: TranslatorCard) -> None:
+        super().__init__(card)
+
+    @abstractmethod
+    def translate(self, guide: Tensor, shape: Shape, scratch: Path) -> Iterator[Pass | Slab]: ...
 
 
 def expect(x: Tensor, tail: tuple[int, ...], what: str) -> None:
@@ -74,3 +113,9 @@ def expect(x: Tensor, tail: tuple[int, ...], what: str) -> None:
     if x.shape[1:] != tail:
         expected = ", ".join(str(n) for n in tail)
         raise ValueError(f"expected {what} (n, {expected}), got {tuple(x.shape)}")
+
+
+def without_class(label: int | None) -> None:
+    """Raises: ValueError, where a class is given to a family that has none."""
+    if label is not None:
+        raise ValueError("a class belongs to a conditional model, and only to it")

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model_store.card import ModelCard
-from model_store.families.base import Served, expect
-from model_store.generator import Task
-from model_store.integrity import BrokenModel
+from model_store.card import ModelCard, Task
+from model_store.families.base import ServedGenerator, expect
+from model_store.loaded_model import Shape
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import fold_upsampling
 from model_store.networks.streamed import block_slices
+from model_store.sizes.hagan import HAGANSizes
 
 _SLABS_AT_ONCE = 2
 """Sub-volumes in a batch; GroupNorm still sees each alone. torch's CPU convolution takes a slow path for a single
@@ -20,23 +20,17 @@ _LOW_MEMORY_SLAB = 8
 """Slices of A at a time: a sixth of the largest activation at 256^3, for 1.7 times the arithmetic."""
 
 
-class ServedHAGAN(Served):
+class ServedHAGAN(ServedGenerator):
     """HA-GAN: z is its only latent space. w is (1, z_dim + number of classes): z beside the one-hot class."""
+
+    sizes = HAGANSizes
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
-        size, width, latent = card.shape[0], card.network.get("width"), card.latent
-        if card.shape != (size, size, size):
-            raise BrokenModel("card.json: a HA-GAN makes cubes, but the shape's edges differ")
-        if not isinstance(width, int) or width < 2 or width % 2:
-            raise BrokenModel("card.json: a HA-GAN's network needs an even width")
-        if latent.has_style_space or latent.num_styles != 1 or card.truncation.kind != "normal":
-            raise BrokenModel("card.json: a HA-GAN has no style space")
-        try:
-            self.generator = HAGANGenerator(size, width, latent.z_dim, len(card.classes))
-            self.encoder = HAGANEncoder(size, width, latent.z_dim) if card.has_encoder else None
-        except ValueError as err:
-            raise BrokenModel("card.json: no HA-GAN has this shape") from err
+        size, z_dim = card.shape[0], card.latent.z_dim
+        self.width = HAGANSizes.of(card).width
+        self.generator = HAGANGenerator(size, self.width, z_dim, len(card.classes))
+        self.encoder = HAGANEncoder(size, self.width, z_dim) if card.has_encoder else None
 
     def settle(self) -> None:
         del self.generator.low  # G^L serves the training alone
@@ -47,9 +41,9 @@ class ServedHAGAN(Served):
         if self.low_memory:
             self.generator.high.slab = _LOW_MEMORY_SLAB
 
-    def work_bytes(self, task: Task) -> int:
+    def work_bytes(self, task: Task, shape: Shape) -> int:
         """The largest activations that exist at once; held against measurements in docs/performance.md."""
-        size, width = self.card.shape[0], int(self.card.network["width"])
+        size, width = shape[0], self.width
         item = torch.finfo(self.dtype).bits // 8
         volume, features, half = 4 * size**3, 2 * width * (size // 4) ** 3 * item, width * (size // 2) ** 3 * item
         if task == "refine":  # each activation, its normalised form, and a gradient of either

@@ -6,29 +6,25 @@ import torch
 from torch import Tensor
 
 from model_store.card import ModelCard
-from model_store.families.base import expect
+from model_store.families.base import expect, without_class
 from model_store.families.progressive import ServedProgressive
-from model_store.integrity import BrokenModel
 from model_store.networks.progan import ProGANGenerator
+from model_store.sizes.progressive import ProGANSizes
 
 
 class ServedProGAN(ServedProgressive):
     """z is its only latent space; w is z as one row."""
 
+    sizes = ProGANSizes
+
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
-        latent = card.latent
-        if latent.has_style_space or latent.num_styles != 1 or latent.w_dim != latent.z_dim:
-            raise BrokenModel("card.json: a ProGAN has no style space")
-        if card.truncation.kind != "normal":
-            raise BrokenModel("card.json: a ProGAN truncates z's normal distribution")
-        self.generator = ProGANGenerator(self.base, self.channels, latent.z_dim)
+        self.generator = ProGANGenerator(self.base, self.channels, card.latent.z_dim)
 
     def map(self, z: Tensor, label: int | None = None) -> Tensor:
         """(n, z_dim) -> (n, 1, z_dim): identity."""
         expect(z, (self.card.latent.z_dim,), "latents")
-        if label is not None:
-            raise ValueError("a class belongs to a conditional model, and only to it")
+        without_class(label)
         return z.to(self.device, torch.float32)[:, None]
 
     def mean_style(self) -> Tensor:

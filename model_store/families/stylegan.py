@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from model_store.card import ModelCard
-from model_store.families.base import expect
-from model_store.families.progressive import ServedProgressive, whole
-from model_store.integrity import BrokenModel
-from model_store.networks.stylegan import MAPPING_LAYERS, MappingNetwork, SynthesisNetwork
+from model_store.families.base import expect, without_class
+from model_store.families.progressive import ServedProgressive
+from model_store.networks.stylegan import MappingNetwork, SynthesisNetwork
+from model_store.sizes.progressive import StyleGANSizes
 
 CONSTANT_NOISE_SEED = 0
 """The noise of `noise: constant` is drawn from this seed, not stored: at 256^3 it would be 80 MB of file."""
@@ -27,18 +27,14 @@ def noise_source(seed: int | None) -> torch.Generator:
 class ServedStyleGAN(ServedProgressive):
     """z -> w, one row per style; noise maps are shared by a batch."""
 
-    options = frozenset({"mapping_layers"})
+    sizes = StyleGANSizes
     encoder_dense = 2  # section 3.5
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
         latent = card.latent
-        if not latent.has_style_space or card.truncation.kind != "psi":
-            raise BrokenModel("card.json: a StyleGAN has a style space and truncates by psi")
-        self.mapping = MappingNetwork(latent.z_dim, latent.w_dim, whole(card, "mapping_layers", MAPPING_LAYERS))
+        self.mapping = MappingNetwork(latent.z_dim, latent.w_dim, StyleGANSizes.of(card).mapping_layers)
         self.synthesis = SynthesisNetwork(self.base, self.channels, latent.w_dim)
-        if latent.num_styles != self.synthesis.num_styles:
-            raise BrokenModel("card.json: a StyleGAN has three styles per stage")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -53,8 +49,7 @@ class ServedStyleGAN(ServedProgressive):
     def map(self, z: Tensor, label: int | None = None) -> Tensor:
         """(n, z_dim) -> (n, num_styles, w_dim), the same row for each style."""
         expect(z, (self.card.latent.z_dim,), "latents")
-        if label is not None:
-            raise ValueError("a class belongs to a conditional model, and only to it")
+        without_class(label)
         w: Tensor = self.mapping(z.to(self.device, torch.float32))
         return w[:, None].repeat(1, self.card.latent.num_styles, 1)
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_store.card import ModelCard, Provenance
+from model_store.card import CARD, WEIGHTS, ModelCard, Provenance
 from model_store.importers.folder import sha256_of, software_version, staged
 from model_store.importers.hagan_sizes import Sizes, read_config, settle
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
+from model_store.sizes.hagan import HAGANSizes
 
 __all__ = ["ImportRefused", "Limits", "import_hagan"]
 
 _WIDTH = 32
-_WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def import_hagan(
         raise ImportRefused("--encoder alone cannot encode; give --sub-encoder (Sub_E_iter<N>.pth) as well.")
     stated = read_config(config)
     with staged(target_root, name, force) as folder:
-        request = {"files": {role: str(path) for role, path in files.items()}, "target": str(folder / _WEIGHTS)}
+        request = {"files": {role: str(path) for role, path in files.items()}, "target": str(folder / WEIGHTS)}
         facts = run_jailed("model_store.importers.hagan_weights", request, limits)
         sizes = settle(facts, stated, resolution, classes)
         provenance = Provenance(
@@ -96,9 +96,9 @@ def import_hagan(
         )
         parts = {"name": name, "provenance": provenance, "has_encoder": "encoder" in files, "axes": axes,
                  "spacing_mm": spacing_mm, "intensity": intensity, "licence": licence,
-                 "files": {_WEIGHTS: sha256_of(folder / _WEIGHTS)}}  # fmt: skip
+                 "files": {WEIGHTS: sha256_of(folder / WEIGHTS)}}  # fmt: skip
         card = make_card(sizes, modality, class_names(classes, sizes.num_classes), parts)
-        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return card
 
 
@@ -114,7 +114,7 @@ def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[
     if axes == usual.axes:  # scans that were turned otherwise were not prepared by the authors' script
         preprocess["extent_mm"] = usual.cut_mm
     whole = parts | {
-        "family": "hagan",
+        "family": HAGANSizes.family,
         "title": f"HA-GAN {usual.anatomy}, {size} cubed",
         "description": f"Imported from checkpoints in the format of the HA-GAN authors: {modality}, {size} cubed.",
         "modality": modality,

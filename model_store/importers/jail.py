@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from model_store.faults import Refusal
+
 logger = logging.getLogger(__name__)
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -25,12 +27,8 @@ _FORBIDDEN_EVENTS = ("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_s
 _TOO_MUCH = "Reading the file needs more memory, time or disk than an import may take; it is damaged or hostile."
 
 
-class ImportRefused(Exception):  # noqa: N818 -- a verdict on the file, worded for the user
-    """A checkpoint that is not imported. `detail` is one sentence or two for the user."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+class ImportRefused(Refusal):
+    """A checkpoint that is not imported."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from model_store.card import ModelCard, Provenance
+from model_store.card import CARD, WEIGHTS, ModelCard, Provenance
 from model_store.importers.folder import sha256_of, software_version, staged
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
+from model_store.sizes.stylegan3d import StyleGAN3DSizes
 
-_WEIGHTS = "weights.safetensors"
 _WRITTEN_RANGE = (0.0, 255.0)
 """What the authors' own files make of [-1, 1]. In training it is [0, 1], to which users scale their volumes."""
 _SPACING_MM = {(80, 96, 112): 2.0, (160, 192, 224): 1.0}
@@ -58,7 +58,7 @@ def import_stylegan3d(
     if psi is not None and not 0 <= psi <= 1:
         raise ImportRefused("--psi lies between 0 and 1.")
     with staged(target_root, name, force) as folder:
-        request = {"path": str(path), "use": use, "target": str(folder / _WEIGHTS)}
+        request = {"path": str(path), "use": use, "target": str(folder / WEIGHTS)}
         facts = run_jailed("model_store.importers.stylegan3d_weights", request, limits)
         parts = {
             "name": name,
@@ -66,13 +66,13 @@ def import_stylegan3d(
             "axes": axes or "RAS",
             "spacing_mm": spacing_mm,
             "licence": licence or _LICENCE,
-            "files": {_WEIGHTS: sha256_of(folder / _WEIGHTS)},
+            "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
             "provenance": _provenance(path, use, facts),
             "truncation": truncation(facts, psi, cutoff),
             "classes": _classes(classes, facts["num_classes"]),
         }
         card = make_card(facts, intensity, parts)
-        (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return card
 
 
@@ -82,12 +82,11 @@ def make_card(facts: dict[str, Any], intensity: tuple[float, float] | None, part
     spacing = parts["spacing_mm"] or (_SPACING_MM.get(shape, 1.0),) * 3
     window = intensity or _WRITTEN_RANGE
     check_geometry(parts["axes"], spacing, window)
-    kinds = ("base", "widths", "architecture", "noise", "mapping_layers", "mapping_width")
     size = "x".join(str(length) for length in shape)
     return complete(
         parts
         | {
-            "family": "stylegan3d",
+            "family": StyleGAN3DSizes.family,
             "title": f"3D-StyleGAN, {size}",
             "description": f"Imported from a pickle in the format of the 3D-StyleGAN authors: {modality}, {size}.",
             "shape": shape,
@@ -106,7 +105,7 @@ def make_card(facts: dict[str, Any], intensity: tuple[float, float] | None, part
                 "units": "HU" if intensity and modality == "CT" else "a.u.",
             },
             "preprocess": {"placement": "stretch", "window": intensity},
-            "network": {key: facts[key] for key in kinds},
+            "network": {key: facts[key] for key in StyleGAN3DSizes.model_fields},
         }
     )
 

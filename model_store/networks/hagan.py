@@ -19,8 +19,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from model_store.networks.layers import NormReLU, UpsampleConv3d
 from model_store.networks.streamed import Moments, rows_of, upsample_to_volume
+from model_store.sizes.hagan import EDGES
 
-SIZES = (32, 64, 128, 256)
 NUM_SLABS = 8
 """V of the paper: the number of non-overlapping sub-volumes that the encoder sees."""
 _BASE = 4
@@ -29,8 +29,8 @@ _LOW = 4  # the low-resolution volume and the feature maps A have edge S / 4
 
 def _doublings(size: int) -> int:
     """How often G^A doubles its 4^3 start: 4 for 256, 3 for 128, 2 for 64, 1 for 32."""
-    if size not in SIZES:
-        raise ValueError(f"HA-GAN has sizes {SIZES}, got {size}")
+    if size not in EDGES:
+        raise ValueError(f"HA-GAN has sizes {EDGES}, got {size}")
     return (size // _LOW // _BASE).bit_length() - 1
 
 

@@ -7,7 +7,6 @@ Everything here takes its number of dimensions from the architecture: the 2D net
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +14,8 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, leaky_relu
 from model_store.networks.layers import wide
+from model_store.sizes.split_shuffle import Variant as Variant
 
-Variant = Literal["baseline", "split", "split-shuffle"]
-"""baseline: StyleGAN2 with one more dimension. split: two branches that never meet. split-shuffle: the paper's."""
 _EPSILON = 1e-8
 _TAPS = (1.0, 3.0, 3.0, 1.0)
 _CONV: dict[int, Callable[..., Tensor]] = {2: F.conv2d, 3: F.conv3d}

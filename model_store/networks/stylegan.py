@@ -18,9 +18,9 @@ from model_store.networks.equalised import GAIN, EqualisedLinear, EqualisedToIma
 from model_store.networks.layers import fold_nearest_upsampling
 from model_store.networks.progressive import Shape, check_stage, doubled, faded, stage_shape
 from model_store.networks.slabs import InSlabs, Layer, in_chunks, upsampled
+from model_store.sizes.progressive import MAPPING_LAYERS
+from model_store.sizes.progressive import STYLES_PER_STAGE as STYLES_PER_STAGE
 
-STYLES_PER_STAGE = 3
-MAPPING_LAYERS = 6
 _EPSILON = 1e-8
 
 

@@ -11,15 +11,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.networks.slabs import in_chunks
+from model_store.sizes.stylegan3d import Architecture
 
-Architecture = Literal["orig", "skip", "resnet"]
 _SLOPE = 0.2
 _TAPS = 5
 _FIR_GAIN = 4.0

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from contract.errors import InvalidRequest, StoreUnavailable
+from contract.fit import generator_card
 from contract.requests import AnyRequest, EncodeRequest, JobSource
 from contract.seeds import settled
 from contract.state import JobKind
@@ -39,7 +40,7 @@ def submit(
     if known is not None:
         return waited(known, services, fields)
     services.results.check_room(services.settings.min_free_bytes)
-    card = registry.card(request.model)
+    card = generator_card(registry.card(request.model), kind)
     check_size(request, card, services.settings.max_job_voxels)
     accepted = settled(request)
     sources = Sources(jobs, card)

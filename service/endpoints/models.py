@@ -9,7 +9,7 @@ from starlette.responses import Response
 from contract.requests import Fit, FitDirectionRequest
 from jobs.keys import Scope
 from service.admission.submission import submit
-from service.answers import Direction, DirectionList, ModelList, ReadyModel, UnusableModel
+from service.answers import Direction, DirectionList, ModelList, ReadyModel, ReadyTranslator, UnusableModel
 from service.dependencies import Card, House, Jobs, ModelName, Models, Post, needs
 from service.http.body import JsonBody
 from service.http.replies import accepted, plain
@@ -27,7 +27,7 @@ def list_models(registry: Models) -> Response:
     return plain({"items": registry.models()})
 
 
-@router.get("/models/{name}", response_model=ReadyModel | UnusableModel)
+@router.get("/models/{name}", response_model=ReadyModel | ReadyTranslator | UnusableModel)
 @router.head("/models/{name}", include_in_schema=False)
 def get_model(name: ModelName, registry: Models) -> Response:
     """One card."""

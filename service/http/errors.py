@@ -88,6 +88,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.VoxelsmithError: 500,
     tree.InvalidRequest: 422,
     tree.UnreadableVolume: 422,
+    tree.VerbNotSupported: 422,
     tree.IdempotencyConflict: 422,
     tree.UploadTooLarge: 413,
     tree.UnsupportedMedia: 415,
@@ -160,6 +161,8 @@ def answer(request: Request, err: tree.VoxelsmithError) -> Response:
     members: dict[str, Any] = {}
     if isinstance(err, tree.InvalidRequest):
         members["errors"] = _listed(err.errors or [("", err.detail)])
+    if isinstance(err, tree.VerbNotSupported):
+        members["verbs"] = err.verbs
     if isinstance(err, RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{err.size_bytes}"
     if isinstance(err, NotReady):

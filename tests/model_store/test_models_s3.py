@@ -20,7 +20,7 @@ from model_store.bucket import BucketShelf
 from model_store.cache import FileCache
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
-from model_store.integrity import BrokenModel, UnreadableModel
+from model_store.faults import FolderFault, UnreadableModel
 from tests.support.buckets import S3, s3, s3_server  # noqa: F401
 from tests.support.processes import eventually
 from tests.support.service_fixtures import serving, write_direction
@@ -174,7 +174,7 @@ def test_holders_do_not_wait_for_one_another(tmp_path: Path) -> None:
 
 def test_a_digest_that_is_none_leads_nowhere(tmp_path: Path) -> None:
     cache = FileCache(tmp_path / "cache", 10**6)
-    with pytest.raises(BrokenModel), cache.holding({"file": "../../elsewhere"}, lambda _: fetch(1)):
+    with pytest.raises(FolderFault), cache.holding({"file": "../../elsewhere"}, lambda _: fetch(1)):
         pass
     assert not (tmp_path / "elsewhere").exists()
 

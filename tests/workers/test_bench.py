@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from contract.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
+from model_store.card import WEIGHTS
 from model_store.catalogue import Catalogue
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.tiny_models import write_card, write_tiny_hagan
 from workers.bench import Bench
 
 
@@ -59,13 +61,21 @@ def test_a_replaced_model_is_loaded_anew(tmp_path):
 
 def test_unknown_and_broken_models_have_their_own_errors(tmp_path):
     card = write_tiny_hagan(tmp_path, "hollow")
-    (tmp_path / "hollow" / "card.json").write_text(card.model_copy(update={"network": {}}).model_dump_json())
+    weights = tmp_path / "hollow" / WEIGHTS
+    tensors = load_file(weights)
+    tensors.pop("generator.common.fc1.bias")
+    save_file(tensors, weights)
+    write_card(tmp_path / "hollow", card)
+    write_tiny_hagan(tmp_path, "widthless", network={"width": 5})
     bench = Bench(Catalogue([tmp_path]))
     with pytest.raises(UnknownModel):
         bench.generator("nobody")
     with pytest.raises(ModelBroken, match="width"):
+        bench.generator("widthless")  # the catalogue's to say
+    assert list(bench.faults) == []
+    with pytest.raises(ModelBroken, match="lacks 1 tensors"):
         bench.generator("hollow")
-    assert "width" in bench.catalogue.broken()["hollow"]
+    assert "lacks 1 tensors" in bench.catalogue.broken()["hollow"]
     assert bench.faults["hollow"]["card"] == Catalogue([tmp_path]).card("hollow").fingerprint
 
 

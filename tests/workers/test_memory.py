@@ -15,37 +15,20 @@ from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from model_store.families.hagan import ServedHAGAN
-from model_store.load import load, outline
+from model_store.load import load
+from tests.support.tiny_families import GENERATORS
 from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_progan import write_progan
-from tests.support.tiny_split_shuffle import write_split_shuffle
-from tests.support.tiny_stylegan import write_stylegan
-from tests.support.tiny_stylegan3d import write_stylegan3d
 from workers.bench import Bench
 from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes, tasks_of
 from workers.run import FolderSink, run
 
 CPU = torch.device("cpu")
-WRITERS = {
-    "hagan": write_tiny_hagan,
-    "progan": write_progan,
-    "stylegan": write_stylegan,
-    "stylegan3d": write_stylegan3d,
-    "split-shuffle": write_split_shuffle,
-}
 
 
-@pytest.mark.parametrize("family", WRITERS)
-def test_the_outline_of_a_card_has_the_size_of_the_loaded_model(tmp_path: Path, family: str) -> None:
-    card = WRITERS[family](tmp_path, "m")
-    for precision in ("float32", "bfloat16"):
-        assert outline(card, precision).size_bytes == load(tmp_path / "m", card, precision=precision).size_bytes
-
-
-@pytest.mark.parametrize("family", WRITERS)
+@pytest.mark.parametrize("family", GENERATORS)
 def test_to_load_a_model_and_know_what_it_needs_costs_no_compiler(tmp_path: Path, family: str) -> None:
     """torch imports its compiler for arithmetic on tensors without values, in the first job of each worker."""
-    WRITERS[family](tmp_path, "m")
+    GENERATORS[family](tmp_path, "m")
     code = (
         "import sys, torch; from pathlib import Path; from model_store.catalogue import Catalogue; "
         "from model_store.load import load; from workers.memory import peak_bytes; folder = Path(sys.argv[1]); "

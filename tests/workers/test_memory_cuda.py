@@ -1,7 +1,6 @@
 """What passes hold on CUDA, counted over tensors that have a device and no values: for torch's CUDA build, with or
 without a card. Of the largest models, for which the estimates are made."""
 
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,42 +9,13 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from model_store.families.base import Served
 from model_store.load import outline
+from tests.support.held_memory import Held
 from tests.support.tiny_models import write_tiny_hagan
 
 pytestmark = pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="torch is built without CUDA here")
-
-
-class Held(TorchDispatchMode):
-    """Counts the bytes on CUDA of what came out of operations and is still referenced. What an operation itself needs
-    meanwhile (cuDNN's scratch space) is not seen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor) and tensor.device.type == "cuda":
-                self._count(tensor.untyped_storage())
-        return out
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        if storage._cdata not in self._known:
-            self._known.add(storage._cdata)
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
 
 
 def on_cuda(model: Served) -> None:
@@ -79,8 +49,8 @@ def test_a_paper_sized_hagan_holds_no_more_than_its_estimate_and_fits_a_4_gb_car
             "encode": lambda: model.encode(scan),
         }
         for task, make in passes.items():
-            with torch.inference_mode(), Held() as held:
+            with torch.inference_mode(), Held("cuda") as held:
                 made = make()
             assert (made.device.type, made.dtype) == ("cuda", torch.float32)
-            assert 0.5 * model.work_bytes(task) < held.peak <= 1.01 * model.work_bytes(task)
+            assert 0.5 * model.work_bytes(task, card.shape) < held.peak <= 1.01 * model.work_bytes(task, card.shape)
             assert model.size_bytes + held.peak < 1.5e9

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from model_store.card import ModelCard
+from model_store.card import AnyCard, ModelCard
 from model_store.catalogue import SHIPPED
+from model_store.faults import FolderFault
 from model_store.importers.hagan import import_hagan
 from model_store.importers.stylegan3d import import_stylegan3d
-from model_store.integrity import BrokenModel
 from voxelsmith.commands.report import print_json, print_table
 from voxelsmith.environment import Surroundings
 
@@ -36,7 +36,7 @@ def list_models(context: typer.Context, as_json: Json = False) -> None:
     catalogue = place.catalogue
     cards, broken = catalogue.cards(), catalogue.broken()
     if as_json:
-        print_json([*(card.model_dump(mode="json") for card in cards), *_broken_rows(broken)])
+        print_json([*(_facts(card) for card in cards), *_broken_rows(broken)])
         return
     rows = [(card.name, card.family, _shape(card), card.modality, _abilities(card), card.title) for card in cards]
     rows += [(name, "broken", "", "", "", reason) for name, reason in broken.items()]
@@ -50,7 +50,7 @@ def show(context: typer.Context, name: str) -> None:
     catalogue = place.catalogue
     card = catalogue.card(name)
     names = [direction["name"] for direction in catalogue.directions(name)]
-    print_json({**card.model_dump(mode="json"), "directions": names})
+    print_json({**_facts(card), "directions": names})
 
 
 @app.command()
@@ -66,7 +66,7 @@ def verify(context: typer.Context, name: Annotated[str | None, typer.Argument()]
         try:
             with catalogue.files(card.name):  # those of a bucket are hashed as they come
                 sound.append(card)
-        except BrokenModel as err:
+        except FolderFault as err:
             broken[card.name] = err.detail
     if as_json:
         print_json(
@@ -185,14 +185,21 @@ def _report(card: ModelCard, place: Surroundings, as_json: bool) -> None:
         typer.echo(f"imported {card.name} ({_shape(card)}, {_abilities(card)}) into {place.models / card.name}")
 
 
+def _facts(card: AnyCard) -> dict[str, Any]:
+    return {**card.model_dump(mode="json"), "verbs": list(card.verbs)}
+
+
 def _broken_rows(broken: dict[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "broken": reason} for name, reason in broken.items()]
 
 
-def _shape(card: ModelCard) -> str:
-    return "x".join(str(length) for length in card.shape)
+def _shape(card: AnyCard) -> str:
+    return "x".join(str(length) for length in card.shape) if isinstance(card, ModelCard) else "the scan's"
 
 
-def _abilities(card: ModelCard) -> str:
-    classes = f", {len(card.classes)} classes" if card.classes else ""
-    return ("generate, encode, edit" if card.has_encoder else "generate, edit") + classes
+def _abilities(card: AnyCard) -> str:
+    """Its verbs; an encode without an encoder is a descent of minutes, which is no ability to show off."""
+    is_slow = isinstance(card, ModelCard) and not card.has_encoder
+    verbs = [f"{verb} (by descent)" if verb == "encode" and is_slow else verb for verb in card.verbs]
+    classes = [f"{len(card.classes)} classes"] if isinstance(card, ModelCard) and card.classes else []
+    return ", ".join([*verbs, *classes])

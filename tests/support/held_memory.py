@@ -1,0 +1,39 @@
+"""Counting the bytes that a pass holds on a device, over tensors with values or without."""
+
+import weakref
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class Held(TorchDispatchMode):
+    """Counts the bytes on a kind of device of what came out of operations and is still referenced. What an operation
+    itself needs meanwhile (a library's scratch space) is not seen."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+        self.now = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        held = {tensor.untyped_storage()._cdata for tensor in tree_leaves(args) if isinstance(tensor, torch.Tensor)}
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type == self.device:
+                self._count(tensor.untyped_storage(), held)
+        return out
+
+    def _count(self, storage: torch.UntypedStorage, inputs: set[int]) -> None:
+        """A view's storage that came in from outside is not the pass's."""
+        if storage._cdata not in self._known and storage._cdata not in inputs:
+            self._known.add(storage._cdata)
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
