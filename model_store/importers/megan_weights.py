@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from model_store.importers.checkpoint import TensorClaim, read_claims, read_tensors
 from model_store.importers.jail import ImportRefused
+from model_store.importers.megan import spoken
 
 _MAX_WIDTH, _MAX_BLOCKS = 1024, 64
 Table = dict[str, tuple[str, tuple[int, ...]]]
@@ -35,17 +36,12 @@ def read(request: dict[str, Any]) -> dict[str, Any]:
     for level, (path, sizes) in enumerate(zip(files, levels, strict=True)):
         table = layers(**sizes)
         tensors = read_tensors(path, spoken(level), table)
-        weights |= {f"levels.{level}.{table[name][0]}": tensor for name, tensor in tensors.items()}
+        weights |= {f"cascade.levels.{level}.{table[name][0]}": tensor for name, tensor in tensors.items()}
     try:
         save_file(weights, request["target"])
     except SafetensorError as err:
         raise ImportRefused("The weights cannot be written to the model folder; is the disk full?") from err
     return {"levels": levels}
-
-
-def spoken(level: int) -> str:
-    """A level's file in messages: its option, counted where there are several."""
-    return "--lr" if level == 0 else f"--hr (number {level})"
 
 
 def sizes_of(claims: Claims, level: int) -> dict[str, Any]:

@@ -6,67 +6,23 @@ the host a slab of sums beside what it reads and what it makes.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.loaded_model import Shape
 from model_store.networks.lines import Lines, interpolation, planes, stretched
 from model_store.networks.megan import ResidualGenerator, high_resolution, low_resolution
 from model_store.networks.patches import PATCH, Stitcher, Window, count, windows
+from model_store.translator import Guide, Pass, Slab
 
 BACKGROUND = -1.0
 BATCH = 4
 """Patches at a time: so many keep two to sixteen cores busy, more only take memory."""
 _MARGIN = PATCH // 4
 """A coarse patch has the same voxels as a fine one and so twice its view; this much of it lies beyond either end."""
-Shape = tuple[int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Sketch:
-    """Edges as they are drawn, and the canvas that the image will fill. Nothing larger than the edges is kept.
-
-    edges: (N0, N1, N2) uint8, 0 background. shape: of the finest image. spans: per axis the edges' index, whole or not,
-    at which the image's first and last voxel lie.
-    """
-
-    edges: Tensor
-    shape: Shape
-    spans: tuple[tuple[float, float], ...]
-
-    def lines(self, shape: Shape) -> Lines:
-        """To the edges at another scale: by way of the finest one, as the authors' code goes (formats 3.4)."""
-        finest = [max(side, own) for side, own in zip(shape, self.shape, strict=True)]
-        a0, a1, a2 = (
-            stretched(canvas, side) @ interpolation(torch.linspace(*span, canvas, dtype=torch.float64), edge)
-            for canvas, side, span, edge in zip(finest, shape, self.spans, self.edges.shape, strict=True)
-        )
-        return a0, a1, a2
-
-    def planes(self, lines: Lines, first: int, last: int) -> Tensor:
-        """Planes of the edges along some lines, in [-1, 1]."""
-        return planes(self.edges, lines, first, last) / 127.5 - 1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` patches of a scale are made; scale 0 is the whole image in one piece."""
-
-    scale: int
-    shape: Shape
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, eq=False)
-class Planes:
-    """Finished planes first, first + 1, ... (n, A1, A2) of the finest image, in [-1, 1], float32 on the CPU."""
-
-    first: int
-    values: Tensor
 
 
 class Cascade(nn.Module):
@@ -89,50 +45,46 @@ class Cascade(nn.Module):
         return cls(lr, [high_resolution(*sizes) for sizes in zip(widths[1:], blocks[1:], strict=True)])
 
     @torch.inference_mode()
-    def translate(self, sketch: Sketch, doublings: int, batch: int = BATCH) -> Iterator[Progress | Planes]:
-        """The image of a sketch, made with the first `doublings` HR networks, as it gets on.
-
-        The sketch's sides are those of the lowest scale times 2^doublings. Between any two events the work can end.
-        """
-        coarse_shape = _halved(sketch.shape, doublings)
-        yield Progress(0, coarse_shape, 0, 1)
-        image = self._whole(sketch, coarse_shape)
-        yield Progress(0, coarse_shape, 1, 1)
-        for scale in range(1, doublings + 1):
-            finer = torch.empty(_halved(sketch.shape, doublings - scale)) if scale < doublings else None
-            for event in self._refined(image, sketch, scale, _halved(sketch.shape, doublings - scale), batch):
-                if isinstance(event, Planes) and finer is not None:
-                    finer[event.first : event.first + len(event.values)] = event.values
+    def translate(self, guide: Guide, batch: int = BATCH) -> Iterator[Pass | Slab]:
+        """The image of a guide, made with LR and the first `guide.doublings` HR networks, as it gets on."""
+        coarsest = _halved(guide.shape, guide.doublings)
+        yield Pass(0, guide.doublings, coarsest, 0, 1)
+        image = self._whole(guide, coarsest)
+        yield Pass(0, guide.doublings, coarsest, 1, 1)
+        for scale in range(1, guide.doublings):
+            finer = torch.empty(_halved(guide.shape, guide.doublings - scale))
+            for event in self._refined(image, guide, scale, batch):
+                if isinstance(event, Slab):
+                    finer[event.start : event.start + len(event.planes)] = event.planes
                 else:
                     yield event
-            if finer is not None:
-                image = finer
-        if doublings == 0:
-            yield Planes(0, image)
+            image = finer
+        if guide.doublings:
+            yield from self._refined(image, guide, guide.doublings, batch)
+        else:
+            yield Slab(0, image)
 
-    def _whole(self, sketch: Sketch, shape: Shape) -> Tensor:
+    def _whole(self, guide: Guide, shape: Shape) -> Tensor:
         """LR on the edges of the whole scan: (A0, A1, A2)."""
         factor = 2 if self.lr.halves else 1
-        a0, a1, a2 = shape
-        lines = sketch.lines((factor * a0, factor * a1, factor * a2))
-        edges = sketch.planes(lines, 0, factor * a0)
+        a0, a1, a2 = (factor * side for side in shape)
+        edges = _edges(guide, _lines(guide, (a0, a1, a2)), 0, a0)
         return self._run(0, edges[None, None])[0, 0]
 
-    def _refined(
-        self, coarse: Tensor, sketch: Sketch, scale: int, shape: Shape, batch: int
-    ) -> Iterator[Progress | Planes]:
+    def _refined(self, coarse: Tensor, guide: Guide, scale: int, batch: int) -> Iterator[Pass | Slab]:
         """One scale from the one before."""
+        shape = _halved(guide.shape, guide.doublings - scale)
         padded = F.pad(coarse, (_MARGIN,) * 6, value=BACKGROUND)
-        slab = _Slab(sketch, sketch.lines(shape))
+        row = _EdgeRow(guide, shape)
         stitcher, todo, done, total = Stitcher(shape), windows(shape), 0, count(shape)
         while chosen := list(islice(todo, batch)):
-            yield Progress(scale, shape, done, total)
-            inputs = torch.stack([torch.stack([_coarse(padded, at), slab.patch(at)]) for at in chosen])
+            yield Pass(scale, guide.doublings, shape, done, total)
+            inputs = torch.stack([torch.stack([_coarse(padded, at), row.patch(at)]) for at in chosen])
             for at, patch in zip(chosen, self._run(scale, inputs)[:, 0], strict=True):
-                yield from (Planes(*finished) for finished in stitcher.add(at, patch))
+                yield from (Slab(*finished) for finished in stitcher.add(at, patch))
             done += len(chosen)
-        yield Planes(*stitcher.rest())
-        yield Progress(scale, shape, done, total)
+        yield Slab(*stitcher.rest())
+        yield Pass(scale, guide.doublings, shape, done, total)
 
     def _run(self, scale: int, inputs: Tensor) -> Tensor:
         """(n, c, d, h, w) through one network on its device in its precision; float32 on the CPU."""
@@ -142,20 +94,35 @@ class Cascade(nn.Module):
         return image.float().cpu()
 
 
-class _Slab:
+class _EdgeRow:
     """The edges behind one row of windows, interpolated when the first window of it asks."""
 
-    def __init__(self, sketch: Sketch, lines: Lines) -> None:
-        self._sketch, self._lines = sketch, lines
+    def __init__(self, guide: Guide, shape: Shape) -> None:
+        self._guide, self._lines = guide, _lines(guide, shape)
         self._first, self._values = -1, torch.empty(0)
 
     def patch(self, at: Window) -> Tensor:
         """(32, 32, 32)."""
         if at[0] != self._first:
             self._values = torch.empty(0)
-            self._values = self._sketch.planes(self._lines, at[0], at[0] + PATCH)
+            self._values = _edges(self._guide, self._lines, at[0], at[0] + PATCH)
             self._first = at[0]
         return self._values[:, at[1] : at[1] + PATCH, at[2] : at[2] + PATCH]
+
+
+def _lines(guide: Guide, shape: Shape) -> Lines:
+    """To the edges at a scale: by way of the finest one, as the authors' code goes (formats 3.4)."""
+    finest = [max(side, own) for side, own in zip(shape, guide.shape, strict=True)]
+    a0, a1, a2 = (
+        stretched(canvas, side) @ interpolation(torch.linspace(*span, canvas, dtype=torch.float64), drawn)
+        for canvas, side, span, drawn in zip(finest, shape, guide.spans, guide.drawn.shape, strict=True)
+    )
+    return a0, a1, a2
+
+
+def _edges(guide: Guide, lines: Lines, first: int, last: int) -> Tensor:
+    """Planes of the edges along some lines, in [-1, 1]."""
+    return planes(guide.drawn, lines, first, last) / 127.5 - 1
 
 
 def _coarse(padded: Tensor, at: Window) -> Tensor:

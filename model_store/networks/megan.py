@@ -18,6 +18,7 @@ DROPOUT = 0.5
 """In the residual blocks while training: with the noise on the edges it stands for the paper's z (section 2.2)."""
 REDUCTION = 4
 """Two halvings between the first features and the residual blocks."""
+_CHUNK = 1 << 16
 
 
 class Normalised(nn.Module):
@@ -44,18 +45,22 @@ def _normalised(x: Tensor, norm: nn.InstanceNorm3d) -> Tensor:
     """The same normalisation in place. Channels lie side by side, so sums over voxels are products with a row of ones;
     torch's own would first turn the whole tensor and back, which takes longer than the convolution."""
     rows = x.movedim(1, -1).flatten(1, 3)  # a view
-    rows.sub_(_mean(rows))
-    factor = norm.weight * torch.rsqrt(_mean(rows.square()) + norm.eps)
+    rows.sub_(_sum(rows) / rows.shape[1])
+    voxels = rows.shape[1]
+    square = torch.zeros_like(norm.weight)
+    for first in range(0, voxels, _CHUNK):  # the squares of a whole volume would take as much again
+        square = square + _sum(rows[:, first : first + _CHUNK].square())
+    factor = norm.weight * torch.rsqrt(square / voxels + norm.eps)
     torch.addcmul(norm.bias, rows, factor, out=rows)
     return x
 
 
-def _mean(rows: Tensor) -> Tensor:
-    """(n, voxels, c) -> (n, 1, c). Sums of at most 128 first, for a long float32 sum loses digits."""
+def _sum(rows: Tensor) -> Tensor:
+    """(n, voxels, c) -> (n, 1, c), of 128 voxels at a time first: a long sum in float32 loses digits."""
     voxels = rows.shape[1]
     part = min(128, voxels & -voxels)
-    sums = rows.new_ones(1, part) @ rows.view(len(rows), voxels // part, part, -1)  # (n, parts, 1, c)
-    return sums.sum(dim=1) / voxels
+    parts = rows.view(len(rows), voxels // part, part, -1)
+    return torch.sum(rows.new_ones(1, part) @ parts, dim=1)
 
 
 class ResidualBlock(nn.Module):

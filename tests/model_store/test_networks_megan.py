@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from model_store.importers.megan_weights import read
-from model_store.networks.cascade import Cascade, Planes, Progress, Sketch
+from model_store.networks.cascade import Cascade
 from model_store.networks.lines import interpolation, planes, stretched
 from model_store.networks.megan import ResidualGenerator
 from model_store.networks.patches import Stitcher, count, starts, windows
+from model_store.translator import Guide, Pass, Slab
 from tests.support.megan_files import chain, generator_state, resize, run, write_files
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures" / "megan"
@@ -30,7 +31,7 @@ def imported(paths: list[Path], folder: Path) -> Cascade:
     cascade = Cascade.build(
         [level["width"] for level in levels], [level["blocks"] for level in levels], bool(levels[0]["edges_at_twice"])
     )
-    cascade.load_state_dict(load_file(target))
+    cascade.load_state_dict({key.removeprefix("cascade."): value for key, value in load_file(target).items()})
     return cascade.eval()
 
 
@@ -50,10 +51,10 @@ def tiny(folder: Path, levels: int = 1) -> tuple[Cascade, list[dict[str, torch.T
     return imported(write_files(folder, states), folder), states
 
 
-def whole_sketch(edges: torch.Tensor, shape: tuple[int, int, int]) -> Sketch:
+def whole(edges: torch.Tensor, shape: tuple[int, int, int], doublings: int) -> Guide:
     """Stretched to the shape, ends on ends."""
     a0, a1, a2 = ((0.0, float(side - 1)) for side in edges.shape)
-    return Sketch(edges, shape, (a0, a1, a2))
+    return Guide(edges, shape, (a0, a1, a2), doublings)
 
 
 def drawn(shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:
@@ -63,11 +64,11 @@ def drawn(shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:
     return torch.where(noise > 0.9, noise * 255, 0).to(torch.uint8)
 
 
-def image(cascade: Cascade, sketch: Sketch, doublings: int, batch: int = 4) -> torch.Tensor:
-    made = torch.full(sketch.shape, torch.nan)
-    for event in cascade.translate(sketch, doublings, batch):
-        if isinstance(event, Planes):
-            made[event.first : event.first + len(event.values)] = event.values
+def image(cascade: Cascade, guide: Guide, batch: int = 4) -> torch.Tensor:
+    made = torch.full(guide.shape, torch.nan)
+    for event in cascade.translate(guide, batch):
+        if isinstance(event, Slab):
+            made[event.start : event.start + len(event.planes)] = event.planes
     assert not made.isnan().any()
     return made
 
@@ -77,10 +78,10 @@ def test_networks_compute_what_the_authors_computed(tmp_path: Path) -> None:
     cascade, truth = authors_cascade("dev_wide", tmp_path, 1), np.load(FIXTURES / "dev_wide.npz")
     lr, hr = cascade.levels
     with torch.inference_mode():
-        whole = lr(torch.from_numpy(truth["lr_edges"])[None, None])[0, 0]
+        of_cube = lr(torch.from_numpy(truth["lr_edges"])[None, None])[0, 0]
         box = lr(torch.from_numpy(truth["box_edges"])[None, None])[0, 0]
         patches = hr(torch.stack([torch.from_numpy(truth["hr_low"]), torch.from_numpy(truth["hr_edges"])], dim=1))
-    for got, name in ((whole, "lr_out"), (box, "box_out"), (patches[:, 0], "hr_out")):
+    for got, name in ((of_cube, "lr_out"), (box, "box_out"), (patches[:, 0], "hr_out")):
         assert np.abs(got.numpy() - truth[name]).max() < TOLERANCE
 
 
@@ -90,7 +91,7 @@ def test_the_chain_gives_what_the_authors_gave(case: str, side: int, levels: int
     truth = np.load(FIXTURES / "dev_chain.npz")
     edges = torch.from_numpy(truth["edges"])
     cascade = authors_cascade("dev_chain", tmp_path, 2)
-    made = image(cascade, whole_sketch(edges, (side, side, side)), levels, batch=16).numpy()
+    made = image(cascade, whole(edges, (side, side, side), levels), batch=16).numpy()
     parts = {"s3": made[1::3, ::3, 2::3], "plane3": made[3], "plane26": made[:, 26], "planeM5": made[:, :, -5]}
     for name, part in parts.items():
         assert np.abs(part - truth[f"{case}_{name}"]).max() < TOLERANCE
@@ -118,29 +119,29 @@ def test_edges_at_the_images_own_size_take_one_halving_less(tmp_path: Path) -> N
 def test_the_cascade_is_the_plain_chain_on_sides_that_differ(tmp_path: Path) -> None:
     cascade, states = tiny(tmp_path, levels=2)
     edges, sides = drawn((70, 40, 57)), (96, 64, 80)
-    made = image(cascade, whole_sketch(edges, sides), 2)
+    made = image(cascade, whole(edges, sides, 2))
     torch.testing.assert_close(made, chain(states, edges, sides, 4, 1), atol=TOLERANCE, rtol=0)
 
 
 def test_a_batch_of_any_size_gives_the_same_image(tmp_path: Path) -> None:
     cascade, _ = tiny(tmp_path)
-    sketch = whole_sketch(drawn((40, 40, 40)), (64, 32, 40))
-    alone = image(cascade, sketch, 1, batch=1)
+    guide = whole(drawn((40, 40, 40)), (64, 32, 40), 1)
+    alone = image(cascade, guide, batch=1)
     for batch in (7, 32):
-        torch.testing.assert_close(image(cascade, sketch, 1, batch), alone, atol=1e-5, rtol=0)
+        torch.testing.assert_close(image(cascade, guide, batch), alone, atol=1e-5, rtol=0)
 
 
 def test_the_same_sketch_gives_the_same_bytes(tmp_path: Path) -> None:
     cascade, _ = tiny(tmp_path)
-    sketch = whole_sketch(drawn((40, 40, 40)), (40, 40, 40))
-    assert torch.equal(image(cascade, sketch, 1), image(cascade, sketch, 1))
+    guide = whole(drawn((40, 40, 40)), (40, 40, 40), 1)
+    assert torch.equal(image(cascade, guide), image(cascade, guide))
 
 
 def test_no_doubling_is_the_lowest_scale_alone(tmp_path: Path) -> None:
     cascade, states = tiny(tmp_path, levels=0)
     edges = drawn((32, 24, 24))
     at_twice = (resize(edges.double(), (48, 32, 32)) / 127.5 - 1).float()
-    made = image(cascade, whole_sketch(edges, (24, 16, 16)), 0)
+    made = image(cascade, whole(edges, (24, 16, 16), 0))
     torch.testing.assert_close(made, run(states[0], at_twice[None, None], 4, 1)[0, 0], atol=1e-4, rtol=0)
 
 
@@ -148,8 +149,8 @@ def test_progress_counts_every_patch_of_every_scale(tmp_path: Path) -> None:
     cascade, _ = tiny(tmp_path, levels=2)
     told = [
         event
-        for event in cascade.translate(whole_sketch(drawn((40, 40, 40)), (64, 64, 64)), 2, batch=10)
-        if isinstance(event, Progress)
+        for event in cascade.translate(whole(drawn((40, 40, 40)), (64, 64, 64), 2), batch=10)
+        if isinstance(event, Pass)
     ]
     assert [event.scale for event in told] == sorted(event.scale for event in told)
     last = {event.scale: event for event in told}
