@@ -11,7 +11,7 @@ VoxelsmithError
 │   ├── UnknownModel, UnknownJob, UnknownResult, UnknownDirection, UnknownKey
 ├── InvalidKey                an API key that is unknown, revoked or expired
 ├── QuotaExceeded             an API key has used up one of its limits
-├── ExpiredJob
+├── ExpiredJob, UnreadableRecord
 ├── ResultNotReady
 ├── DirectionExists
 ├── DirectionShipped          it came with its model and cannot be removed
@@ -106,6 +106,10 @@ class QuotaExceeded(VoxelsmithError):
 
 class ExpiredJob(VoxelsmithError):
     code, title = "job_expired", "The job has expired"
+
+
+class UnreadableRecord(VoxelsmithError):
+    code, title = "record_unreadable", "The job's record cannot be read"
 
 
 class ResultNotReady(VoxelsmithError):

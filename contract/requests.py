@@ -1,98 +1,175 @@
-"""The requests: frozen pydantic models, JSON in and out. Malformed input is refused here and only here."""
+"""The requests: frozen pydantic models, JSON in and out, one per kind of job.
 
-from typing import Annotated, Any, Literal, Self
+Each answers for itself: how much it makes, what it names, what it needs of a model. Whoever handles jobs asks the
+request, and never which kind it is.
+"""
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from collections.abc import Iterator, Mapping, Set
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-NAME_PATTERN = r"^(?!.*\.(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}$(?!\n)"
-"""No two dots in a row and none at the end: names become parts of the store's keys, with an ending behind them."""
-MAX_SAMPLES = 64
-MAX_SEED = 2**53 - 1 - MAX_SAMPLES  # sample k uses seed + k, and every JSON reader must hold it exactly
-MAX_LATENT_LENGTH = 65_536
-MAX_FLOAT32 = 3.4028234663852886e38
+from pydantic import Field, model_validator
 
-# pydantic's own regex engine has no look-ahead, so names are checked by Python's.
-_CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, regex_engine="python-re")
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32)]
-"""What a network computes with; anything larger would be infinite to it."""
-Vector = Annotated[list[Number], Field(min_length=1, max_length=MAX_LATENT_LENGTH, fail_fast=True)]
-Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64)]
-"""A vector (z_dim,) or, in a style space, one row per style (num_styles, w_dim)."""
-LatentSpace = Literal["z", "w"]
-
-
-class Request(BaseModel):
-    model_config = _CONFIG
-
-
-class OutputOptions(Request):
-    format: Literal["nii.gz", "nii", "nrrd", "mha", "npy"] = "nii.gz"
-    dtype: Literal["int16", "uint8", "float32"] = "int16"
-    intensity: Literal["stored", "unit"] = "stored"
-    preview: bool = True
-
-
-class SeedSource(Request):
-    seed: Seed
+from contract import fit
+from contract.direction_fits import Fit
+from contract.edits import Edit
+from contract.fields import (
+    MAX_LATENT_LENGTH,
+    MAX_SAMPLES,
+    ClassLabel,
+    JobSource,
+    Latent,
+    LatentSource,
+    LatentSpace,
+    Name,
+    Origin,
+    OutputOptions,
+    Part,
+    PreprocessOptions,
+    Seed,
+    SeedSource,
+    Source,
+)
+from contract.seeds import drawn_seed
+from contract.state import JobKind
+from model_store.card import ModelCard, Task
 
 
-class LatentSource(Request):
-    latent: Latent
-    space: LatentSpace = "z"
+class JobRequest(Part):
+    """What every kind of job is asked, and its answer unless it says otherwise.
 
+    Pointers are JSON pointers into the HTTP body.
+    """
 
-class JobSource(Request):
-    job: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
-    index: Annotated[int, Field(ge=0, lt=4096)] = 0
-
-
-def _kind_of_source(value: Any) -> str | None:
-    for key in ("seed", "latent", "job"):
-        if (isinstance(value, dict) and key in value) or hasattr(value, key):
-            return key
-    return None
-
-
-Source = Annotated[
-    Annotated[SeedSource, Tag("seed")] | Annotated[LatentSource, Tag("latent")] | Annotated[JobSource, Tag("job")],
-    Discriminator(
-        _kind_of_source,
-        custom_error_type="source",
-        custom_error_message="must be an object with one of 'seed', 'latent' or 'job'",
-    ),
-]
-
-
-def _check_noise(noise: str, noise_seed: int | None) -> None:
-    if noise_seed is not None and noise == "constant":
-        raise ValueError("noise_seed goes with noise random")
-
-
-class GenerateRequest(Request):
-    """Body of POST /generate: make num_samples volumes from seeds or latents."""
+    kind: ClassVar[JobKind]
+    path: ClassVar[str]
+    """Where it is posted; {model} stands for the model's name."""
+    body_field: ClassVar[str | None] = None
+    """The HTTP body is this field alone, where the path names the rest; None: it is the whole request."""
+    takes_scan: ClassVar[bool] = False
+    """Whether a scan may come along with it."""
+    goes_on: ClassVar[bool] = False
+    """Whether a rerun goes on after the volumes that an earlier attempt has finished (docs/decisions/0030)."""
+    gives_volumes: ClassVar[bool] = True
+    """Whether its job has what another request can name as its source."""
 
     model: Name
+
+    @property
+    def samples(self) -> int:
+        """Volumes that a network makes or reads for it, stored or not; at least 1."""
+        return 1
+
+    @property
+    def volumes(self) -> int:
+        """Volumes that it stores."""
+        return 0
+
+    @property
+    def volumes_field(self) -> str:
+        """Pointer of the field that says how many."""
+        return "/model"
+
+    @property
+    def scan_source(self) -> Source | None:
+        """What stands for its scan where none comes along."""
+        return None
+
+    @property
+    def follows(self) -> str | None:
+        """Name of the direction along which it moves."""
+        return None
+
+    @property
+    def needs_prediction(self) -> bool:
+        """Whether that direction must predict an attribute."""
+        return False
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Names of the directions that it makes."""
+        return ()
+
+    def sources(self) -> dict[str, Source]:
+        """The latents that it names, by pointer; its scan's source is not among them."""
+        return {}
+
+    def with_sources(self, sources: Mapping[str, Source]) -> Self:  # noqa: ARG002 -- a request that names none is itself
+        """The same with other sources under these pointers."""
+        return self
+
+    def alters(self, card: ModelCard, source: Source) -> bool:  # noqa: ARG002
+        """Whether it makes another sample of a source than the job did that this source comes from."""
+        return False
+
+    def settled(self) -> Self:
+        """With what it leaves to chance drawn; the same again when settled twice."""
+        return self
+
+    def tasks(self, *, has_encoder: bool) -> Set[Task]:  # noqa: ARG002
+        """What it asks of a network, one after the other; empty where it reads weights alone."""
+        return {"synthesise"}
+
+    def check(self, card: ModelCard) -> None:
+        """Holds it against the model. Raises: InvalidRequest, for the first thing that does not fit."""
+
+    def told(self) -> dict[str, Any]:
+        """What of it every volume carries in its own header."""
+        return {}
+
+    @property
+    def names_job(self) -> bool:
+        """Whether an earlier job is a source somewhere in it."""
+        return any(isinstance(source, JobSource) for source in (self.scan_source, *self.sources().values()))
+
+
+class _Rendering(JobRequest):
+    """What all requests share that render volumes from latents."""
+
+    goes_on: ClassVar[bool] = True
+
+    truncation: Annotated[float, Field(ge=0)] | None = None
+    truncation_cutoff: Annotated[int, Field(ge=1, le=MAX_LATENT_LENGTH)] | None = None
+    """psi acts on the first so many styles."""
+    class_label: ClassLabel | None = None
+    noise: Literal["constant", "random"] = "constant"
+    noise_seed: Seed | None = None
+    """Of random noise: sample k takes noise_seed + k, all volumes of an edit the same. Without one it is the seed that
+    they are made from."""
+    output: OutputOptions = OutputOptions()
+
+    @model_validator(mode="after")
+    def _noise_is_named_once(self) -> Self:
+        if self.noise_seed is not None and self.noise == "constant":
+            raise ValueError("noise_seed goes with noise random")
+        return self
+
+    def origins(self) -> list[Origin]:
+        """What its volumes are made from."""
+        return [source.origin for source in self.sources().values()]
+
+    def check(self, card: ModelCard) -> None:
+        # A style holds its class already; z goes to the network with it.
+        is_styled = card.latent.has_style_space and set(self.origins()) == {"w"}
+        fit.check_class(card, self.class_label, is_read=not is_styled)
+        fit.check_truncation(card, self.truncation, self.truncation_cutoff, self.origins())
+        fit.check_noise(card, self.noise)
+
+    def told(self) -> dict[str, Any]:
+        names = ("class_label", "truncation", "truncation_cutoff", "noise")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class GenerateRequest(_Rendering):
+    """Body of POST /generate: make num_samples volumes from seeds or latents."""
+
+    kind: ClassVar[JobKind] = "generate"
+    path: ClassVar[str] = "/generate"
+
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
     seed: Seed | None = None
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
     latents: Annotated[list[Latent], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
     latent_space: LatentSpace = "z"
-    truncation: Annotated[float, Field(ge=0)] | None = None
-    truncation_cutoff: Annotated[int, Field(ge=1, le=MAX_LATENT_LENGTH)] | None = None
-    """psi acts on the first so many styles."""
-    class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
-    noise: Literal["constant", "random"] = "constant"
-    noise_seed: Seed | None = None
-    """Of random noise: sample k takes noise_seed + k. Without one it takes the seed that it was made from."""
-    output: OutputOptions = OutputOptions()
-
-    @model_validator(mode="after")
-    def _noise_is_named_once(self) -> Self:
-        _check_noise(self.noise, self.noise_seed)
-        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -105,148 +182,186 @@ class GenerateRequest(Request):
         return self
 
     @property
-    def count(self) -> int:
-        """How many volumes this request makes."""
+    def samples(self) -> int:
         listed = self.seeds or self.latents
         return len(listed) if listed else self.num_samples
 
+    @property
+    def volumes(self) -> int:
+        return self.samples
 
-class PreprocessOptions(Request):
-    """How a scan is brought to the model; a field left null takes the card's value."""
+    @property
+    def volumes_field(self) -> str:
+        return next((f"/{name}" for name in ("seeds", "latents") if getattr(self, name)), "/num_samples")
 
-    trim_blank_slices: bool | None = None
-    window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    """[low, high] in the scan's own stored units, mapped to the network's range with clipping."""
-    orientation: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$(?!\n)")] | None = None
-    """Axis codes of the scan's array, for a file whose own orientation is wrong: overrides its affine's directions."""
+    def origins(self) -> list[Origin]:
+        return [self.latent_space if self.latents else "seed"]
 
-    @model_validator(mode="after")
-    def _sound(self) -> Self:
-        if self.window is not None and not self.window[0] < self.window[1]:
-            raise ValueError("window must be [low, high] with low < high")
-        if self.orientation is not None and len({"RLAPSI".index(c) // 2 for c in self.orientation}) != 3:
-            raise ValueError("orientation must name each of left-right, front-back and up-down once")
-        return self
+    def settled(self) -> Self:
+        """Random noise (docs/decisions/0020): a sample made from a seed takes that seed for its noise too, unless the
+        request names a `noise_seed`; for samples from latents one is drawn."""
+        changes: dict[str, Any] = {"num_samples": self.samples}
+        seed = self.seed
+        if seed is None and self.seeds is None and self.latents is None:
+            seed = changes["seed"] = drawn_seed()
+        if self.noise == "random" and self.noise_seed is None and self.seeds is None:
+            changes["noise_seed"] = drawn_seed() if seed is None else seed
+        return self.model_copy(update=changes)
+
+    def check(self, card: ModelCard) -> None:
+        latents = enumerate(self.latents or [])
+        fit.check_latents(card, ((f"/latents/{k}", latent, self.latent_space) for k, latent in latents))
+        super().check(card)
 
 
-class EncodeRequest(Request):
+class EditRequest(_Rendering):
+    """Body of POST /edit: one latent, changed."""
+
+    kind: ClassVar[JobKind] = "edit"
+    path: ClassVar[str] = "/edit"
+
+    source: Source
+    edit: Edit
+
+    @property
+    def samples(self) -> int:
+        return self.edit.stops
+
+    @property
+    def volumes(self) -> int:
+        return self.edit.stops
+
+    @property
+    def volumes_field(self) -> str:
+        return self.edit.stops_field
+
+    @property
+    def follows(self) -> str | None:
+        return self.edit.follows
+
+    @property
+    def needs_prediction(self) -> bool:
+        return self.edit.needs_prediction
+
+    def sources(self) -> dict[str, Source]:
+        return {"/source": self.source, **self.edit.ends()}
+
+    def with_sources(self, sources: Mapping[str, Source]) -> Self:
+        return self.model_copy(update={"source": sources["/source"], "edit": self.edit.with_ends(sources)})
+
+    def alters(self, card: ModelCard, source: Source) -> bool:
+        own, level, cutoff = card.truncation, self.truncation, self.truncation_cutoff
+        if source.origin == "w":  # psi would act a second time
+            return level is not None or cutoff is not None
+        is_same = level in (None, own.default) and cutoff in (None, own.cutoff)
+        return not is_same and (own.kind == "psi" or source.origin == "seed")
+
+    def settled(self) -> Self:
+        if self.noise == "constant" or self.noise_seed is not None:
+            return self
+        drawn = self.source.seed if isinstance(self.source, SeedSource) else drawn_seed()
+        return self.model_copy(update={"noise_seed": drawn})
+
+    def check(self, card: ModelCard) -> None:
+        fit.check_latents(card, _latents(self.sources()))
+        super().check(card)
+        self.edit.check(card)
+
+
+class EncodeRequest(JobRequest):
     """The `request` part of POST /encode: a scan (the upload, or the volume that `source` names) to its latent."""
 
-    model: Name
+    kind: ClassVar[JobKind] = "encode"
+    path: ClassVar[str] = "/encode"
+    takes_scan: ClassVar[bool] = True
+
     source: Source | None = None
     refine_steps: Annotated[int, Field(ge=0, le=1000)] = 0
     """Of descent from the encoder's guess. A model without an encoder starts at its mean latent, where 0 means 100."""
     reconstruct: bool = False
-    class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
+    class_label: ClassLabel | None = None
     preprocess: PreprocessOptions = PreprocessOptions()
     output: OutputOptions = OutputOptions()
 
+    @property
+    def volumes(self) -> int:
+        """The reconstruction on the model's grid and on the scan's own."""
+        return 2 if self.reconstruct else 0
 
-class MoveEdit(Request):
-    op: Literal["move"]
-    direction: Name
-    strengths: Annotated[list[Number], Field(min_length=1, max_length=MAX_SAMPLES)]
-    """In standard deviations of the latent along the unit direction."""
+    @property
+    def scan_source(self) -> Source | None:
+        return self.source
 
+    def tasks(self, *, has_encoder: bool) -> Set[Task]:
+        # Without an encoder a latent is found by descent alone.
+        found: Task = "refine" if self.refine_steps or not has_encoder else "encode"
+        return {found, "synthesise"} if self.reconstruct or self._is_made_here else {found}
 
-class TargetEdit(Request):
-    op: Literal["target"]
-    direction: Name
-    values: Annotated[list[Number], Field(min_length=1, max_length=MAX_SAMPLES)]
-    """Of the attribute, in its own units."""
+    def check(self, card: ModelCard) -> None:
+        fit.check_latents(card, _latents({"/source": self.source} if self.source else {}))
+        fit.check_class(card, self.class_label, is_read=self._reads_class(card))
 
+    def told(self) -> dict[str, Any]:
+        return {} if self.class_label is None else {"class_label": self.class_label}
 
-class InterpolateEdit(Request):
-    op: Literal["interpolate"]
-    target: Source
-    steps: Annotated[int, Field(ge=2, le=MAX_SAMPLES)]
+    @property
+    def _is_made_here(self) -> bool:
+        """Whether the scan is a volume that the worker makes first."""
+        return self.source is not None and self.source.origin != "job"
 
-
-class MixEdit(Request):
-    op: Literal["mix"]
-    target: Source
-    crossover: Annotated[int, Field(ge=0, le=MAX_LATENT_LENGTH)]
-    """The source's styles in the first so many layers, the target's in the rest."""
-
-
-Edit = Annotated[MoveEdit | TargetEdit | InterpolateEdit | MixEdit, Field(discriminator="op")]
-
-
-class EditRequest(Request):
-    """Body of POST /edit: one latent, changed."""
-
-    model: Name
-    source: Source
-    edit: Edit
-    truncation: Annotated[float, Field(ge=0)] | None = None
-    truncation_cutoff: Annotated[int, Field(ge=1, le=MAX_LATENT_LENGTH)] | None = None
-    """psi acts on the first so many styles."""
-    class_label: Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)] | None = None
-    noise: Literal["constant", "random"] = "constant"
-    noise_seed: Seed | None = None
-    """Of random noise: the same in all volumes of the edit. Without one it is the source's seed."""
-    output: OutputOptions = OutputOptions()
-
-    @model_validator(mode="after")
-    def _noise_is_named_once(self) -> Self:
-        _check_noise(self.noise, self.noise_seed)
-        return self
+    def _reads_class(self, card: ModelCard) -> bool:
+        """An encoder does not read the class; only what renders z does."""
+        if self.source is not None and self.source.origin in ("seed", "z"):
+            return True
+        renders = self.reconstruct or self.refine_steps > 0 or not card.has_encoder
+        return renders and not card.latent.has_style_space
 
 
-class MeasuredSample(Request):
-    source: Source
-    value: float
-
-
-class Measure(Request):
-    """A built-in measurement of a generated volume, in the card's stored units."""
-
-    name: Literal["volume_above", "volume_below", "mean_intensity"]
-    threshold: float | None = None
-
-    @model_validator(mode="after")
-    def _threshold_where_needed(self) -> Self:
-        if (self.threshold is None) == self.name.startswith("volume"):
-            raise ValueError("volume_above and volume_below take a threshold, mean_intensity takes none")
-        return self
-
-
-class RegressionFit(Request):
-    method: Literal["regression"]
-    name: Name
-    attribute: Annotated[str, Field(min_length=1, max_length=64)]
-    samples: Annotated[list[MeasuredSample], Field(min_length=4, max_length=4096)] | None = None
-    measure: Measure | None = None
-    num_samples: Annotated[int, Field(ge=8, le=512)] = 64
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.samples is None) == (self.measure is None):
-            raise ValueError("give either samples or measure")
-        return self
-
-
-class SefaFit(Request):
-    method: Literal["sefa"]
-    name_prefix: Annotated[str, Field(pattern=NAME_PATTERN, max_length=48)]
-    count: Annotated[int, Field(ge=1, le=32)] = 4
-
-
-Fit = Annotated[RegressionFit | SefaFit, Field(discriminator="method")]
-"""Body of POST /models/{name}/directions."""
-
-
-class FitDirectionRequest(Request):
+class FitDirectionRequest(JobRequest):
     """A fit with the model's name from the path (the HTTP body holds `fit`'s fields alone)."""
 
-    model: Name
+    kind: ClassVar[JobKind] = "fit_direction"
+    path: ClassVar[str] = "/models/{model}/directions"
+    body_field: ClassVar[str | None] = "fit"
+    gives_volumes: ClassVar[bool] = False
+
     fit: Fit
+
+    @property
+    def samples(self) -> int:
+        return max(1, self.fit.drawn)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        return self.fit.directions
+
+    @property
+    def output(self) -> OutputOptions:
+        """It stores no volume."""
+        return OutputOptions()
+
+    def sources(self) -> dict[str, Source]:
+        return self.fit.sources()
+
+    def with_sources(self, sources: Mapping[str, Source]) -> Self:
+        return self.model_copy(update={"fit": self.fit.with_sources(sources)})
+
+    def tasks(self, *, has_encoder: bool) -> Set[Task]:  # noqa: ARG002
+        return {"synthesise"} if self.fit.drawn else set()
+
+    def check(self, card: ModelCard) -> None:
+        fit.check_latents(card, _latents(self.sources()))
+        self.fit.check(card)
+
+
+def _latents(sources: Mapping[str, Source]) -> Iterator[tuple[str, Latent, LatentSpace]]:
+    """Those among sources that are spelt out."""
+    for pointer, source in sources.items():
+        if isinstance(source, LatentSource):
+            yield f"{pointer}/latent", source.latent, source.space
 
 
 AnyRequest = GenerateRequest | EncodeRequest | EditRequest | FitDirectionRequest
 REQUESTS: dict[str, type[AnyRequest]] = {
-    "generate": GenerateRequest,
-    "encode": EncodeRequest,
-    "edit": EditRequest,
-    "fit_direction": FitDirectionRequest,
+    cls.kind: cls for cls in (GenerateRequest, EncodeRequest, EditRequest, FitDirectionRequest)
 }

@@ -104,6 +104,8 @@ class JobRecord(Envelope):
     state: JobState
     stage: str | None = None
     progress: Progress = Progress()
+    volumes: int = 0
+    """How many volumes the job stores where it succeeds; known from its acceptance on."""
     queue_position: int | None = None
     created_at: datetime
     started_at: datetime | None = None

@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from contract.errors import QueueUnavailable
-from jobs.record import answering
+from jobs.scripts import answering
 from jobs.settings import Settings
 
 SOCKET_TIMEOUT_S = 5.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from contract.errors import QueueUnavailable
 from jobs.events import Event, EventLog, order_of, resumed
-from jobs.record import JobRecords
+from jobs.record import Records
 
 SLICE_S = 0.05
 """One blocking read. It does not know of those who begin to listen meanwhile: their first event waits for its end."""
@@ -36,8 +36,8 @@ class _Ear:
 class Relay:
     """Of one process. Its thread begins with the first listener and rests while there is none."""
 
-    def __init__(self, records: JobRecords) -> None:
-        self._records, self._log = records, EventLog(records)
+    def __init__(self, records: Records, events: EventLog) -> None:
+        self._records, self._log = records, events
         self._ears: set[_Ear] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from jobs.record import JobRecords, answering
+from jobs.scripts import Scripts, answering
 
 START = "0"
 """Before every event."""
@@ -25,21 +25,20 @@ class Event(NamedTuple):
 class EventLog:
     """The streams of all jobs. State changes write their events inside the record's own scripts."""
 
-    def __init__(self, records: JobRecords) -> None:
-        self._records = records
-        self._redis = records.redis
+    def __init__(self, scripts: Scripts) -> None:
+        self._key, self._redis = scripts.key, scripts.redis
 
     def publish(self, job_id: str, event: Event) -> None:
         """Adds an event of a job that exists."""
         fields: Any = {"type": event.type, "data": json.dumps(event.data)}
         with answering():
-            if self._redis.exists(self._records.key("job", job_id)):
-                self._redis.xadd(self._records.key("events", job_id), fields, maxlen=1000)
+            if self._redis.exists(self._key("job", job_id)):
+                self._redis.xadd(self._key("events", job_id), fields, maxlen=1000)
 
     def last_id(self, job_id: str) -> str:
         """Id of the newest event, START where there is none."""
         with answering():
-            newest = cast("list[Any]", self._redis.xrevrange(self._records.key("events", job_id), count=1))
+            newest = cast("list[Any]", self._redis.xrevrange(self._key("events", job_id), count=1))
         return newest[0][0].decode() if newest else START
 
     def read(self, after: Mapping[str, str], timeout_s: float) -> dict[str, list[Event]]:
@@ -48,7 +47,7 @@ class EventLog:
         Jobs without a new event are left out. The data of `end` is what the script knew, not the JobRecord.
         """
         block_ms = max(1, int(min(timeout_s, MAX_WAIT_S) * 1000))
-        streams: Any = {self._records.key("events", job_id): event_id for job_id, event_id in after.items()}
+        streams: Any = {self._key("events", job_id): event_id for job_id, event_id in after.items()}
         with answering():
             answer: Any = self._redis.xread(streams, block=block_ms)
         # RESP2 answers [[stream, entries]], RESP3 {stream: [entries]}.

@@ -20,7 +20,7 @@ from redis import Redis
 from contract.errors import InvalidKey, QueueUnavailable, UnknownKey
 from jobs.connection import is_in_log
 from jobs.quota import NOBODY
-from jobs.record import answering
+from jobs.scripts import answering
 from jobs.settings import Settings
 
 

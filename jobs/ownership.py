@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from contract.state import JobPage, JobRecord, JobState, Priority
+from contract.state import JobPage, JobRecord, JobState
 from jobs.event_relay import Tell
 from jobs.queue import JobQueue
-from jobs.quota import NOBODY, Charge
+from jobs.quota import NOBODY
 from jobs.results.store import ResultStore
+from jobs.submission import Submission
 
 Listen = Callable[[Tell], Callable[[], object]]
 """Begins to tell a listener; what it returns ends that."""
@@ -25,12 +26,9 @@ class OwnJobs:
     def results(self) -> ResultStore:
         return self._queue.results
 
-    def submit(
-        self, *about: Any, job_id: str, samples: int, uploaded_bytes: int, priority: Priority = "normal"
-    ) -> JobRecord:
-        """Queues a job of this owner's; arguments and errors as of JobQueue.submit."""
-        charge = Charge(self.owner, samples, uploaded_bytes)
-        return self._queue.submit(*about, job_id=job_id, charge=charge, priority=priority)
+    def submit(self, job: Submission) -> JobRecord:
+        """Queues a job as this owner's. Raises: as JobQueue.submit."""
+        return self._queue.submit(replace(job, charge=replace(job.charge, owner=self.owner)))
 
     def made_before(self, idempotency_key: str, digest: str) -> JobRecord | None:
         """As JobQueue.made_before, among this owner's keys. Raises: IdempotencyConflict."""
@@ -71,4 +69,4 @@ class OwnJobs:
         """How much more the owner may store; without an owner more than there is."""
         if self.owner == NOBODY:
             return sys.maxsize
-        return max(0, self._queue.settings.key_max_bytes - self._queue.records.stored_bytes(self.owner))
+        return max(0, self._queue.settings.key_max_bytes - self._queue.stored_bytes(self.owner))

@@ -5,7 +5,8 @@ from typing import Any
 
 from contract.errors import InvalidRequest
 from contract.state import JobPage, JobRecord, JobState
-from jobs.record import JobRecords, answering
+from jobs.record import Records
+from jobs.scripts import Scripts, answering
 
 PAGE_BYTES = 4 * 2**20
 """Of requests and manifests, beyond which a page ends early: one job may have megabytes of latents."""
@@ -36,13 +37,15 @@ class _Brief:
     size_bytes: int
 
 
-def page(records: JobRecords, wanted: Filter, limit: int, cursor: str | None, owner: str | None) -> JobPage:
+def page(
+    scripts: Scripts, records: Records, wanted: Filter, limit: int, cursor: str | None, owner: str | None
+) -> JobPage:
     """Up to `limit` jobs, of all or of one owner's. Raises: InvalidRequest for a cursor that no page gave."""
     before, chosen = _sequence(cursor), list[_Brief]()
     seen, size, more = 0, 0, True
     step = limit + 1 if wanted == Filter() else _SCAN_STEP
     while more and seen < SCAN_LIMIT:
-        briefs = _briefs(records, wanted, before, step, owner)
+        briefs = _briefs(scripts, wanted, before, step, owner)
         more = len(briefs) == step
         for brief in briefs:
             if brief.fits and chosen and (len(chosen) == limit or size + brief.size_bytes > PAGE_BYTES):
@@ -54,9 +57,7 @@ def page(records: JobRecords, wanted: Filter, limit: int, cursor: str | None, ow
     return _read(records, wanted, chosen, before if more else None, owner)
 
 
-def _read(
-    records: JobRecords, wanted: Filter, chosen: list[_Brief], following: int | None, owner: str | None
-) -> JobPage:
+def _read(records: Records, wanted: Filter, chosen: list[_Brief], following: int | None, owner: str | None) -> JobPage:
     """The page of those jobs, without what has changed since it was chosen."""
     read = records.get_many([brief.id for brief in chosen], owner)
     items = [record for record in read if record is not None and _fits(wanted, record)]
@@ -67,15 +68,15 @@ def _fits(wanted: Filter, record: JobRecord) -> bool:
     return wanted.fits(record.state.value, record.kind, record.model)
 
 
-def _briefs(records: JobRecords, wanted: Filter, before: int | None, count: int, owner: str | None) -> list[_Brief]:
+def _briefs(scripts: Scripts, wanted: Filter, before: int | None, count: int, owner: str | None) -> list[_Brief]:
     """The newest jobs before a sequence number; two round trips."""
     top = "+inf" if before is None else f"({before}"
-    listed = records.key("jobs", owner) if owner else records.key("jobs")
+    listed = scripts.key("jobs", owner) if owner else scripts.key("jobs")
     with answering():
-        index: Any = records.redis.zrevrangebyscore(listed, top, "-inf", start=0, num=count, withscores=True)
-        pipe = records.redis.pipeline(transaction=False)
+        index: Any = scripts.redis.zrevrangebyscore(listed, top, "-inf", start=0, num=count, withscores=True)
+        pipe = scripts.redis.pipeline(transaction=False)
         for job_id, _ in index:
-            key = records.key("job", job_id.decode())
+            key = scripts.key("job", job_id.decode())
             pipe.hmget(key, ("state", "kind", "model"))
             pipe.hstrlen(key, "request")
             pipe.hstrlen(key, "manifest")

@@ -6,30 +6,30 @@ import time
 from collections.abc import Callable
 
 from contract.errors import VoxelsmithError
-from jobs.queue import SWEEP_EVERY_S, JobQueue
+from jobs.upkeep import SWEEP_EVERY_S, Upkeep
 
 log = logging.getLogger("voxelsmith.reaper")
 
 
 class Reaper(threading.Thread):
-    """Calls JobQueue.reap a few times per lease and JobQueue.sweep at the start and every hour."""
+    """Calls Upkeep.reap a few times per lease and Upkeep.sweep at the start and every hour."""
 
-    def __init__(self, queue: JobQueue, then: Callable[[], object] | None = None) -> None:
+    def __init__(self, upkeep: Upkeep, then: Callable[[], object] | None = None) -> None:
         """`then` is called after each round; it may raise VoxelsmithError."""
         super().__init__(name="reaper", daemon=True)
-        self._queue, self._then = queue, then
+        self._upkeep, self._then = upkeep, then
         # With a lease of 30 s a lost worker is noticed after at most 35 s.
-        self._period_s = min(5.0, queue.settings.lease_s / 4)
+        self._period_s = min(5.0, upkeep.settings.lease_s / 4)
         self._over = threading.Event()
         self._swept = float("-inf")
 
     def run(self) -> None:
         while not self._over.wait(self._period_s):
             try:
-                self._queue.reap()
+                self._upkeep.reap()
                 if time.monotonic() - self._swept > SWEEP_EVERY_S:
                     self._swept = time.monotonic()
-                    self._queue.sweep()
+                    self._upkeep.sweep()
                 if self._then is not None:
                     self._then()
             except VoxelsmithError as err:

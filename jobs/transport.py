@@ -8,7 +8,7 @@ from rq import Queue
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
-from jobs.record import answering
+from jobs.scripts import answering
 from jobs.settings import Settings
 
 TASK = "workers.tasks.run"

@@ -12,11 +12,13 @@ from starlette.middleware.cors import CORSMiddleware
 from contract.errors import QueueUnavailable
 from jobs.connection import connect
 from jobs.keys import ApiKeys, Scope
+from jobs.overview import Overview
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.results.bucket import Bucket
 from jobs.results.store import ResultStore
 from jobs.settings import Settings, is_bucket
+from jobs.upkeep import Upkeep
 from model_store.bucket import BucketShelf
 from model_store.catalogue import SHIPPED, Catalogue
 from service import openapi
@@ -43,7 +45,8 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + MAX_WAITERS
-        reaper = Reaper(services.queue, lambda: services.registry.heed(services.queue.workers()))
+        upkeep = Upkeep(services.queue.redis, settings, services.results)
+        reaper = Reaper(upkeep, lambda: services.registry.heed(services.overview.workers()))
         reaper.start()
         with suppress(QueueUnavailable):  # known by now, it stays known when the queue goes away later
             await anyio.to_thread.run_sync(services.key_rule.holds)
@@ -98,6 +101,7 @@ def make_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         queue=JobQueue(redis, settings, store),
+        overview=Overview(redis, settings),
         keys=keys,
         key_rule=KeyRule(keys, settings.host),
         results=store,

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Request
 
 from contract.errors import InvalidKey, UnknownJob, UnknownModel
-from contract.requests import NAME_PATTERN
+from contract.fields import NAME_PATTERN
 from contract.state import Priority
 from jobs.keys import ANYBODY, ApiKey, ApiKeys, Scope
+from jobs.overview import Overview
 from jobs.ownership import OwnJobs
 from jobs.queue import JobQueue
 from jobs.results.store import ResultStore
@@ -36,6 +37,7 @@ class Services:
 
     settings: Settings
     queue: JobQueue
+    overview: Overview
     keys: ApiKeys
     key_rule: KeyRule
     results: ResultStore
@@ -66,10 +68,10 @@ def _services(request: Request) -> Services:
     return services
 
 
-House = Annotated[Services, Depends(_services)]
+AppServices = Annotated[Services, Depends(_services)]
 
 
-def _caller(request: Request, services: House) -> ApiKey:
+def _caller(request: Request, services: AppServices) -> ApiKey:
     """Whose request it is. Raises: KeyRequired, InvalidKey, QueueUnavailable."""
     fields = request.headers.getlist("authorization")
     if not services.key_rule.holds():
@@ -96,15 +98,15 @@ def needs(scope: Scope) -> Any:
     return Depends(check)
 
 
-def _own_jobs(services: House, caller: Caller) -> OwnJobs:
+def _own_jobs(services: AppServices, caller: Caller) -> OwnJobs:
     return OwnJobs(services.queue, caller.id)
 
 
-def _results(services: House) -> ResultStore:
+def _results(services: AppServices) -> ResultStore:
     return services.results
 
 
-def _registry(services: House) -> Registry:
+def _registry(services: AppServices) -> Registry:
     return services.registry
 
 

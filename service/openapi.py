@@ -7,7 +7,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from contract.requests import EditRequest, EncodeRequest, GenerateRequest, RegressionFit, SefaFit
+from contract.direction_fits import RegressionFit, SefaFit
+from contract.requests import EditRequest, EncodeRequest, GenerateRequest
 from contract.state import JobRecord
 
 _KEY = "An API key. A service on loopback that never had one asks for none."

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from jobs.counts import BOUNDS_S, Counts
-from jobs.queue import Worker
+from jobs.overview import Worker
 
 _COUNTERS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("submitted", "voxelsmith_jobs_submitted", "Jobs accepted.", ("kind", "model")),

@@ -8,15 +8,14 @@ from pydantic import ValidationError
 from contract.errors import (
     DirectionExists,
     DirectionShipped,
-    InvalidRequest,
     ModelBroken,
     StoreUnavailable,
     UnknownDirection,
     UnknownModel,
 )
-from contract.fit import CardMismatch, check_direction, check_request
-from contract.requests import EditRequest, FitDirectionRequest, MoveEdit, RegressionFit, TargetEdit
-from jobs.queue import Worker
+from contract.fit import followed_direction
+from contract.requests import AnyRequest
+from jobs.overview import Worker
 from jobs.results.directions import FittedDirections
 from jobs.results.store import ResultStore
 from model_store.card import AnyCard, DirectionCard, ModelCard
@@ -100,30 +99,24 @@ class Registry:
             raise DirectionShipped("This direction came with the model and stays as long as the model does.")
         self._fitted.delete(card.name, name)
 
-    def check(self, card: ModelCard, request: Any) -> Entry | None:
+    def check(self, card: ModelCard, request: AnyRequest) -> Entry | None:
         """Holds a request against its model; the direction that it follows, where it follows one.
 
         Raises: InvalidRequest, UnknownDirection, DirectionExists.
         """
-        try:
-            check_request(card, request)
-            if isinstance(request, FitDirectionRequest):
-                self._check_names_free(card, request)
-            if not isinstance(request, EditRequest) or not isinstance(request.edit, MoveEdit | TargetEdit):
-                return None
-            entry = self.direction(card, request.edit.direction)
-            check_direction(card, entry.card, request.edit)
-        except CardMismatch as err:
-            raise InvalidRequest("The request does not fit the model.", [(err.pointer, err.detail)]) from err
-        return entry
+        request.check(card)
+        self._check_names_free(card, request)
+        entries: list[Entry] = []
 
-    def _check_names_free(self, card: AnyCard, request: FitDirectionRequest) -> None:
-        fit = request.fit
-        if isinstance(fit, RegressionFit):
-            wanted = {fit.name}
-        else:
-            wanted = {f"{fit.name_prefix}-{k}" for k in range(1, fit.count + 1)}
-        if wanted & {*self._fitted.names(card.name), *(entry.card.name for entry in self._shipped(card))}:
+        def find(name: str) -> DirectionCard:
+            entries.append(self.direction(card, name))
+            return entries[0].card
+
+        return entries[0] if followed_direction(card, request, find) else None
+
+    def _check_names_free(self, card: AnyCard, request: AnyRequest) -> None:
+        wanted = set(request.directions)
+        if wanted and wanted & {*self._fitted.names(card.name), *(entry.card.name for entry in self._shipped(card))}:
             raise DirectionExists("The model has a direction of that name; remove it first or take another name.")
 
     def _shipped(self, card: AnyCard) -> list[Entry]:

@@ -16,6 +16,7 @@ from contract.state import JobRecord
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import Submission
 from tests.support.invariants import MARK, Invariants
 from tests.support.processes import ValkeyProcess, supervised
 from tests.support.ready import await_ready
@@ -89,10 +90,14 @@ def submit(queue: JobQueue) -> Callable[..., JobRecord]:
         key: str | None = None,
         digest: str = "d" * 64,
         job_id: str | None = None,
+        volumes: int = 1,
         to: JobQueue = queue,
     ) -> JobRecord:
         request = {"model": model, "seed": 1}
-        return to.submit(kind, model, "a" * 64, request, request | (payload or {}), key, digest, job_id=job_id)
+        body = request | (payload or {})
+        about = {} if job_id is None else {"job_id": job_id}
+        job = Submission(kind, model, "a" * 64, request, body, digest, volumes, key, **about)  # type: ignore[arg-type]
+        return to.submit(job)
 
     return make
 

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
+from contract.requests import REQUESTS
 from voxelsmith.job import Job
 from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
@@ -151,21 +152,24 @@ class Client:
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST a JSON body as it is to /generate, /encode or /edit; `scan` goes along as the upload of an encode.
+        """POST the request of a kind as it is; `scan` goes along as its upload.
 
-        `priority`: high, normal or low.
+        `body`: all of the request's fields, of a fit_direction `model` and `fit`. `priority`: high, normal or low.
         """
+        request = REQUESTS[kind]
+        path = request.path.format_map(body)
+        body = body if request.body_field is None else body[request.body_field]
         wishes = [f"{name}={value}" for name, value in (("wait", wait_s), ("priority", priority)) if value is not None]
         headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
-            return Job(self, self._post(f"/{kind}", body, headers))
+            return Job(self, self._post(path, body, headers))
         with Path(scan).open("rb") as file:
             # The file's own name may hold a patient's; the server finds the format by content.
             parts = {
                 "volume": ("scan", file, "application/octet-stream"),
                 "request": (None, _encoded(body), "application/json"),
             }
-            return Job(self, self._json("POST", f"/{kind}", files=parts, headers=headers))
+            return Job(self, self._json("POST", path, files=parts, headers=headers))
 
     # -- looking at jobs -----------------------------------------------------------------------------------------
 
@@ -255,7 +259,7 @@ class Client:
 
     def fit_direction(self, model: str, fit: Mapping[str, Any]) -> Job:
         """POST /models/{name}/directions: `fit` is the JSON body of the call."""
-        return Job(self, self._post(f"/models/{model}/directions", fit))
+        return self.submit("fit_direction", {"model": model, "fit": fit})
 
     def remove_direction(self, model: str, direction: str) -> None:
         self._send("DELETE", f"/models/{model}/directions/{direction}")

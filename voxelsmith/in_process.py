@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import BaseModel
 
 from contract.fit import generator_card
-from contract.requests import AnyRequest, EditRequest, FitDirectionRequest, JobSource, MoveEdit, TargetEdit
+from contract.requests import AnyRequest
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
 from service.registry import Registry
@@ -36,7 +35,7 @@ def run_job(
     Raises: typer.BadParameter for what only a server has; the errors of jobs.errors.
     """
     request = parse(kind, body)
-    if _names_a_job(request):
+    if request.names_job:
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     bench = _bench(way, place)
     card = generator_card(bench.card(request.model), kind)
@@ -59,6 +58,7 @@ def run_job(
         model_sha256=card.sha256,
         state=JobState.SUCCEEDED,
         progress=Progress(done=len(manifest.results), total=len(manifest.results)),
+        volumes=request.volumes,
         created_at=started,
         started_at=started,
         ended_at=datetime.now(UTC),
@@ -88,20 +88,10 @@ def replay_job(
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
 
 
-def _names_a_job(part: object) -> bool:
-    """Whether a source or target somewhere in a request is an earlier job of a server."""
-    if isinstance(part, list):
-        return any(_names_a_job(item) for item in part)
-    if isinstance(part, BaseModel):
-        return isinstance(part, JobSource) or any(_names_a_job(value) for _, value in part)
-    return False
-
-
 def _needs_store(request: AnyRequest, bench: Bench) -> bool:
     """Whether the job makes a direction, or follows one that did not come with the model."""
-    if isinstance(request, EditRequest) and isinstance(request.edit, MoveEdit | TargetEdit):
-        return request.edit.direction not in {entry["name"] for entry in bench.catalogue.directions(request.model)}
-    return isinstance(request, FitDirectionRequest)
+    shipped = {entry["name"] for entry in bench.catalogue.directions(request.model)}
+    return bool(request.directions) or request.follows not in {None, *shipped}
 
 
 def _bench(way: Way, place: Surroundings) -> Bench:

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 
 from contract.errors import VoxelsmithError
 from jobs.connection import connect
-from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.stop_wish import StopWish
+from jobs.upkeep import Upkeep
 from service.main import check_surroundings, make_server
 from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.environment import store_url
@@ -96,7 +96,7 @@ class Stack:
         """Where the end did not wait for the workers: their jobs go back as they are, which is nobody's fault."""
         supervisor.kill()
         with contextlib.suppress(VoxelsmithError), connect(self.settings, retries=0) as redis:
-            JobQueue(redis, self.settings).hand_back_all()
+            Upkeep(redis, self.settings).hand_back_all()
 
     def _check(self) -> None:
         """Raises: StackError where the service would be open to other machines without a key."""

@@ -19,7 +19,7 @@ from model_store.load import Precision, load
 from model_store.loaded_model import LoadedModel, Shape
 from model_store.translator import Translator
 from workers.allocator import return_freed_memory
-from workers.memory import limit_bytes, peak_bytes, require, tasks_of
+from workers.memory import limit_bytes, peak_bytes, require
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ class Bench:
             UnknownModel, ModelBroken: as `card`.
         """
         card = self.card(request.model)
-        tasks = tasks_of(request, isinstance(card, ModelCard) and card.has_encoder)
+        tasks = request.tasks(has_encoder=isinstance(card, ModelCard) and card.has_encoder)
         if not tasks:
             return
         try:

@@ -1,12 +1,14 @@
 """The latents of an edit: one per strength, value or step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from contract.errors import InvalidRequest
-from contract.requests import EditRequest, InterpolateEdit, MixEdit, MoveEdit
+from contract.edits import InterpolateEdit, MixEdit, MoveEdit, TargetEdit
+from contract.fit import unfit
+from contract.requests import EditRequest
 from latents.directions import Direction, move, reach
 from latents.interpolate import lerp, slerp
 from latents.mix import mix
@@ -26,29 +28,48 @@ class Stop:
 
 def walk(request: EditRequest, renderer: Renderer, direction: DirectionCard | None) -> Iterator[Stop]:
     """The stops of an edit in order."""
-    start, change = renderer.locate(request.source), request.edit
-    if isinstance(change, InterpolateEdit):
-        path = _interpolation(renderer, start, renderer.locate(change.target), change.steps)
-        yield from (Stop(latent, f"step={k + 1}/{change.steps}") for k, latent in enumerate(path))
-    elif isinstance(change, MixEdit):
-        if not renderer.card.latent.has_style_space:
-            raise InvalidRequest("This model has no styles to mix.", [("/edit/op", "this model has no styles to mix")])
-        first, second = (renderer.in_style_space(latent) for latent in (start, renderer.locate(change.target)))
-        yield Stop(Latent("w", mix(first.values, second.values, change.crossover)), f"crossover={change.crossover}")
-    else:
-        if direction is None:
-            raise TypeError("an edit along a direction needs the direction")
-        start = _in_space_of(direction, start, renderer)
-        along = Direction(
-            torch.tensor(direction.vector), direction.std, direction.slope, direction.intercept, direction.r2
-        )
-        if isinstance(change, MoveEdit):
-            for strength in change.strengths:
-                yield Stop(Latent(start.space, move(start.values, along, strength)), f"strength={strength:g}")
-        else:
-            for value in change.values:
-                values, strength = reach(start.values, along, value)
-                yield Stop(Latent(start.space, values), f"target={value:g}", strength)
+    return _WALKS[request.edit.op](request.edit, renderer, renderer.locate(request.source), direction)
+
+
+def _move(change: MoveEdit, renderer: Renderer, start: Latent, direction: DirectionCard | None) -> Iterator[Stop]:
+    start, along = _set_out(renderer, start, direction)
+    for strength in change.strengths:
+        yield Stop(Latent(start.space, move(start.values, along, strength)), f"strength={strength:g}")
+
+
+def _target(change: TargetEdit, renderer: Renderer, start: Latent, direction: DirectionCard | None) -> Iterator[Stop]:
+    start, along = _set_out(renderer, start, direction)
+    for value in change.values:
+        values, strength = reach(start.values, along, value)
+        yield Stop(Latent(start.space, values), f"target={value:g}", strength)
+
+
+def _interpolate(change: InterpolateEdit, renderer: Renderer, start: Latent, _: DirectionCard | None) -> Iterator[Stop]:
+    path = _interpolation(renderer, start, renderer.locate(change.target), change.steps)
+    yield from (Stop(latent, f"step={k + 1}/{change.steps}") for k, latent in enumerate(path))
+
+
+def _mix(change: MixEdit, renderer: Renderer, start: Latent, _: DirectionCard | None) -> Iterator[Stop]:
+    first, second = (renderer.in_style_space(latent) for latent in (start, renderer.locate(change.target)))
+    yield Stop(Latent("w", mix(first.values, second.values, change.crossover)), f"crossover={change.crossover}")
+
+
+_WALKS: Mapping[str, Callable[[Any, Renderer, Latent, DirectionCard | None], Iterator[Stop]]] = {
+    "move": _move,
+    "target": _target,
+    "interpolate": _interpolate,
+    "mix": _mix,
+}
+"""By an edit's op."""
+
+
+def _set_out(renderer: Renderer, start: Latent, direction: DirectionCard | None) -> tuple[Latent, Direction]:
+    """Where a walk along a direction starts, in the direction's space. Raises: InvalidRequest."""
+    if direction is None:
+        raise TypeError("an edit along a direction needs the direction")
+    vector = torch.tensor(direction.vector)
+    along = Direction(vector, direction.std, direction.slope, direction.intercept, direction.r2)
+    return _in_space_of(direction, start, renderer), along
 
 
 def _interpolation(renderer: Renderer, start: Latent, end: Latent, steps: int) -> list[Latent]:
@@ -64,8 +85,5 @@ def _in_space_of(direction: DirectionCard, start: Latent, renderer: Renderer) ->
     if direction.space == "w":
         return renderer.in_style_space(start)
     if start.space == "w":
-        raise InvalidRequest(
-            "The request does not fit the model.",
-            [("/source/space", "this direction lives in space z; give the source as a seed or in space z")],
-        )
+        raise unfit("/source/space", "this direction lives in space z; give the source as a seed or in space z")
     return start

@@ -1,13 +1,14 @@
 """Finding directions: by regression on given or measured samples, or from the weights alone."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from contract.direction_fits import Measure, RegressionFit, SefaFit
 from contract.errors import InvalidRequest
-from contract.requests import FitDirectionRequest, Measure, RegressionFit, SefaFit
+from contract.requests import FitDirectionRequest
 from latents.directions import fit_regression, point
 from latents.sefa import sefa
 from model_store.card import DirectionCard, ModelCard
@@ -24,11 +25,7 @@ DRAWS = 512
 
 def fit_direction(request: FitDirectionRequest, bench: Bench) -> Iterator[Event]:
     """One direction by regression, or `count` by SeFa."""
-    yield Stage("load", 0, 1)
-    if isinstance(request.fit, SefaFit):
-        yield from _fit_sefa(request.model, request.fit, bench)
-    else:
-        yield from _fit_regression(request.model, request.fit, bench)
+    yield from _FITS[request.fit.method](request.model, request.fit, bench)
 
 
 def _fit_sefa(model: str, fit: SefaFit, bench: Bench) -> Iterator[Event]:
@@ -127,3 +124,7 @@ def _units(how: Measure | None, card: ModelCard) -> str:
     if how is None:
         return ""
     return card.intensity.units if how.name == "mean_intensity" else "mL"
+
+
+_FITS: Mapping[str, Callable[[str, Any, Bench], Iterator[Event]]] = {"sefa": _fit_sefa, "regression": _fit_regression}
+"""By a fit's method."""

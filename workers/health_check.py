@@ -5,13 +5,13 @@ import sys
 
 from contract.errors import VoxelsmithError
 from jobs.connection import connect
-from jobs.queue import JobQueue
+from jobs.overview import Overview
 from jobs.settings import Settings
 
 
-def is_alive(queue: JobQueue, host: str) -> bool:
+def is_alive(overview: Overview, host: str) -> bool:
     """Whether a worker that runs on `host` has renewed its sign of life. Raises: QueueUnavailable."""
-    return any(worker.about.get("host") == host for worker in queue.workers())
+    return any(worker.about.get("host") == host for worker in overview.workers())
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
     settings = Settings()
     try:
         with connect(settings) as redis:
-            if is_alive(JobQueue(redis, settings), socket.gethostname()):
+            if is_alive(Overview(redis, settings), socket.gethostname()):
                 return 0
             reason = "no worker of this host shows signs of life"
     except VoxelsmithError as err:

@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 from contract.errors import DeadlineExceeded, LeaseLost, QueueUnavailable
 from contract.state import JobError
-from jobs.queue import JobQueue
-from jobs.record import Claim
+from jobs.deliveries import Claim, Deliveries
 
 EXIT_DEADLINE = 70
 """A job ran past its time; it may hang in C, where no exception reaches it, so the process goes."""
@@ -33,13 +32,13 @@ class Lease:
 class Pulse(threading.Thread):
     """Renews the lease three times per lease, shows the worker alive, enforces deadline and grace.
 
-    Its queue must have a Redis client of its own that gives up quickly: a beat must not wait for another beat.
+    Its deliveries must have a Redis client of their own that gives up quickly: a beat must not wait for another beat.
     """
 
-    def __init__(self, queue: JobQueue, worker: str, beat: Callable[[], None]) -> None:
+    def __init__(self, deliveries: Deliveries, worker: str, beat: Callable[[], None]) -> None:
         """`beat` tells the supervisor that this process runs; it works without Redis."""
         super().__init__(name="pulse", daemon=True)
-        self._queue, self._worker, self._beat = queue, worker, beat
+        self._deliveries, self._worker, self._beat = deliveries, worker, beat
         self.about: dict[str, Any] = {}
         """What the worker says of itself."""
         self.is_draining = False
@@ -47,7 +46,7 @@ class Pulse(threading.Thread):
         self._lease: Lease | None = None
         self._stop_at = float("inf")
         self._over = threading.Event()
-        self._period_s = queue.settings.lease_s / 3
+        self._period_s = deliveries.settings.lease_s / 3
         self._tick_s = min(0.25, self._period_s / 4)
 
     @property
@@ -58,12 +57,12 @@ class Pulse(threading.Thread):
     def request_stop(self) -> None:
         """Starts the grace time; safe to call from a signal handler, and again."""
         if not self.is_stopping:
-            self._stop_at = time.monotonic() + self._queue.settings.shutdown_grace_s
+            self._stop_at = time.monotonic() + self._deliveries.settings.shutdown_grace_s
 
     @contextmanager
     def holding(self, claim: Claim) -> Iterator[Lease]:
         """Keeps the claim's lease for the time of the block."""
-        self._lease = Lease(claim, self._queue.settings.job_timeout_s)
+        self._lease = Lease(claim, self._deliveries.settings.job_timeout_s)
         try:
             yield self._lease
         finally:
@@ -89,16 +88,16 @@ class Pulse(threading.Thread):
         self._over.set()
         self.join()
         with suppress(QueueUnavailable):
-            self._queue.records.retire(self._worker)
+            self._deliveries.retire(self._worker)
 
     def abandon(self, code: int, *, crashed: bool = False) -> NoReturn:
         """Hands the job back, if there is one, and ends the process without waiting for the main thread."""
         lease = self._lease
         if lease is not None:
             with suppress(QueueUnavailable, LeaseLost):
-                self._queue.hand_back(lease.claim.id, lease.claim.delivery, crashed=crashed)
+                self._deliveries.hand_back(lease.claim.id, lease.claim.delivery, crashed=crashed)
         with suppress(QueueUnavailable):
-            self._queue.records.retire(self._worker)
+            self._deliveries.retire(self._worker)
         os._exit(code)
 
     def _renew(self) -> None:
@@ -107,7 +106,7 @@ class Pulse(threading.Thread):
             if self._beat_queue(lease) != self.is_draining:
                 self.is_draining = not self.is_draining
                 self._beat_queue(lease)  # tells at once that it has heard of it
-            if lease is not None and self._queue.records.renew(lease.claim.id, lease.claim.delivery):
+            if lease is not None and self._deliveries.renew(lease.claim.id, lease.claim.delivery):
                 lease.is_canceled.set()
         except LeaseLost:
             if lease is not None:
@@ -117,7 +116,7 @@ class Pulse(threading.Thread):
 
     def _beat_queue(self, lease: Lease | None) -> bool:
         state = {"job": lease.claim.id if lease else None, "stopping": self.is_stopping, "draining": self.is_draining}
-        return self._queue.records.beat(self._worker, self.about | state)
+        return self._deliveries.beat(self._worker, self.about | state)
 
     def _enforce(self, now: float) -> None:
         lease = self._lease
@@ -129,8 +128,8 @@ class Pulse(threading.Thread):
 
     def _give_up(self, lease: Lease) -> NoReturn:
         log.error("job %s ran past its time: ending the process", lease.claim.id, extra={"job": lease.claim.id})
-        timeout_s = self._queue.settings.job_timeout_s
+        timeout_s = self._deliveries.settings.job_timeout_s
         error = JobError(code=DeadlineExceeded.code, detail=f"The job ran for more than {timeout_s:g} s.")
         with suppress(QueueUnavailable, LeaseLost):
-            self._queue.give_up(lease.claim.id, lease.claim.delivery, error)
+            self._deliveries.give_up(lease.claim.id, lease.claim.delivery, error)
         self.abandon(EXIT_DEADLINE)

@@ -21,8 +21,7 @@ from volumes.grid import use_threads
 from volumes.reader_limits import Limits
 from workers.allocator import keep_freed_memory
 from workers.bench import Bench
-from workers.memory import measured_peak_bytes
-from workers.occupancy import memory_of
+from workers.memory import measured_peak_bytes, memory_of
 from workers.precision import warnings_of
 from workers.process import NotYet, UnfitWorker, run_worker
 from workers.queue_sink import QueueSink

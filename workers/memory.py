@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from contract.errors import MemoryLimit
-from contract.requests import AnyRequest, EncodeRequest, FitDirectionRequest, LatentSource, SeedSource, SefaFit
 from model_store.card import AnyCard, ModelCard, Task
 from model_store.load import Precision, outline
 from model_store.loaded_model import Shape
@@ -21,17 +20,6 @@ _VOLUMES_OF_FILES = {"synthesise": 3, "encode": 8, "refine": 8, "translate": 8}
 """Float32 volumes beside the network: the one being written, its stored voxels; a scan, its windowed and its resampled
 copy, what is compared."""
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-
-
-def tasks_of(request: AnyRequest, has_encoder: bool = True) -> set[Task]:
-    """What a request asks of a network, one after the other; empty where it reads weights alone."""
-    if isinstance(request, EncodeRequest):  # without an encoder a latent is found by descent alone
-        found: Task = "refine" if request.refine_steps or not has_encoder else "encode"
-        is_made_here = isinstance(request.source, SeedSource | LatentSource)
-        return {found, "synthesise"} if request.reconstruct or is_made_here else {found}
-    if isinstance(request, FitDirectionRequest) and isinstance(request.fit, SefaFit):
-        return set()
-    return {"synthesise"}
 
 
 def peak_bytes(
@@ -71,6 +59,19 @@ def limit_bytes(device: torch.device, setting: int = 0) -> int:
         text = path.read_text().strip() if path.is_file() else "max"
         limits += [int(text)] if text.isdecimal() else []
     return min([*limits, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")])
+
+
+def memory_of(device: torch.device, setting: int = 0) -> dict[str, int]:
+    """used_bytes and total_bytes: of the whole card; on the CPU what this process holds, and what it may use.
+
+    `setting`: as of limit_bytes.
+    """
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return {"used_bytes": total - free, "total_bytes": total}
+    resident = Path("/proc/self/statm")
+    pages = int(resident.read_text().split()[1]) if resident.is_file() else 0
+    return {"used_bytes": pages * os.sysconf("SC_PAGE_SIZE"), "total_bytes": limit_bytes(device, setting)}
 
 
 def require(peak: int, limit: int) -> None:

@@ -20,8 +20,9 @@ from rq.serializers import JSONSerializer
 
 from contract.errors import GpuOutOfMemory, OutOfMemory, StoreFull, StoreUnavailable, VoxelsmithError
 from jobs.connection import check_server, connect
+from jobs.deliveries import Deliveries
 from jobs.logs import configure
-from jobs.queue import JobQueue
+from jobs.overview import Overview
 from jobs.settings import Settings
 from jobs.transport import TASK
 from workers.heartbeat import Pulse
@@ -77,11 +78,11 @@ def _serve(
     configure(settings.log_format)
     tempfile.tempdir = str(scratch)  # whatever any library leaves there goes with the process
     try:
-        queue = JobQueue(connect(settings), settings)
-        if not queue.ping():
+        deliveries = Deliveries(connect(settings), settings)
+        if not Overview(deliveries.redis, settings).ping():
             log.error("the queue does not answer")
             return EXIT_NOT_YET
-        check_server(queue.redis, settings)
+        check_server(deliveries.redis, settings)
         work = make_work(settings)
     except (NotYet, *_PASSING) as err:
         log.error("the worker cannot start yet: %s", err)
@@ -92,7 +93,7 @@ def _serve(
     name = f"{settings.queue_prefix}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     # A client of its own that gives up quickly: a beat must not wait for another beat.
     hasty = connect(settings, retries=0, timeout_s=max(0.5, settings.lease_s / 3))
-    pulse = Pulse(JobQueue(hasty, settings), name, beat)
+    pulse = Pulse(Deliveries(hasty, settings), name, beat)
     pulse.about = {"device": settings.device, "pid": os.getpid(), "host": socket.gethostname()} | work.about()
     log.info("ready on %s", settings.device)
 
@@ -106,7 +107,7 @@ def _serve(
     try:
         pulse.start()
         follow(pulse)
-        _loop(settings, Tasks(queue, pulse, work, name), pulse, name)
+        _loop(settings, Tasks(deliveries, pulse, work, name), pulse, name)
     except RedisError:
         log.error("the queue went away")
     finally:

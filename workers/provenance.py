@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from contract.errors import InvalidRequest
-from contract.requests import REQUESTS, AnyRequest, EncodeRequest
+from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind
 from model_store.card import AnyCard, DirectionCard
 from model_store.integrity import sha256_of
@@ -18,7 +18,6 @@ PROVENANCE_VERSION = 1
 
 
 def replay_record(
-    kind: JobKind,
     request: AnyRequest,
     card: AnyCard,
     direction: DirectionCard | None,
@@ -26,16 +25,15 @@ def replay_record(
     bench: Bench,
 ) -> dict[str, Any]:
     """provenance.json without the results. No times, hosts or file names: the same job gives the same record."""
-    reads_scan = isinstance(request, EncodeRequest) and scan_path is not None
     return {
         "provenance_version": PROVENANCE_VERSION,
         "synthetic": True,
         "software": {"name": "voxelsmith", "version": _version(), "torch": torch.__version__},
         "model": {"name": card.name, "sha256": card.sha256, "family": card.family},
-        "kind": kind,
+        "kind": request.kind,
         "request": request.model_dump(mode="json"),
         "direction": direction.model_dump(mode="json") if direction is not None else None,
-        "scan": {"sha256": sha256_of(scan_path)} if reads_scan and scan_path is not None else None,
+        "scan": {"sha256": sha256_of(scan_path)} if request.takes_scan and scan_path is not None else None,
         "device": {"type": bench.device.type, "precision": bench.precision},
     }
 
@@ -43,15 +41,13 @@ def replay_record(
 def origin(record: Mapping[str, Any], request: AnyRequest) -> dict[str, Any]:
     """What every volume carries in its own header."""
     software = record["software"]
-    told = ("class_label", "truncation", "truncation_cutoff", "noise")
-    settings = {name: getattr(request, name, None) for name in told}
     return {
         "synthetic": True,
         "software": f"{software['name']} {software['version']}",
         "model": record["model"]["name"],
         "model_sha256": record["model"]["sha256"],
         "kind": record["kind"],
-        **{name: value for name, value in settings.items() if value is not None},
+        **request.told(),
     }
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from contract.errors import JobCanceled, JobHandedBack, LeaseLost, QueueUnavailable, StoreUnavailable, UnknownResult
 from contract.state import Manifest, ResultFile
-from jobs.queue import JobQueue
+from jobs.deliveries import Deliveries
 from jobs.results.store import ResultStore
 from workers.heartbeat import Lease, Pulse
 
@@ -23,8 +23,8 @@ T = TypeVar("T")
 class QueueSink:
     """Where a job's work tells its progress and leaves its files; the way it hears that it should stop."""
 
-    def __init__(self, queue: JobQueue, lease: Lease, pulse: Pulse) -> None:
-        self._queue, self._lease, self._pulse = queue, lease, pulse
+    def __init__(self, deliveries: Deliveries, lease: Lease, pulse: Pulse) -> None:
+        self._deliveries, self._lease, self._pulse = deliveries, lease, pulse
         self._id, self._delivery = lease.claim.id, lease.claim.delivery
         self._kept: dict[str, ResultFile] = {}
         self._replay_sha256 = ""
@@ -45,7 +45,7 @@ class QueueSink:
             return
         self._told = (name, now)
         try:
-            if self._queue.records.progress(self._id, self._delivery, name, done, total):
+            if self._deliveries.progress(self._id, self._delivery, name, done, total):
                 raise JobCanceled
         except QueueUnavailable:
             log.warning("the queue does not answer; the work goes on")
@@ -61,7 +61,7 @@ class QueueSink:
         for names in samples:
             self._check()
             files = [published[name] for name in names if name in published]
-            if len(files) < len(names) or not all(is_whole(self._queue.results, self._id, file) for file in files):
+            if len(files) < len(names) or not all(is_whole(self._deliveries.results, self._id, file) for file in files):
                 break
             self._kept |= {file.name: file for file in files}
             finished.append(files)
@@ -77,7 +77,7 @@ class QueueSink:
         self._reserve(path.stat().st_size)
         began = time.monotonic()
         size, sha256 = self.waiting_out(
-            lambda: self._queue.results.write_result(self._id, entry, path, check=self._renew)
+            lambda: self._deliveries.results.write_result(self._id, entry, path, check=self._renew)
         )
         self.store_s += time.monotonic() - began
         stored = entry.model_copy(
@@ -86,7 +86,7 @@ class QueueSink:
         self._kept[stored.name] = stored
         is_result = stored.shape is not None
         try:
-            self._queue.records.keep(self._id, self._delivery, self.manifest(), stored if is_result else None)
+            self._deliveries.keep(self._id, self._delivery, self.manifest(), stored if is_result else None)
         except QueueUnavailable:
             log.warning("the queue does not answer; the work goes on")
         return stored
@@ -95,7 +95,7 @@ class QueueSink:
         """The step's result, tried again while a store across a network is away: the job's work is not thrown away for
         a minute without it. Raises: StoreUnavailable after that; JobCanceled, LeaseLost.
         """
-        patience = time.monotonic() + (_STORE_PATIENCE_S if self._queue.results.is_remote else 0.0)
+        patience = time.monotonic() + (_STORE_PATIENCE_S if self._deliveries.results.is_remote else 0.0)
         while True:
             try:
                 return step()
@@ -128,14 +128,14 @@ class QueueSink:
     def _reserve(self, size_bytes: int) -> None:
         """Room for one more file within the limit of the job's key, before a byte of it is stored."""
         try:
-            self._queue.records.reserve(self._id, self._delivery, self.manifest().size_bytes + size_bytes)
+            self._deliveries.reserve(self._id, self._delivery, self.manifest().size_bytes + size_bytes)
         except QueueUnavailable:
             log.warning("the queue does not answer; the work goes on")
 
     def _renew(self) -> None:
         """Between the last byte and the rename: a worker that was frozen past its lease must not replace a file."""
         try:
-            self._queue.records.renew(self._id, self._delivery, commits=True)
+            self._deliveries.renew(self._id, self._delivery, commits=True)
         except QueueUnavailable:
             log.warning("the queue does not answer; the work goes on")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from contract.requests import LatentSpace
+from contract.fields import LatentSpace
 from model_store.card import DirectionCard
 from volumes.volume import Volume
 

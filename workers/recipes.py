@@ -1,14 +1,16 @@
 """What a job does, step by step: straight-line code over the rooms. No Redis, no files."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from contract.errors import InvalidRequest, UnreadableVolume
-from contract.requests import EditRequest, EncodeRequest, GenerateRequest, LatentSource, SeedSource, TargetEdit
+from contract.fields import JobSource
+from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest, JobRequest
 from model_store.card import DirectionCard, ModelCard
 from volumes.grid import grid_of, resample
 from volumes.scan import Preparation, Prepared, prepare
@@ -16,37 +18,53 @@ from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError
 from workers.bench import Bench
 from workers.edits import walk
+from workers.fitting import fit_direction
 from workers.inversion import invert
 from workers.recipe_events import Event, Finding, Latent, Product, Stage
 from workers.rendering import Renderer
 from workers.units import MEASURED, in_units
 
+R = TypeVar("R", bound=JobRequest)
 
-def generate(request: GenerateRequest, bench: Bench, finished: int = 0) -> Iterator[Event]:
-    """One volume per seed or latent but for the first `finished`. Sample k of seed s is the sample of seed s + k."""
-    yield Stage("load", 0, request.count)
-    renderer = _renderer(request, bench)
+
+@dataclass(frozen=True, eq=False)
+class Job(Generic[R]):
+    """What a recipe works from."""
+
+    request: R
+    bench: Bench
+    scan: Volume | None = None
+    """That came along."""
+    direction: DirectionCard | None = None
+    """That the request follows."""
+    finished: int = 0
+    """How many volumes an earlier attempt has made."""
+
+
+def generate(job: Job[GenerateRequest]) -> Iterator[Event]:
+    """One volume per seed or latent but for the finished ones. Sample k of seed s is the sample of seed s + k."""
+    request = job.request
+    yield Stage("load", 0, request.volumes)
+    renderer = _renderer(request, job.bench)
     if request.latents is not None:
         given = [renderer.given(latent, request.latent_space) for latent in request.latents]
         noisy = [renderer.with_noise(latent, k) for k, latent in enumerate(given)]
     elif request.seeds is None and request.seed is None:
         raise InvalidRequest("The request names neither seed, seeds nor latents.")
     else:
-        seeds = request.seeds or [(request.seed or 0) + k for k in range(request.count)]
+        seeds = request.seeds or [(request.seed or 0) + k for k in range(request.samples)]
         noisy = [renderer.with_noise(renderer.draw(seed), k, seed) for k, seed in enumerate(seeds)]
-    yield from renderer.products([(latent, None) for latent in noisy], finished)
+    yield from renderer.products([(latent, None) for latent in noisy], job.finished)
 
 
-def edit(
-    request: EditRequest, bench: Bench, direction: DirectionCard | None = None, finished: int = 0
-) -> Iterator[Event]:
-    """One latent, changed: one volume per strength, value or step, all with the same noise, but for the first
-    `finished`."""
-    yield Stage("load", 0, 1)
-    renderer = _renderer(request, bench)
-    stops = list(walk(request, renderer, direction))
-    yield from renderer.products([(renderer.with_noise(stop.latent), stop.label) for stop in stops], finished)
-    if isinstance(request.edit, TargetEdit):
+def edit(job: Job[EditRequest]) -> Iterator[Event]:
+    """One latent, changed: one volume per strength, value or step, all with the same noise, but for the finished
+    ones."""
+    yield Stage("load", 0, job.request.volumes)
+    renderer = _renderer(job.request, job.bench)
+    stops = list(walk(job.request, renderer, job.direction))
+    yield from renderer.products([(renderer.with_noise(stop.latent), stop.label) for stop in stops], job.finished)
+    if job.request.needs_prediction:
         yield Finding(metrics={"strengths": [stop.strength for stop in stops]})
 
 
@@ -62,20 +80,19 @@ def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
     )
 
 
-def encode(request: EncodeRequest, scan: Volume | None, bench: Bench) -> Iterator[Event]:
+def encode(job: Job[EncodeRequest]) -> Iterator[Event]:
     """A scan, or the sample that the request names, to its latent; with refine_steps, further down from there; with
     reconstruct, back to volumes.
 
     Raises:
+        InvalidRequest: no scan.
         UnreadableVolume: nothing in the scan to encode.
     """
+    request = job.request
     yield Stage("load", 0, 1)
-    renderer = Renderer(bench, request.model, request.class_label)
+    renderer = Renderer(job.bench, request.model, request.class_label)
     yield Stage("prepare", 0, 1)
-    if scan is None:
-        assert isinstance(request.source, SeedSource | LatentSource)
-        made = renderer.volume(renderer.locate(request.source))
-        scan = Volume(in_units(np.asarray(made.array, dtype=np.float32), renderer.card, MEASURED), made.affine)
+    scan = job.scan or _made_here(request, renderer)
     try:
         prepared = prepare(scan, preparation(renderer.card, request))
     except VolumeError as err:
@@ -87,6 +104,14 @@ def encode(request: EncodeRequest, scan: Volume | None, bench: Bench) -> Iterato
         yield event
     if request.reconstruct:
         yield from _reconstruct(renderer, prepared, found[0])
+
+
+def _made_here(request: EncodeRequest, renderer: Renderer) -> Volume:
+    """The sample that stands for the scan, in the card's units. Raises: InvalidRequest, where there is none."""
+    if request.source is None or isinstance(request.source, JobSource):
+        raise InvalidRequest("An encode needs a volume.")
+    made = renderer.volume(renderer.locate(request.source))
+    return Volume(in_units(np.asarray(made.array, dtype=np.float32), renderer.card, MEASURED), made.affine)
 
 
 def preparation(card: ModelCard, request: EncodeRequest) -> Preparation:
@@ -135,3 +160,18 @@ def _compare(card: ModelCard, made: Volume, real: Volume) -> Mapping[str, float 
         "ssim": ssim(a, b, high - low, torch.get_num_threads()) if min(a.shape) >= SIDE else None,
         "mae": mae(a, b) * per_unit,
     }
+
+
+def _fit(job: Job[FitDirectionRequest]) -> Iterator[Event]:
+    """One direction by regression, or several by SeFa."""
+    yield Stage("load", 0, 1)
+    yield from fit_direction(job.request, job.bench)
+
+
+RECIPES: Mapping[str, Callable[[Job[Any]], Iterator[Event]]] = {
+    GenerateRequest.kind: generate,
+    EncodeRequest.kind: encode,
+    EditRequest.kind: edit,
+    FitDirectionRequest.kind: _fit,
+}
+"""From a request's kind to what is done."""

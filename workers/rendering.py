@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from contract.fields import JobSource, LatentSource, SeedSource
 from contract.fit import class_index
-from contract.requests import JobSource, LatentSource, SeedSource
 from latents.sample import gaussian
 from latents.truncate import toward_mean
 from volumes.grid import Grid, own_grid

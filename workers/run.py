@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +20,18 @@ from contract.errors import (
     UnreadableVolume,
     VoxelsmithError,
 )
-from contract.fit import CardMismatch, check_direction, check_request, generator_card
-from contract.requests import (
-    REQUESTS,
-    AnyRequest,
-    EditRequest,
-    FitDirectionRequest,
-    GenerateRequest,
-    JobSource,
-    MoveEdit,
-    OutputOptions,
-    TargetEdit,
-)
-from contract.seeds import settled
+from contract.fit import followed_direction, generator_card
+from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind, Manifest, ResultFile
 from model_store.card import DirectionCard, ModelCard
 from volumes.files import read
 from volumes.reader_limits import Limits
-from volumes.volume import VolumeError
+from volumes.volume import Volume, VolumeError
 from workers.bench import Bench
-from workers.fitting import fit_direction
 from workers.precision import kind_of
 from workers.provenance import origin, replay_record, replayed
 from workers.recipe_events import Event, Finding, Finished, Product, Stage
-from workers.recipes import edit, encode, generate
+from workers.recipes import RECIPES, Job
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
@@ -72,19 +61,19 @@ def run(
     """
     request = parse(kind, payload)
     card = generator_card(bench.card(request.model), kind)
-    direction = _fitting_direction(request, card, payload, bench)
+    request.check(card)
+    direction = followed_direction(card, request, partial(_direction, payload, bench, card))
     bench.require_memory(request)
-    record = replay_record(kind, request, card, direction, scan_path, bench)
+    record = replay_record(request, card, direction, scan_path, bench)
     clock = Clock()
     with _plain_failures(), tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
-        output = getattr(request, "output", OutputOptions())
-        writer = Writer(card, output, Path(scratch), sink, origin(record, request))
+        writer = Writer(card, request.output, Path(scratch), sink, origin(record, request))
         found: dict[str, Any] = {}
         with WriteBehind(writer.keep_volume) as behind:
             try:
-                has_samples = isinstance(request, GenerateRequest | EditRequest)
-                finished = writer.resume(record, kind_of(bench.device)) if has_samples else 0
-                for event in _events(request, scan_path, bench, direction, limits, finished):
+                finished = writer.resume(record, kind_of(bench.device)) if request.goes_on else 0
+                job = Job(request, bench, _scan(scan_path, limits), direction, finished)
+                for event in RECIPES[request.kind](job):
                     _take(event, writer, behind, sink, clock, found)
                     if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
                         publish_direction(event.direction.model_dump(mode="json"))
@@ -120,7 +109,7 @@ def parse(kind: JobKind, payload: Mapping[str, Any]) -> AnyRequest:
         problems = err.errors(include_input=False, include_url=False, include_context=False)
         errors = [("/" + "/".join(str(part) for part in p["loc"]), p["msg"]) for p in problems]
         raise InvalidRequest("The request is not valid.", errors) from err
-    return settled(request)
+    return request.settled()
 
 
 def _silent(_name: str, _done: int, _total: int) -> None:
@@ -169,30 +158,14 @@ class FolderSink:
         return []
 
 
-def _events(
-    request: AnyRequest,
-    scan_path: Path | None,
-    bench: Bench,
-    direction: DirectionCard | None,
-    limits: Limits,
-    finished: int,
-) -> Iterator[Event]:
-    """The recipe of the request's kind, which leaves out the first `finished` volumes."""
-    if isinstance(request, GenerateRequest):
-        return generate(request, bench, finished)
-    if isinstance(request, EditRequest):
-        return edit(request, bench, direction, finished)
-    if isinstance(request, FitDirectionRequest):
-        return fit_direction(request, bench)
-    if scan_path is None:
-        if request.source is None or isinstance(request.source, JobSource):
-            raise InvalidRequest("An encode needs a volume.")
-        return encode(request, None, bench)
+def _scan(path: Path | None, limits: Limits) -> Volume | None:
+    """The scan that came along. Raises: UnreadableVolume."""
+    if path is None:
+        return None
     try:
-        scan = read(scan_path, limits)
+        return read(path, limits)
     except VolumeError as err:
         raise UnreadableVolume(err.detail) from err
-    return encode(request, scan, bench)
 
 
 def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: Clock, found: dict[str, Any]) -> None:
@@ -231,24 +204,13 @@ def _close(
     )
 
 
-def _fitting_direction(
-    request: AnyRequest, card: ModelCard, payload: Mapping[str, Any], bench: Bench
-) -> DirectionCard | None:
-    """The request held against the card, and the direction that its edit names."""
-    try:
-        check_request(card, request)
-        if not isinstance(request, EditRequest) or not isinstance(request.edit, MoveEdit | TargetEdit):
-            return None
-        given = payload.get("direction")
-        shipped = bench.catalogue.directions(card.name) if given is None else [given]
-        named = [direction for direction in shipped if direction["name"] == request.edit.direction]
-        if not named:
-            raise UnknownDirection("This model has no direction of that name.")
-        direction = DirectionCard.model_validate(named[0])
-        check_direction(card, direction, request.edit)
-    except CardMismatch as err:
-        raise InvalidRequest(f"The request does not fit the model: {err.detail}.", [(err.pointer, err.detail)]) from err
-    return direction
+def _direction(payload: Mapping[str, Any], bench: Bench, card: ModelCard, name: str) -> DirectionCard:
+    """The one of that name that came with the job, or else with the model. Raises: UnknownDirection."""
+    given = payload.get("direction")
+    for direction in bench.catalogue.directions(card.name) if given is None else [given]:
+        if direction["name"] == name:
+            return DirectionCard.model_validate(direction)
+    raise UnknownDirection("This model has no direction of that name.")
 
 
 @contextmanager

@@ -19,10 +19,10 @@ from pydantic import SecretStr, ValidationError
 from contract.errors import VoxelsmithError
 from jobs.connection import connect
 from jobs.logs import configure
-from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.settings import Settings
 from jobs.stop_wish import StopWish
+from jobs.upkeep import Upkeep
 from workers.devices import check_device, cores, devices
 
 WORKER_COMMAND = (sys.executable, "-m", "workers.main")
@@ -100,7 +100,7 @@ class Supervisor:
         if self.settings.device == "all" and {seat.settings.device for seat in self.seats} == {"cpu"}:
             log.warning("no driver lists a GPU here: working on the CPU")
         redis = connect(self.settings)
-        reaper = Reaper(JobQueue(redis, self.settings))
+        reaper = Reaper(Upkeep(redis, self.settings))
         reaper.start()
         try:
             while not self._stopping.wait(_TICK_S):

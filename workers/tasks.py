@@ -1,4 +1,4 @@
-"""What RQ calls: claim a delivery, do its work, publish. The one broad `except` of the project. No torch here."""
+"""What RQ calls: claim a delivery, do its work, publish. Whatever a job dies of is told here. No torch here."""
 
 import errno
 import json
@@ -26,9 +26,8 @@ from contract.errors import (
     VoxelsmithError,
 )
 from contract.state import JobError, JobKind, JobState, Manifest
+from jobs.deliveries import Claim, Deliveries
 from jobs.logs import JOB
-from jobs.queue import JobQueue
-from jobs.record import Claim
 from jobs.results.bucket import digest_of
 from workers.heartbeat import Pulse
 from workers.queue_sink import QueueSink, is_whole
@@ -56,8 +55,8 @@ class Work(Protocol):
 class Tasks:
     """The jobs of one worker process, one at a time."""
 
-    def __init__(self, queue: JobQueue, pulse: Pulse, work: Work, worker: str) -> None:
-        self._queue, self._pulse, self._work, self._worker = queue, pulse, work, worker
+    def __init__(self, deliveries: Deliveries, pulse: Pulse, work: Work, worker: str) -> None:
+        self._deliveries, self._pulse, self._work, self._worker = deliveries, pulse, work, worker
 
     def run(self, job_id: str, delivery: int) -> None:
         """Does one delivery. One that is not due (any more) is left alone."""
@@ -70,21 +69,21 @@ class Tasks:
     def _deliver(self, job_id: str, delivery: int) -> None:
         about = self._pulse.about
         handed, host = (job_id, delivery), str(about.get("host", ""))
-        turn = self._queue.turns.choose(handed, self._worker, host, about.get("models", ()))
+        turn = self._deliveries.choose(handed, self._worker, host, about.get("models", ()))
         if turn == "later":
             self._pulse.is_draining = True
             log.info("this worker is drained; job %s waits for another", job_id)
             return
         JOB.set(turn[0])
         try:
-            claim = self._queue.records.claim(*turn, self._worker)
+            claim = self._deliveries.claim(*turn, self._worker)
         except LeaseLost:
             log.info("job %s: delivery %s is not due", *turn)
             return
-        self._queue.turns.taken(handed, turn)
+        self._deliveries.taken(handed, turn)
         log.info("job %s: %s with %s, delivery %s", claim.id, claim.kind, claim.model, claim.delivery)
         with self._pulse.holding(claim) as lease:
-            self._attempt(claim, QueueSink(self._queue, lease, self._pulse))
+            self._attempt(claim, QueueSink(self._deliveries, lease, self._pulse))
         self._pulse.about |= self._work.about()
 
     def _attempt(self, claim: Claim, sink: QueueSink) -> None:
@@ -124,7 +123,7 @@ class Tasks:
     @contextmanager
     def _scan(self, key: str, sha256: str) -> Iterator[Path]:
         """A stored scan as a local file. Raises: UnreadableVolume where it is not the one that was accepted."""
-        with self._queue.results.read_path(key) as path:
+        with self._deliveries.results.read_path(key) as path:
             if digest_of(path)[1] != sha256:
                 raise UnreadableVolume("The stored scan does not have its SHA-256 any more; post it again.")
             yield path
@@ -135,25 +134,25 @@ class Tasks:
         with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
             path = Path(folder) / "manifest.json"
             path.write_text(json.dumps(body))
-            self._queue.results.write(f"results/{claim.id}/manifest.json", path)
+            self._deliveries.results.write(f"results/{claim.id}/manifest.json", path)
 
     def _finished_before(self, claim: Claim) -> Manifest | None:
         """The complete manifest of an earlier attempt that died before it could publish, its files being there."""
         try:
-            body = json.loads(b"".join(self._queue.results.open(f"results/{claim.id}/manifest.json")))
+            body = json.loads(b"".join(self._deliveries.results.open(f"results/{claim.id}/manifest.json")))
             if body["digest"] != claim.digest or body["model_sha256"] != claim.model_sha256:
                 return None
             manifest = Manifest.model_validate(body["manifest"])
         except (UnknownResult, StoreUnavailable, ValueError, KeyError, TypeError, ValidationError):
             return None
-        if not all(is_whole(self._queue.results, claim.id, file) for file in (*manifest.results, *manifest.files)):
+        if not all(is_whole(self._deliveries.results, claim.id, file) for file in (*manifest.results, *manifest.files)):
             return None
         log.info("job %s was finished by an earlier attempt", claim.id)
         return manifest
 
     def _hand_back(self, claim: Claim) -> None:
         try:
-            self._queue.hand_back(claim.id, claim.delivery)
+            self._deliveries.hand_back(claim.id, claim.delivery)
             log.info("job %s handed back", claim.id)
         except (LeaseLost, QueueUnavailable):
             log.warning("job %s could not be handed back; its lease will run out", claim.id)
@@ -165,7 +164,7 @@ class Tasks:
         patience = time.monotonic() + _PUBLISH_PATIENCE_S
         while True:
             try:
-                self._queue.records.finish(claim.id, claim.delivery, state, manifest, error)
+                self._deliveries.finish(claim.id, claim.delivery, state, manifest, error)
                 log.info("job %s: %s%s", claim.id, state.value, f", {error.code}" if error else "")
                 break
             except LeaseLost:
@@ -177,7 +176,7 @@ class Tasks:
                     return
                 time.sleep(0.5)
         try:
-            self._queue.results.remove_prefix(f"uploads/{claim.id}")
+            self._deliveries.results.remove_prefix(f"uploads/{claim.id}")
         except StoreUnavailable:
             log.warning("job %s: its upload stays until the job expires", claim.id)
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import NonFiniteOutput
-from contract.requests import OutputOptions
+from contract.fields import OutputOptions
 from model_store.card import AnyCard
 from volumes.intensity import UNIT_SCALE, NotFiniteError, to_stored
 from volumes.volume import Array

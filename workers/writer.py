@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.requests import OutputOptions
+from contract.fields import OutputOptions
 from contract.state import Manifest, ResultFile
 from model_store.card import AnyCard, DirectionCard
 from volumes.files import write

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import DirectionExists, UnknownDirection, UnknownResult
-from contract.requests import NAME_PATTERN
+from contract.fields import NAME_PATTERN
 from jobs.results.store import ResultStore
 
 _NAME = re.compile(NAME_PATTERN)

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,13 @@ class ResultStore:
         keys = self.list(prefix)
         with _failing_clearly():
             self._bucket.delete(keys)
+
+    def drop(self, job_id: str, *tops: str) -> None:
+        """Removes files of a job whose record says that they are gone, below `results` or `uploads`; where the store
+        does not answer, the sweep will do it."""
+        for top in tops:
+            with suppress(StoreUnavailable):
+                self.remove_prefix(f"{top}/{job_id}")
 
     def writable(self) -> bool:
         """Whether a small file can be written and synced now."""

@@ -1,8 +1,9 @@
--- id, delivery, worker, lease -> 1 and the job is this worker's, or 0. A repeat by the same worker is granted again.
+-- id, delivery, worker, lease, version of records that the worker knows -> 1 and the job is this worker's, or 0. A repeat
+-- by the same worker is granted again.
 local id, delivery, worker = ARGV[1], ARGV[2], ARGV[3]
 local job = key('job', id)
-local record = redis.call('HMGET', job, 'state', 'delivery', 'worker')
-if record[2] ~= delivery then return 0 end
+local record = redis.call('HMGET', job, 'state', 'delivery', 'worker', 'version')
+if record[2] ~= delivery or tonumber(record[4] or 0) > tonumber(ARGV[5]) then return 0 end
 if record[1] == 'running' then return record[3] == worker and 1 or 0 end
 if record[1] ~= 'queued' then return 0 end
 local at = now()

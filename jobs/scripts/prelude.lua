@@ -44,15 +44,15 @@ local function account(id, field, bytes)
   redis.call('HINCRBY', key('stored'), record[1], integer(tonumber(bytes) - (tonumber(record[2]) or 0)))
 end
 
--- How far a final job came: to its end, or to the results that it keeps. Only where these are what its total counts.
+-- How far a final job came: to its end, or to the volumes that it keeps of those that it was to store.
 local function settle_progress(id, state)
   local job = key('job', id)
-  local kind, total, manifest = unpack(redis.call('HMGET', job, 'kind', 'total', 'manifest'))
+  local volumes, total, manifest = unpack(redis.call('HMGET', job, 'volumes', 'total', 'manifest'))
   if state == 'succeeded' then
     if total then redis.call('HSET', job, 'done', total) end
-  elseif kind == 'generate' or kind == 'edit' then
+  elseif tonumber(volumes or 0) > 0 then
     local kept = manifest and #cjson.decode(manifest).results or 0
-    redis.call('HSET', job, 'done', kept, 'total', math.max(tonumber(total) or 0, kept))
+    redis.call('HSET', job, 'done', kept, 'total', math.max(tonumber(volumes), kept))
   end
 end
 

@@ -1,6 +1,6 @@
 -- id, kind, model, model digest, request, payload, request digest, idempotency key or '', queue limit, owner or '',
--- samples, uploaded bytes, the owner's limits: jobs and samples in flight, stored bytes; priority, its head start
--- -> {answer, id}
+-- samples, uploaded bytes, the owner's limits: jobs and samples in flight, stored bytes; priority, its head start,
+-- volumes that the job stores, version of the record -> {answer, id}
 local id, idem, owner = ARGV[1], ARGV[8], ARGV[10]
 local job = key('job', id)
 -- What the record itself takes beyond FREE bytes is charged like files: the request for as long as the record is there,
@@ -32,7 +32,8 @@ redis.call('SET', key('accepted'), integer(accepted))
 local rank = integer(accepted - tonumber(ARGV[17]))
 redis.call('HSET', job, 'id', id, 'kind', ARGV[2], 'model', ARGV[3], 'model_sha256', ARGV[4], 'request', ARGV[5],
   'payload', ARGV[6], 'digest', ARGV[7], 'idem', idem, 'state', 'queued', 'seq', seq, 'created', integer(now()),
-  'delivery', 1, 'crashes', 0, 'attempts', 0, 'owner', owner, 'priority', ARGV[16], 'rank', rank)
+  'delivery', 1, 'crashes', 0, 'attempts', 0, 'owner', owner, 'priority', ARGV[16], 'rank', rank,
+  'volumes', ARGV[18], 'version', ARGV[19])
 redis.call('ZADD', key('jobs'), seq, id)
 redis.call('ZADD', key('queued'), rank, id)
 if owner ~= '' then

@@ -1,21 +1,10 @@
 """{"job": ..., "index": ...} sources to what they mean now, so that a queued job depends on no other job's record."""
 
-from typing import Any
-
 from pydantic import TypeAdapter
 
 from contract.errors import InvalidRequest, ResultNotReady, UnknownResult
-from contract.requests import (
-    AnyRequest,
-    EditRequest,
-    FitDirectionRequest,
-    InterpolateEdit,
-    JobSource,
-    LatentSource,
-    MixEdit,
-    RegressionFit,
-    SeedSource,
-)
+from contract.fields import JobSource, LatentSource, SeedSource
+from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobRecord, ResultFile
 from jobs.ownership import OwnJobs
 from model_store.card import ModelCard
@@ -41,23 +30,12 @@ class Sources:
         self._resolved_bytes = 0
 
     def resolve(self, request: AnyRequest) -> AnyRequest:
-        """The request with every job source replaced by a seed or a latent; an encode's own is left to `volume`.
+        """The request with every job among its sources replaced by a seed or a latent; its scan's is left to `volume`.
 
         Raises: UnknownJob, ExpiredJob, ResultNotReady, UnknownResult, InvalidRequest.
         """
-        if isinstance(request, EditRequest):
-            changes: dict[str, Any] = {"source": self._start(request, request.source, "/source")}
-            if isinstance(request.edit, InterpolateEdit | MixEdit):
-                target = self._start(request, request.edit.target, "/edit/target")
-                changes["edit"] = request.edit.model_copy(update={"target": target})
-            return request.model_copy(update=changes)
-        if isinstance(request, FitDirectionRequest) and isinstance(request.fit, RegressionFit) and request.fit.samples:
-            samples = [
-                sample.model_copy(update={"source": self._plain(sample.source, f"/samples/{k}/source")})
-                for k, sample in enumerate(request.fit.samples)
-            ]
-            return request.model_copy(update={"fit": request.fit.model_copy(update={"samples": samples})})
-        return request
+        named = request.sources()
+        return request.with_sources({at: self._taken(request, source, at) for at, source in named.items()})
 
     def volume(self, source: JobSource) -> tuple[str, ResultFile]:
         """The volume that an encode's source names, with its key in the store. Raises: as `resolve`."""
@@ -69,20 +47,12 @@ class Sources:
             )
         return self._jobs.results.result_key(record.id, file.name, file.sha256), file
 
-    def _start(self, request: EditRequest, source: Source, pointer: str) -> Source:
-        """An end of an edit: a job's sample exactly as it was made, or not at all."""
+    def _taken(self, request: AnyRequest, source: Source, pointer: str) -> Source:
+        """A job's sample exactly as it was made, or not at all."""
         plain = self._plain(source, pointer)
-        if isinstance(source, JobSource) and self._truncates(request, plain):
+        if isinstance(source, JobSource) and request.alters(self._card, plain):
             raise _unfit("/truncation", "that job made its sample without it; leave it out, or name the seed instead")
         return plain
-
-    def _truncates(self, request: EditRequest, plain: Source) -> bool:
-        """Whether a request's truncation makes another sample of a source than the job that it comes from."""
-        own, level, cutoff = self._card.truncation, request.truncation, request.truncation_cutoff
-        if isinstance(plain, LatentSource) and plain.space == "w":  # psi would act a second time
-            return level is not None or cutoff is not None
-        is_same = level in (None, own.default) and cutoff in (None, own.cutoff)
-        return not is_same and (own.kind == "psi" or isinstance(plain, SeedSource))
 
     def _record(self, job_id: str) -> JobRecord:
         """Of a job that is looked up once, however often the request names it."""
@@ -109,9 +79,10 @@ class Sources:
             raise _unfit(f"{pointer}/job", "that job used another model")
         if record.model_sha256 != self._card.sha256:
             raise _unfit(f"{pointer}/job", "that job used other weights of this model")
-        if record.kind == "fit_direction":
+        kind = REQUESTS[record.kind]
+        if not kind.gives_volumes:
             raise _unfit(f"{pointer}/job", "that job made no volumes")
-        if record.kind == "encode":
+        if kind.takes_scan:
             return _encoded(record, source)
         latent = _result(record, source).latent
         if latent is None:

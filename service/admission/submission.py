@@ -6,22 +6,21 @@ from contextlib import ExitStack
 from typing import Any
 
 from contract.errors import InvalidRequest, StoreUnavailable
+from contract.fields import JobSource
 from contract.fit import generator_card
-from contract.requests import AnyRequest, EncodeRequest, JobSource
-from contract.seeds import settled
-from contract.state import JobKind
+from contract.requests import AnyRequest
 from jobs.ownership import OwnJobs
-from service.admission.size import check_size, samples_of
+from jobs.quota import Charge
+from jobs.submission import Submission, new_id
+from service.admission.size import check_size
 from service.admission.sources import Sources
 from service.admission.uploads import Original, Scan, check_scan, forget, stored
 from service.admission.waiting import Submitted, waited
-from service.damage import DAMAGED, missing_is_damaged
 from service.dependencies import PostFields, Services
-from service.http.errors import ResultDamaged
+from service.http.errors import DAMAGED, ResultDamaged, missing_is_damaged
 
 
 def submit(
-    kind: JobKind,
     request: AnyRequest,
     services: Services,
     jobs: OwnJobs,
@@ -34,63 +33,76 @@ def submit(
     Raises: whatever the request deserves; nothing of it is left behind then.
     """
     registry = services.registry
-    digest = digest_of(kind, request, scan)
+    digest = digest_of(request, scan)
     # Before anything is looked up: a repeat gets its job even if what it names is gone by now.
     known = jobs.made_before(fields.idempotency_key, digest) if fields.idempotency_key else None
     if known is not None:
         return waited(known, services, fields)
     services.results.check_room(services.settings.min_free_bytes)
-    card = generator_card(registry.card(request.model), kind)
+    card = generator_card(registry.card(request.model), request.kind)
     check_size(request, card, services.settings.max_job_voxels)
-    accepted = settled(request)
+    accepted = request.settled()
     sources = Sources(jobs, card)
     resolved = sources.resolve(accepted)
     direction = registry.check(card, resolved)
     payload: dict[str, Any] = resolved.model_dump(mode="json")
     if direction is not None and not direction.is_shipped:
         payload["direction"] = direction.card.model_dump(mode="json")
-    job_id, uploaded_bytes = services.queue.new_id(), 0
+    job_id, uploaded_bytes = new_id(), 0
     with ExitStack() as stack:
-        if isinstance(request, EncodeRequest):
-            _check_one_scan(request, scan)
-            original = _original(request, scan, sources, services, stack)
-            if original is not None:
-                payload["source"] = None
-                uploaded_bytes = original.size_bytes
-                payload["upload"] = stack.enter_context(stored(original, job_id, services.queue))
-        body = accepted.model_dump(mode="json")
-        about = (kind, card.name, card.sha256, body, payload, fields.idempotency_key, digest)
-        takes = {"samples": samples_of(request), "uploaded_bytes": uploaded_bytes}
-        record = jobs.submit(*about, job_id=job_id, **takes, priority=fields.priority)
+        original = _original(request, scan, sources, services, stack)
+        if original is not None:
+            payload["source"] = None
+            uploaded_bytes = original.size_bytes
+            payload["upload"] = stack.enter_context(stored(original, job_id, services.queue))
+        record = jobs.submit(
+            Submission(
+                kind=request.kind,
+                model=card.name,
+                model_sha256=card.sha256,
+                request=accepted.model_dump(mode="json"),
+                payload=payload,
+                digest=digest,
+                volumes=request.volumes,
+                idempotency_key=fields.idempotency_key,
+                priority=fields.priority,
+                charge=Charge(samples=request.samples, uploaded_bytes=uploaded_bytes),
+                job_id=job_id,
+            )
+        )
     if record.id != job_id:  # the idempotency key's job has a scan of its own
         forget(job_id, services.queue)
     return waited(record, services, fields)
 
 
-def digest_of(kind: JobKind, request: AnyRequest, scan: Scan | None) -> str:
+def digest_of(request: AnyRequest, scan: Scan | None) -> str:
     """Identifies what was posted: the request before a seed was drawn, and the scan's bytes."""
-    identity = [kind, request.model_dump(mode="json"), scan.sha256 if scan else None]
+    identity = [request.kind, request.model_dump(mode="json"), scan.sha256 if scan else None]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def _check_one_scan(request: EncodeRequest, scan: Scan | None) -> None:
-    if (scan is None) == (request.source is None):
-        reason = "give either a volume part or a source" if scan else "is missing, and there is no volume part"
-        raise InvalidRequest("An encode takes one scan.", [("/source", reason)])
-
-
 def _original(
-    request: EncodeRequest, scan: Scan | None, sources: Sources, services: Services, stack: ExitStack
+    request: AnyRequest, scan: Scan | None, sources: Sources, services: Services, stack: ExitStack
 ) -> Original | None:
     """The scan that came along, checked, or the volume of an earlier job. It gets a copy under the new job's own id,
-    so that nobody can remove it from under the job. None: the worker makes the volume of a seed or a latent."""
+    so that nobody can remove it from under the job. None: the request needs none, or the worker makes the volume of a
+    seed or a latent.
+
+    Raises: InvalidRequest, where there is no scan or there are two; and what reading it gives rise to.
+    """
+    if not request.takes_scan:
+        return None
+    source = request.scan_source
+    if (scan is None) == (source is None):
+        reason = "give either a volume part or a source" if scan else "is missing, and there is no volume part"
+        raise InvalidRequest("The request takes one scan.", [("/source", reason)])
     if scan is not None:
         check_scan(scan, services.settings)
         file = stack.enter_context(scan.reopened())
         return Original(file, scan.size_bytes, scan.sha256, StoreUnavailable("The volume could not be stored."))
-    if not isinstance(request.source, JobSource):
+    if not isinstance(source, JobSource):
         return None
-    key, result = sources.volume(request.source)
+    key, result = sources.volume(source)
     with missing_is_damaged():
         path = stack.enter_context(services.results.read_path(key))
     return Original(path, result.size_bytes, result.sha256, ResultDamaged(DAMAGED))

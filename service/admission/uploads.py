@@ -25,7 +25,7 @@ from contract.errors import (
 from jobs.queue import JobQueue
 from jobs.quota import refusal
 from jobs.settings import Settings
-from service.dependencies import House, Jobs
+from service.dependencies import AppServices, Jobs
 from service.http.body import MAX_JSON_BYTES, is_json, limited, read_json
 from service.http.multipart import Form, Memory, Spool
 from volumes.reader_limits import Limits
@@ -70,7 +70,7 @@ class EncodeBody:
     scan: Scan | None
 
 
-async def read_encode(request: Request, services: House, jobs: Jobs) -> AsyncIterator[EncodeBody]:
+async def read_encode(request: Request, services: AppServices, jobs: Jobs) -> AsyncIterator[EncodeBody]:
     """JSON, or multipart/form-data with `volume` and `request`. Whatever happens, no file stays behind.
 
     A store without room and a key without bytes left are told before the scan has come.

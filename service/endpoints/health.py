@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from contract.errors import QueueUnavailable, StoreFull, StoreUnavailable
 from jobs.keys import Scope
-from jobs.queue import JobQueue
+from jobs.overview import Overview
 from jobs.results.store import ResultStore
 from service.answers import Readiness
-from service.dependencies import House, needs
+from service.dependencies import AppServices, needs
 from service.http.errors import NotReady
 from service.http.replies import plain
 from service.metrics import CONTENT_TYPE
@@ -29,9 +29,9 @@ async def healthz() -> Response:
 
 @router.get("/readyz", response_model=Readiness)
 @router.head("/readyz", include_in_schema=False)
-def readyz(services: House) -> Response:
+def readyz(services: AppServices) -> Response:
     """Whether a job posted now would be done: the queue answers, the store can be written, a worker is alive."""
-    checks = readiness(services.queue, services.results, services.settings.min_free_bytes)
+    checks = readiness(services.overview, services.results, services.settings.min_free_bytes)
     if not (checks["queue"] and checks["store"] and checks["workers"]):
         raise NotReady(_lack(checks), checks)
     return plain({"status": "ready", **checks})
@@ -39,9 +39,9 @@ def readyz(services: House) -> Response:
 
 @router.get("/metrics", response_class=Response, dependencies=[needs(Scope.ADMIN)])
 @router.head("/metrics", include_in_schema=False, dependencies=[needs(Scope.ADMIN)])
-def metrics(services: House) -> Response:
+def metrics(services: AppServices) -> Response:
     """Prometheus' text format."""
-    return Response(services.metrics.render(look_at(services.queue)), media_type=CONTENT_TYPE)
+    return Response(services.metrics.render(look_at(services.overview)), media_type=CONTENT_TYPE)
 
 
 def has_room(results: ResultStore, min_free_bytes: int) -> bool:
@@ -53,39 +53,39 @@ def has_room(results: ResultStore, min_free_bytes: int) -> bool:
     return True
 
 
-def readiness(queue: JobQueue, results: ResultStore, min_free_bytes: int) -> dict[str, Any]:
+def readiness(overview: Overview, results: ResultStore, min_free_bytes: int) -> dict[str, Any]:
     """queue, store: whether they take jobs. workers: how many do; draining: how many end theirs and take no others.
     durable: whether jobs outlive a restart."""
-    workers = live_workers(queue)
+    workers = live_workers(overview)
     draining = sum(bool(worker.about.get("draining")) for worker in workers or ())
     return {
         "queue": workers is not None,
         "store": has_room(results, min_free_bytes) and results.writable(),
         "workers": len(workers or ()) - draining,
         "draining": draining,
-        "durable": workers is not None and is_durable(queue),
+        "durable": workers is not None and is_durable(overview),
     }
 
 
-def live_workers(queue: JobQueue) -> list[Any] | None:
+def live_workers(overview: Overview) -> list[Any] | None:
     """None where the queue does not answer."""
     try:
-        return list(queue.workers())
+        return list(overview.workers())
     except QueueUnavailable:
         return None
 
 
-def look_at(queue: JobQueue) -> QueueView | None:
+def look_at(overview: Overview) -> QueueView | None:
     """None where the queue does not answer."""
     try:
-        return QueueView(queue.workers(), queue.depth(), queue.oldest_s(), queue.counts())
+        return QueueView(overview.workers(), overview.depth(), overview.oldest_s(), overview.counts())
     except QueueUnavailable:
         return None
 
 
-def is_durable(queue: JobQueue) -> bool:
+def is_durable(overview: Overview) -> bool:
     try:
-        return queue.durable()
+        return overview.durable()
     except QueueUnavailable:
         return False
 

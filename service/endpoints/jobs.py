@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from contract.errors import InvalidRequest
-from contract.requests import Name
+from contract.fields import Name
 from contract.state import JobKind, JobPage, JobRecord, JobState
 from jobs.events import Event, order_of
 from jobs.ownership import Listen
 from jobs.queue import MAX_PAGE
-from service.dependencies import House, JobId, Jobs
+from service.dependencies import AppServices, JobId, Jobs
 from service.http.errors import TooManyListeners
 from service.http.replies import JSON, NO_CACHE, Streamed, current, require_match
 from service.openapi import DELETED, EVENT_STREAM, PROBLEMS, RECORD
@@ -84,7 +84,7 @@ def delete_job(job_id: JobId, jobs: Jobs, if_match: IfMatch = None) -> Response:
 
 @router.get("/jobs/{job_id}/events", responses=EVENT_STREAM, response_class=Response)
 def follow_job(
-    job_id: JobId, services: House, jobs: Jobs, last_event_id: Annotated[str | None, Header()] = None
+    job_id: JobId, services: AppServices, jobs: Jobs, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """Server-sent events from the start or after `Last-Event-ID`, up to the terminal `end`."""
     has_ended = jobs.get(job_id).state.is_terminal

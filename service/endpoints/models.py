@@ -6,11 +6,12 @@ from fastapi import APIRouter
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
-from contract.requests import Fit, FitDirectionRequest
+from contract.direction_fits import Fit
+from contract.requests import FitDirectionRequest
 from jobs.keys import Scope
 from service.admission.submission import submit
 from service.answers import Direction, DirectionList, ModelList, ReadyModel, ReadyTranslator, UnusableModel
-from service.dependencies import Card, House, Jobs, ModelName, Models, Post, needs
+from service.dependencies import AppServices, Card, Jobs, ModelName, Models, Post, needs
 from service.http.body import JsonBody
 from service.http.replies import accepted, plain
 from service.http.strict_json import parse
@@ -56,10 +57,10 @@ def get_direction(card: Card, direction: str, registry: Models) -> Response:
     openapi_extra=json_body("RegressionFit", "SefaFit"),
     dependencies=[needs(Scope.JOBS)],
 )
-def fit_direction(card: Card, body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
+def fit_direction(card: Card, body: JsonBody, services: AppServices, jobs: Jobs, fields: Post) -> Response:
     """Queues the fit of one direction by regression, or of several by SeFa."""
     request = FitDirectionRequest(model=card.name, fit=parse(FIT, body))
-    return accepted(*submit("fit_direction", request, services, jobs, fields))
+    return accepted(*submit(request, services, jobs, fields))
 
 
 @router.delete(

@@ -9,9 +9,8 @@ from starlette.responses import Response
 from contract.errors import ResultNotReady, UnknownResult
 from contract.state import JobRecord, ResultFile
 from jobs.results.store import ResultStore
-from service.damage import DAMAGED, missing_is_damaged
-from service.dependencies import House, JobId, Jobs
-from service.http.errors import RangeNotSatisfiable, ResultDamaged
+from service.dependencies import AppServices, JobId, Jobs
+from service.http.errors import DAMAGED, RangeNotSatisfiable, ResultDamaged, missing_is_damaged
 from service.http.header_fields import Span, UnsatisfiableError, names_tag, span_of, word_of
 from service.http.replies import NO_CACHE, Streamed
 from service.openapi import FILE, PROBLEMS
@@ -26,7 +25,7 @@ def get_result(
     job_id: JobId,
     name: str,
     jobs: Jobs,
-    services: House,
+    services: AppServices,
     if_none_match: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
     range_: Annotated[str | None, Header(alias="range", description="One range of bytes, as `bytes=0-1023`.")] = None,

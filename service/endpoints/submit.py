@@ -6,7 +6,7 @@ from starlette.responses import Response
 from contract.requests import EditRequest, EncodeRequest, GenerateRequest
 from service.admission.submission import submit
 from service.admission.uploads import Encode
-from service.dependencies import House, Jobs, Post
+from service.dependencies import AppServices, Jobs, Post
 from service.http.body import JsonBody
 from service.http.replies import accepted
 from service.http.strict_json import parse
@@ -16,18 +16,18 @@ router = APIRouter(tags=["jobs"])
 
 
 @router.post("/generate", status_code=202, responses=ACCEPTED, openapi_extra=json_body("GenerateRequest"))
-def generate(body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
+def generate(body: JsonBody, services: AppServices, jobs: Jobs, fields: Post) -> Response:
     """Queues the making of volumes from a seed, seeds or latents. Without any of them the server draws a seed."""
-    return accepted(*submit("generate", parse(GenerateRequest, body), services, jobs, fields))
+    return accepted(*submit(parse(GenerateRequest, body), services, jobs, fields))
 
 
 @router.post("/encode", status_code=202, responses=ACCEPTED, openapi_extra=ENCODE_BODY)
-def encode(body: Encode, services: House, jobs: Jobs, fields: Post) -> Response:
+def encode(body: Encode, services: AppServices, jobs: Jobs, fields: Post) -> Response:
     """Queues the encoding of a scan: the `volume` part of a form, or the result that the JSON's `source` names."""
-    return accepted(*submit("encode", parse(EncodeRequest, body.request), services, jobs, fields, body.scan))
+    return accepted(*submit(parse(EncodeRequest, body.request), services, jobs, fields, body.scan))
 
 
 @router.post("/edit", status_code=202, responses=ACCEPTED, openapi_extra=json_body("EditRequest"))
-def edit(body: JsonBody, services: House, jobs: Jobs, fields: Post) -> Response:
+def edit(body: JsonBody, services: AppServices, jobs: Jobs, fields: Post) -> Response:
     """Queues a change of one latent: along a direction, to a target value, toward another latent, or mixed with one."""
-    return accepted(*submit("edit", parse(EditRequest, body), services, jobs, fields))
+    return accepted(*submit(parse(EditRequest, body), services, jobs, fields))

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -101,6 +102,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.InvalidKey: 401,
     tree.QuotaExceeded: 429,
     tree.ExpiredJob: 410,
+    tree.UnreadableRecord: 409,
     tree.ResultNotReady: 409,
     tree.DirectionExists: 409,
     tree.DirectionShipped: 409,
@@ -144,6 +146,18 @@ CHALLENGES: dict[type[tree.VoxelsmithError], str] = {
 """WWW-Authenticate (RFC 6750, section 3)."""
 RETRY_AFTER_S = {HTTPStatus.SERVICE_UNAVAILABLE: 5, HTTPStatus.TOO_MANY_REQUESTS: 30}
 """A limit waits for jobs that end or are removed, which takes longer than a queue that is away."""
+
+
+DAMAGED = "The stored file does not have its SHA-256 any more; run the job again."
+
+
+@contextmanager
+def missing_is_damaged() -> Iterator[None]:
+    """For a file that a record names: it was there."""
+    try:
+        yield
+    except tree.UnknownResult as err:
+        raise ResultDamaged("The stored file is gone; run the job again.") from err
 
 
 def install(app: FastAPI) -> None:

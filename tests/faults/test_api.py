@@ -26,6 +26,7 @@ from tests.support.invariants import Invariants, recover, sound_records
 from tests.support.processes import ValkeyProcess, eventually, supervised
 from tests.support.ready import is_alive
 from tests.support.service_fixtures import LEASE_S, SHORT_LEASE_S, Api, models, serving, until  # noqa: F401
+from tests.support.sides import scripts, transport
 from tests.support.tracing import injected, needs_strace
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
@@ -228,7 +229,7 @@ def test_a_client_gone_in_mid_download_leaves_nothing_open(
                 assert line.recv(100).startswith(b"HTTP/1.1 200 ")
         until(lambda: open_files() <= before + 1)  # one more connection to the queue stays
         assert api.http.get(path).content == DATA
-        api.queue.transport.forget(job_id, 1)
+        transport(api.queue).forget(job_id, 1)
     with connect(settings) as redis:
         invariants.hold(JobQueue(redis, settings), [job_id])
 
@@ -243,13 +244,13 @@ def test_a_result_that_expires_during_its_download_comes_whole(
         with api.http.stream("GET", f"/jobs/{job_id}/results/000.nii.gz", timeout=60) as answer:
             pieces = answer.iter_raw(2**16)
             received = [next(pieces)]
-            api.queue.redis.zadd(api.queue.records.key("expiring"), {job_id: 1})
+            api.queue.redis.zadd(scripts(api.queue).key("expiring"), {job_id: 1})
             until(lambda: api.http.get(f"/jobs/{job_id}").status_code == 410)
             until(lambda: not api.stored("results"))
             received += pieces
         assert b"".join(received) == DATA
         assert api.http.get(f"/jobs/{job_id}/results/000.nii.gz").status_code == 410
-        api.queue.transport.forget(job_id, 1)
+        transport(api.queue).forget(job_id, 1)
     with connect(settings) as redis:
         invariants.hold(JobQueue(redis, settings), [])
         assert JobQueue(redis, settings).list(state=JobState.SUCCEEDED).items == []

@@ -9,9 +9,11 @@ from contract.state import JobState
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import Submission
 from tests.support.invariants import Invariants, recover, sound_records
 from tests.support.processes import eventually, supervised
 from tests.support.ready import is_alive
+from tests.support.sides import upkeep
 from tests.support.tracing import await_idle, injected, is_idle, needs_strace
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300), needs_strace]
@@ -48,7 +50,7 @@ def crash(settings: Settings, call: str, when: int) -> bool:
             assert process is not None
             with injected(process.pid, call, "signal=SIGKILL", when) as tracer:
                 payload = {"acts": ["keep:000.nii.gz", "keep:001.nii.gz"]}
-                job = queue.submit("generate", "tiny", "a" * 64, {}, payload, None, "d" * 64)
+                job = queue.submit(Submission("generate", "tiny", "a" * 64, {}, payload, "d" * 64))
 
                 def is_over() -> bool:
                     ended = queue.get(job.id).state.is_terminal and is_idle(queue, worker)
@@ -57,7 +59,7 @@ def crash(settings: Settings, call: str, when: int) -> bool:
                 eventually(is_over)
                 killed = tracer.poll() is not None
             recover(queue, [job.id])
-        queue.sweep()
+        upkeep(queue).sweep()
         (record,) = sound_records(queue, [job.id])
         assert record.state is JobState.SUCCEEDED
         assert [entry.name for entry in record.results] == ["000.nii.gz", "001.nii.gz"]

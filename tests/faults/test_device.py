@@ -18,6 +18,7 @@ from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from tests.support.invariants import Invariants
 from tests.support.processes import eventually, pid_of, supervised
+from tests.support.sides import overview
 from tests.support.tiny_models import tiny_weights, write_card, write_tiny_hagan
 from tests.workers.test_main import MODULE, make
 
@@ -106,7 +107,7 @@ def test_a_device_beyond_repair_costs_the_process_and_another_one_does_the_job(
         assert pid_of(queue) != pid
     assert (again.state, again.attempts) == (JobState.SUCCEEDED, 2)
     assert [entry.sha256 for entry in again.results] == [entry.sha256 for entry in usual.results]
-    assert queue.counts().of("handed_back") == {("crashed",): 1}
+    assert overview(queue).counts().of("handed_back") == {("crashed",): 1}
     invariants.hold(queue, [usual.id, again.id])
 
 
@@ -181,7 +182,7 @@ def test_a_second_worker_on_a_real_card_is_refused(own: Settings, folder: Path, 
     write_tiny_hagan(folder, "tiny")
     own = own.model_copy(update={"device": "cuda:0"})
     with supervised(own, MODULE):
-        eventually(queue.workers, 60)
+        eventually(overview(queue).workers, 60)
         with supervised(own, MODULE) as second:
             eventually(lambda: second.seats[0].is_unfit, 60)
 

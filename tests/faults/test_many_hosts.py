@@ -22,12 +22,14 @@ from contract.state import JobState
 from jobs.connection import check_server, connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import Submission
 from tests.support.buckets import S3, s3, s3_server  # noqa: F401
 from tests.support.cluster import Cluster, RedisServer, free_port
 from tests.support.invariants import sound_records
 from tests.support.processes import eventually, supervised
 from tests.support.ready import await_ready, is_alive
 from tests.support.service_fixtures import serving, write_models
+from tests.support.sides import overview
 from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.cli import app
@@ -62,7 +64,7 @@ def remote(redis_server: RedisServer, s3: S3, tmp_path: Path) -> Settings:
 def test_jobs_run_over_redis_with_tls_and_a_user_of_few_rights(remote: Settings, redis_server: RedisServer) -> None:
     with serving(remote) as api, supervised(remote):
         eventually(lambda: api.http.get("/readyz").json().get("durable") is True, 90)
-        accepted = [api.queue.submit("generate", "tiny", "a" * 64, {}, {"acts": [f"keep:{k}"]}, None, "d" * 64).id
+        accepted = [api.queue.submit(Submission("generate", "tiny", "a" * 64, {}, {"acts": [f"keep:{k}"]}, "d" * 64)).id
                     for k in range(5)]  # fmt: skip
         eventually(lambda: all(api.queue.get(job_id).state is JobState.SUCCEEDED for job_id in accepted), 90)
         assert "voxelsmith_queue_up 1.0" in api.http.get("/metrics").text
@@ -95,7 +97,7 @@ def test_a_redis_that_cannot_tell_when_a_job_is_on_disk_is_refused(remote: Setti
             with pytest.raises(QueueUnavailable, match="appendfsync"):
                 check_server(redis, remote)
             with pytest.raises(QueueUnavailable):
-                JobQueue(redis, remote).submit("generate", "tiny", "a" * 64, {}, {}, None, "d" * 64)
+                JobQueue(redis, remote).submit(Submission("generate", "tiny", "a" * 64, {}, {}, "d" * 64))
 
 
 def test_a_wrong_password_or_an_unknown_authority_reaches_nothing(remote: Settings, redis_server: RedisServer) -> None:
@@ -105,7 +107,7 @@ def test_a_wrong_password_or_an_unknown_authority_reaches_nothing(remote: Settin
     for bad in (wrong, unchecked, unchecked.replace("rediss", "redis")):
         settings = remote.model_copy(update={"redis_url": SecretStr(bad)})
         with connect(settings, retries=0) as redis:
-            assert not JobQueue(redis, settings).ping()
+            assert not overview(JobQueue(redis, settings)).ping()
 
 
 # -- two front ends, three workers, real models --------------------------------------------------------------------
@@ -152,7 +154,7 @@ def post(clients: list[Client], number: int) -> str:
 
 def pids(queue: JobQueue) -> list[int]:
     with contextlib.suppress(QueueUnavailable):
-        return sorted(worker.about["pid"] for worker in queue.workers() if is_alive(worker.about["pid"]))
+        return sorted(worker.about["pid"] for worker in overview(queue).workers() if is_alive(worker.about["pid"]))
     return []
 
 

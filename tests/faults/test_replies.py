@@ -10,9 +10,11 @@ from contract.state import JobRecord, JobState
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import new_id
 from tests.support.invariants import Invariants, recover
 from tests.support.lossy_proxy import LossyProxy
 from tests.support.processes import ValkeyProcess, eventually, supervised
+from tests.support.sides import deliveries, overview, transport
 from tests.support.tracing import await_idle
 
 pytestmark = pytest.mark.fault
@@ -84,15 +86,15 @@ def test_a_submit_that_is_not_confirmed_takes_no_job_from_a_worker(
     queue: JobQueue, submit: Submit, lossy: Settings, proxy: LossyProxy, invariants: Invariants, key: str | None
 ) -> None:
     """The post is answered with 503 while its job runs already: it runs on, and the repeated post finds it."""
-    job_id = queue.new_id()
-    proxy.lose(b"WAITAOF", meanwhile=lambda: queue.records.claim(job_id, 1, "worker"))
+    job_id = new_id()
+    proxy.lose(b"WAITAOF", meanwhile=lambda: deliveries(queue).claim(job_id, 1, "worker"))
     with connect(lossy, retries=0) as redis, pytest.raises(QueueUnavailable):
         submit(key=key, job_id=job_id, to=JobQueue(redis, lossy))
-    assert not queue.records.renew(job_id, 1), "the worker was told to stop"
+    assert not deliveries(queue).renew(job_id, 1), "the worker was told to stop"
     if key:
         assert submit(key=key).id == job_id
-    queue.records.finish(job_id, 1, JobState.SUCCEEDED)
-    queue.transport.forget(job_id, 1)
+    deliveries(queue).finish(job_id, 1, JobState.SUCCEEDED)
+    transport(queue).forget(job_id, 1)
     proxy.close()
     invariants.hold(queue, [job_id])
 
@@ -128,7 +130,7 @@ def test_a_lost_reply_to_a_dequeue_is_noticed_and_the_job_delivered_anew(
     proxy.close()
     records = invariants.hold(queue, [first.id])
     assert {(record.state, record.attempts) for record in records} == {(JobState.SUCCEEDED, 1)}
-    assert queue.counts().of("lost_messages")
+    assert overview(queue).counts().of("lost_messages")
 
 
 def test_a_job_whose_message_was_lost_is_taken_with_the_next_one(
@@ -144,7 +146,7 @@ def test_a_job_whose_message_was_lost_is_taken_with_the_next_one(
     proxy.close()
     records = invariants.hold(queue, [first.id, second.id])
     assert {(record.state, record.attempts) for record in records} == {(JobState.SUCCEEDED, 1)}
-    assert queue.counts().of("lost_messages") == {}
+    assert overview(queue).counts().of("lost_messages") == {}
 
 
 @pytest.mark.parametrize("first", [1, 11, 21, 31, 41, 51])
@@ -153,7 +155,7 @@ def test_a_lost_reply_to_any_request_of_a_worker_neither_loses_nor_doubles_its_j
 ) -> None:
     accepted, losses = [], 0
     with supervised(lossy):
-        eventually(queue.workers)
+        eventually(overview(queue).workers)
         for nth in range(first, first + 10):
             proxy.lose(nth=nth)
             accepted.append(submit(ACTS).id)

@@ -13,6 +13,7 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.support.invariants import Invariants, sound_records, wait_until_gone
 from tests.support.processes import eventually
+from tests.support.sides import scripts
 from tests.voxelsmith.test_local import Service, start  # noqa: F401
 from voxelsmith import Client
 from voxelsmith.embedded_valkey import EmbeddedValkey
@@ -85,5 +86,5 @@ def test_ctrl_c_to_the_whole_group_in_the_middle_of_a_job(
     with queue_of(tmp_path / "data") as queue:
         sound_records(queue, jobs)
         for job_id in jobs:
-            assert queue.redis.hget(queue.records.key("job", job_id), "crashes") == b"0"
+            assert queue.redis.hget(scripts(queue).key("job", job_id), "crashes") == b"0"
     invariants.left_nothing(queue)

@@ -13,6 +13,7 @@ from jobs.settings import Settings
 from tests.support.disks import fill, small_disk
 from tests.support.invariants import Invariants, recover
 from tests.support.processes import eventually, is_frozen, pid_of, supervised
+from tests.support.sides import overview, scripts
 from tests.support.tracing import await_idle, injected, is_idle, needs_strace
 
 pytestmark = pytest.mark.fault
@@ -114,8 +115,8 @@ def test_a_worker_frozen_in_the_middle_of_a_publish_changes_nothing_when_it_wake
             job = submit(TWO)
             eventually(lambda: is_frozen(frozen))
             with queue.redis.pipeline() as pipe:  # its lease is over
-                pipe.zadd(queue.records.key("leases"), {job.id: 1})
-                pipe.hset(queue.records.key("job", job.id), "lease", 1)
+                pipe.zadd(scripts(queue).key("leases"), {job.id: 1})
+                pipe.hset(scripts(queue).key("job", job.id), "lease", 1)
                 pipe.execute()
             with supervised(settings):
                 recover(queue, [job.id])
@@ -124,5 +125,5 @@ def test_a_worker_frozen_in_the_middle_of_a_publish_changes_nothing_when_it_wake
             os.kill(frozen, signal.SIGCONT)
             eventually(lambda: is_idle(slow, worker))
         assert queue.get(job.id) == before
-        assert queue.counts().of("fenced")
+        assert overview(queue).counts().of("fenced")
     invariants.hold(queue, [job.id])

@@ -13,9 +13,11 @@ import pytest
 from contract.state import JobRecord, JobState, Manifest
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import new_id
 from tests.support.invariants import Invariants, recover, wait_until_gone
 from tests.support.processes import PLAY_WORKER, eventually, is_frozen, pid_of, running, supervised
 from tests.support.ready import is_alive
+from tests.support.sides import overview, scripts, transport, upkeep
 from tests.support.tracing import is_idle
 from workers.supervisor import remove_orphaned_scratch, settings_line
 
@@ -62,14 +64,14 @@ def test_a_frozen_worker_that_wakes_up_publishes_nothing(
     slow = JobQueue(queue.redis, patient)
     with supervised(patient):
         eventually(lambda: (tmp_path / "0").exists())
-        (sleeper,) = slow.workers()
+        (sleeper,) = overview(slow).workers()
         frozen = int(sleeper.about["pid"])
         eventually(lambda: is_frozen(frozen))  # or it might still renew its lease
         with queue.redis.pipeline() as pipe:  # its lease is over
-            pipe.zadd(queue.records.key("leases"), {job.id: 1})
-            pipe.hset(queue.records.key("job", job.id), "lease", 1)
+            pipe.zadd(scripts(queue).key("leases"), {job.id: 1})
+            pipe.hset(scripts(queue).key("job", job.id), "lease", 1)
             pipe.execute()
-        queue.reap()  # unless the supervisor's reaper has just been there
+        upkeep(queue).reap()  # unless the supervisor's reaper has just been there
         assert queue.get(job.id).state is JobState.QUEUED
         with supervised(settings):
             recover(queue, [job.id])
@@ -124,7 +126,7 @@ def test_a_worker_that_the_system_cannot_start_is_tried_again_and_the_others_go_
     caplog: pytest.LogCaptureFixture, invariants: Invariants,
 ) -> None:  # fmt: skip
     with play(count=2, lease_s=5.0) as supervisor:
-        eventually(lambda: len(queue.workers()) == 2)
+        eventually(lambda: len(overview(queue).workers()) == 2)
         lost, other = supervisor.seats
         kept, temp = other.process, tempfile.gettempdir()
         if lacks == "process":
@@ -187,8 +189,8 @@ def test_a_job_that_rq_gave_to_a_frozen_worker_is_delivered_anew(
         os.kill(frozen, signal.SIGSTOP)
         job = submit({"acts": ["keep:000.nii.gz"]})
         os.kill(frozen, signal.SIGKILL)
-        assert queue.transport.waiting() == {}
-        eventually(lambda: queue.reap(patience_s=0.2))
+        assert transport(queue).waiting() == {}
+        eventually(lambda: upkeep(queue).reap(patience_s=0.2))
         assert queue.wait(job.id, 30).attempts == 1
     invariants.hold(queue, [job.id])
 
@@ -196,7 +198,7 @@ def test_a_job_that_rq_gave_to_a_frozen_worker_is_delivered_anew(
 def test_a_job_that_hangs_in_c_is_ended_by_its_deadline(
     queue: JobQueue, submit: Submit, play: Play, tmp_path: Path, invariants: Invariants
 ) -> None:
-    scan, job_id = tmp_path / "scan", queue.new_id()
+    scan, job_id = tmp_path / "scan", new_id()
     scan.write_text("000.nii.gz")
     _, sha256 = queue.results.write(f"uploads/{job_id}/scan", scan)
     job = submit({"acts": ["hang"], "upload": {"key": f"uploads/{job_id}/scan", "sha256": sha256}}, job_id=job_id)
@@ -218,7 +220,7 @@ def test_a_lost_device_costs_the_process_and_counts_against_the_job(
     with play(lease_s=5.0):
         record = queue.wait(once.id, 30)
         assert (record.state, record.attempts) == (JobState.SUCCEEDED, 2)
-    assert queue.redis.hget(queue.records.key("job", once.id), "crashes") == b"1"
+    assert queue.redis.hget(scripts(queue).key("job", once.id), "crashes") == b"1"
     invariants.hold(queue, [once.id])
 
 
@@ -229,14 +231,14 @@ def test_a_stopped_worker_finishes_the_sample_in_hand_and_hands_back_the_rest(
     with play(lease_s=5.0, shutdown_grace_s=30.0):
         eventually(lambda: (tmp_path / "0").exists())
         os.kill(pid_of(queue), signal.SIGTERM)
-        eventually(lambda: any(worker.about["stopping"] for worker in queue.workers()))
+        eventually(lambda: any(worker.about["stopping"] for worker in overview(queue).workers()))
         assert running(queue, job)
         (tmp_path / "go").touch()
         record = queue.wait(job.id, 30)
     assert (record.state, record.attempts) == (JobState.SUCCEEDED, 2)
     assert record.metrics is not None
     assert (tmp_path / "1").read_text() == f"{record.metrics['pid']}\n", "the stopped worker went on to the next sample"
-    assert queue.redis.hget(queue.records.key("job", job.id), "crashes") == b"0"
+    assert queue.redis.hget(scripts(queue).key("job", job.id), "crashes") == b"0"
     invariants.hold(queue, [job.id])
 
 
@@ -252,7 +254,7 @@ def test_a_sample_longer_than_the_grace_is_handed_back(
         process.terminate()
         assert process.wait(20) == 0  # long before the sample's end
         assert queue.wait(job.id, 30).state is JobState.SUCCEEDED
-    assert queue.redis.hget(queue.records.key("job", job.id), "crashes") == b"0"
+    assert queue.redis.hget(scripts(queue).key("job", job.id), "crashes") == b"0"
     invariants.hold(queue, [job.id])
 
 
@@ -261,18 +263,20 @@ def test_stopping_everything_leaves_no_process_no_file_and_no_lost_job(
 ) -> None:
     job = submit({"acts": ["litter", "once:await:go", "step"], "marks": str(tmp_path)})
     with play(count=2, lease_s=3.0, shutdown_grace_s=30.0) as supervisor:
-        eventually(lambda: len(queue.workers()) == 2)
+        eventually(lambda: len(overview(queue).workers()) == 2)
         pids = [seat.process.pid for seat in supervisor.seats]
         folders = [seat.scratch for seat in supervisor.seats]
         eventually(lambda: (tmp_path / "1").exists())
         assert any(list(folder.iterdir()) for folder in folders)
         supervisor.stop()
-        eventually(lambda: any(worker.about["stopping"] and worker.about["job"] for worker in queue.workers()))
+        eventually(
+            lambda: any(worker.about["stopping"] and worker.about["job"] for worker in overview(queue).workers())
+        )
         (tmp_path / "go").touch()
     assert not any(is_alive(pid) for pid in pids)
     assert not any(folder.exists() for folder in folders)
     assert queue.get(job.id).state is JobState.QUEUED
-    assert list(queue.workers()) == []
+    assert list(overview(queue).workers()) == []
     invariants.left_nothing(queue)
     with play():
         assert queue.wait(job.id, 60).state is JobState.SUCCEEDED
@@ -303,7 +307,7 @@ Supervisor(Settings.model_validate_json(sys.stdin.readline()), command=sys.argv[
     remove_orphaned_scratch()
     assert not any(folder.exists() for folder in litter)
     # It may have handed the job back before its own end: its input ends a moment before the kernel kills it.
-    eventually(lambda: queue.reap() or not running(queue, job))
+    eventually(lambda: upkeep(queue).reap() or not running(queue, job))
     assert queue.get(job.id).state is JobState.QUEUED
     with play():
         recover(queue, [job.id])

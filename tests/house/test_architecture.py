@@ -184,6 +184,49 @@ def test_the_environment_is_read_in_the_mains_only() -> None:
     assert users <= MAINS
 
 
+def test_a_broad_except_stands_where_whatever_happens_must_be_told() -> None:
+    """At a job's end, at the end of all event streams, and where a child or a server that was begun must not stay."""
+    broad = {
+        relative(path)
+        for path in sources(*OURS)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+    }
+    assert broad == {
+        "workers/tasks.py",
+        "jobs/event_relay.py",
+        "model_store/importers/jail.py",
+        "voxelsmith/embedded_valkey.py",
+    }
+
+
+def test_only_the_contract_asks_which_kind_a_request_is() -> None:
+    kinds = re.compile(r"(Generate|Encode|Edit|FitDirection|Translate)Request")
+    wrong = [
+        f"{relative(path)}:{node.lineno}"
+        for path in sources(*(set(OURS) - {"contract"}), "benchmarks")
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance" and kinds.search(ast.unparse(node)))
+        or (isinstance(node, ast.MatchClass) and kinds.search(ast.unparse(node)))
+        or (
+            isinstance(node, ast.Compare) and re.search(r"(?<!\w)(request|record|claim|job)\.kind\b", ast.unparse(node))
+        )
+    ]
+    assert not wrong
+
+
+def test_what_tests_share_has_one_name() -> None:
+    """A module of tests imported by its bare name would be there twice, with two sets of its classes."""
+    own = {path.stem for path in sources("tests")}
+    assert not [
+        f"{relative(path)}:{line} imports {name}"
+        for path in sources("tests")
+        for name, line in imports(tree(path))
+        if name.partition(".")[0] in own - set(OURS) - {"__init__"}
+    ]
+
+
 def test_pickle_stays_in_the_importers() -> None:
     users = {
         relative(path)
@@ -201,6 +244,7 @@ def test_sizes_of_functions_and_files() -> None:
         for function in functions(path)
     }
     assert not {name: length for name, length in lengths.items() if length > 60}
+    assert statistics.median(lengths.values()) <= 6
     long = {name: length for name, length in lengths.items() if length > 40}
     assert len(long) <= 0.05 * len(lengths), long
     lines = {relative(path): len(path.read_text().splitlines()) for path in sources(*OURS, "tests", "benchmarks")}

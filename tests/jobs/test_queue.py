@@ -23,14 +23,16 @@ from jobs.connection import check_server, connect
 from jobs.pages import PAGE_BYTES
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import Submission, new_id
 from tests.support.processes import ValkeyProcess, eventually
+from tests.support.sides import deliveries, overview, transport, upkeep
 
 Submit = Callable[..., JobRecord]
 
 
 def finish(queue: JobQueue, job: JobRecord) -> None:
-    queue.records.claim(job.id, 1, "worker")
-    queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest())
+    deliveries(queue).claim(job.id, 1, "worker")
+    deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest())
 
 
 def test_twenty_parallel_submits_with_one_key_make_one_job(queue: JobQueue, submit: Submit) -> None:
@@ -38,7 +40,7 @@ def test_twenty_parallel_submits_with_one_key_make_one_job(queue: JobQueue, subm
         jobs = list(pool.map(lambda _: submit(key="once"), range(20)))
     assert len({job.id for job in jobs}) == 1
     assert len(queue.list().items) == 1
-    assert queue.transport.waiting() == {jobs[0].id: {1}}
+    assert transport(queue).waiting() == {jobs[0].id: {1}}
 
 
 def test_a_key_used_for_another_body_is_refused(queue: JobQueue, submit: Submit) -> None:
@@ -115,7 +117,7 @@ def test_a_page_of_large_records_ends_early_and_reads_no_other(
 ) -> None:
     request = {"latents": "1" * (PAGE_BYTES // 2 - 1000)}
     for _ in range(3):
-        queue.submit("generate", "tiny", "a" * 64, request, {}, None, "d" * 64)
+        queue.submit(Submission("generate", "tiny", "a" * 64, request, {}, "d" * 64))
     before = redis.info()["total_net_output_bytes"]
     assert len(queue.list(state, limit=1).items) == 1
     assert redis.info()["total_net_output_bytes"] - before < PAGE_BYTES
@@ -126,7 +128,7 @@ def test_a_page_of_large_records_ends_early_and_reads_no_other(
         seen |= {job.id for job in page.items}
         cursor = page.next_cursor
     assert (len(seen), sizes) == (3, [2, 1])
-    queue.submit("generate", "tiny", "a" * 64, {"latents": "1" * (PAGE_BYTES + 1)}, {}, None, "d" * 64)
+    queue.submit(Submission("generate", "tiny", "a" * 64, {"latents": "1" * (PAGE_BYTES + 1)}, {}, "d" * 64))
     assert len(queue.list(state).items) == 1, "one that is too large for a page has a page of its own"
 
 
@@ -151,7 +153,7 @@ def test_wait_returns_at_the_end_or_after_its_time(queue: JobQueue, submit: Subm
 
 
 def lose(queue: JobQueue, job_id: str) -> None:
-    eventually(lambda: queue.reap() and queue.get(job_id).state.is_terminal)
+    eventually(lambda: upkeep(queue).reap() and queue.get(job_id).state.is_terminal)
 
 
 def lose_canceled(queue: JobQueue, job_id: str) -> None:
@@ -161,7 +163,7 @@ def lose_canceled(queue: JobQueue, job_id: str) -> None:
 
 def hand_back_canceled(queue: JobQueue, job_id: str) -> None:
     queue.cancel(job_id)
-    queue.hand_back(job_id, 1)
+    deliveries(queue).hand_back(job_id, 1)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +172,8 @@ def hand_back_canceled(queue: JobQueue, job_id: str) -> None:
         lose,
         lose_canceled,
         hand_back_canceled,
-        lambda queue, job_id: queue.hand_back(job_id, 1, crashed=True),
-        lambda queue, job_id: queue.give_up(job_id, 1, JobError(code="deadline_exceeded", detail="")),
+        lambda queue, job_id: deliveries(queue).hand_back(job_id, 1, crashed=True),
+        lambda queue, job_id: deliveries(queue).give_up(job_id, 1, JobError(code="deadline_exceeded", detail="")),
     ],
     ids=["lost", "lost and canceled", "handed back and canceled", "crashed", "too slow"],
 )
@@ -179,11 +181,11 @@ def test_no_scan_outlives_its_job_however_that_ends(
     redis: Redis, settings: Settings, tmp_path: Path, submit: Submit, end: Callable[[JobQueue, str], None]
 ) -> None:
     queue = JobQueue(redis, settings.model_copy(update={"max_crashes": 1}))
-    job_id, scan = queue.new_id(), tmp_path / "scan"
+    job_id, scan = new_id(), tmp_path / "scan"
     scan.write_bytes(b"a scan")
     queue.results.write(f"uploads/{job_id}/scan", scan)
     submit(kind="encode", job_id=job_id, to=queue)
-    queue.records.claim(job_id, 1, "worker")
+    deliveries(queue).claim(job_id, 1, "worker")
     end(queue, job_id)
     assert queue.get(job_id).state in (JobState.FAILED, JobState.CANCELED)
     assert queue.results.list("uploads") == []
@@ -202,7 +204,7 @@ def test_unknown_is_not_expired(redis: Redis, settings: Settings, submit: Submit
     assert record.ended_at is not None
     assert (record.expires_at - record.ended_at).total_seconds() == 1
     time.sleep(1.1)
-    queue.reap()
+    upkeep(queue).reap()
     with pytest.raises(ExpiredJob):
         queue.get(job.id)
     with pytest.raises(ExpiredJob):
@@ -232,57 +234,57 @@ def test_only_an_ended_job_can_be_removed(queue: JobQueue, submit: Submit, tmp_p
 
 def test_a_job_that_the_transport_lost_is_delivered_anew(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.transport.forget(job.id, 1)  # as if the API had died between the record and RQ
-    assert queue.reap(patience_s=0.2) == 0
+    transport(queue).forget(job.id, 1)  # as if the API had died between the record and RQ
+    assert upkeep(queue).reap(patience_s=0.2) == 0
     time.sleep(0.25)
-    assert queue.reap(patience_s=0.2) == 1
-    assert queue.transport.waiting() == {job.id: {2}}
-    queue.records.claim(job.id, 2, "worker")
+    assert upkeep(queue).reap(patience_s=0.2) == 1
+    assert transport(queue).waiting() == {job.id: {2}}
+    deliveries(queue).claim(job.id, 2, "worker")
     assert queue.get(job.id).attempts == 1
 
 
 def test_a_job_that_waits_its_turn_is_left_alone(queue: JobQueue, submit: Submit) -> None:
     job = submit()
     for _ in range(3):
-        assert queue.reap(patience_s=0.0) == 0
-    assert queue.transport.waiting() == {job.id: {1}}
+        assert upkeep(queue).reap(patience_s=0.0) == 0
+    assert transport(queue).waiting() == {job.id: {1}}
 
 
 def test_reapers_in_parallel_recover_a_job_once(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "worker")
-    queue.transport.forget(job.id, 1)
+    deliveries(queue).claim(job.id, 1, "worker")
+    transport(queue).forget(job.id, 1)
     time.sleep(1.1)
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(lambda _: queue.reap(), range(8))) == 1
-    assert queue.transport.waiting() == {job.id: {2}}
+        assert sum(pool.map(lambda _: upkeep(queue).reap(), range(8))) == 1
+    assert transport(queue).waiting() == {job.id: {2}}
 
 
 def test_live_workers_are_listed_with_their_last_beat(queue: JobQueue) -> None:
-    queue.records.beat("one", {"device": "cpu"})
-    (worker,) = queue.workers()
+    deliveries(queue).beat("one", {"device": "cpu"})
+    (worker,) = overview(queue).workers()
     assert (worker.name, worker.about) == ("one", {"device": "cpu"})
     time.sleep(1.1)
-    assert list(queue.workers()) == []
-    queue.records.beat("one", {"device": "cpu"})
-    queue.records.retire("one")
-    assert list(queue.workers()) == []
+    assert list(overview(queue).workers()) == []
+    deliveries(queue).beat("one", {"device": "cpu"})
+    deliveries(queue).retire("one")
+    assert list(overview(queue).workers()) == []
 
 
 @pytest.mark.fault
 def test_an_accepted_job_survives_a_killed_server(own_valkey: ValkeyProcess, settings: Settings) -> None:
     own = settings.model_copy(update={"redis_url": Settings(redis_url=own_valkey.url).redis_url})
     queue = JobQueue(connect(own), own)
-    assert queue.durable()
-    job = queue.submit("generate", "tiny", "a" * 64, {"seed": 1}, {"seed": 1}, None, "d" * 64)
+    assert overview(queue).durable()
+    job = queue.submit(Submission("generate", "tiny", "a" * 64, {"seed": 1}, {"seed": 1}, "d" * 64))
     own_valkey.kill()
-    assert not queue.ping()
+    assert not overview(queue).ping()
     with pytest.raises(QueueUnavailable) as failure:
         queue.get(job.id)
     assert "/" not in failure.value.detail
     own_valkey.start()
     assert queue.get(job.id) == job
-    assert queue.transport.waiting() == {job.id: {1}}
+    assert transport(queue).waiting() == {job.id: {1}}
     queue.redis.close()
 
 
@@ -292,7 +294,7 @@ def test_a_server_that_is_full_refuses_clearly(own_valkey: ValkeyProcess, settin
     queue = JobQueue(connect(own), own)
     queue.redis.config_set("maxmemory", 1)
     with pytest.raises(QueueUnavailable):
-        queue.submit("generate", "tiny", "a" * 64, {}, {}, None, "d" * 64)
+        queue.submit(Submission("generate", "tiny", "a" * 64, {}, {}, "d" * 64))
     queue.redis.config_set("maxmemory", 0)
     assert queue.list().items == []
     queue.redis.close()
@@ -310,15 +312,15 @@ def test_a_server_that_may_lose_jobs_is_refused(own_valkey: ValkeyProcess, setti
     with pytest.raises(QueueUnavailable, match="appendonly"):
         check_server(client, own)
     queue = JobQueue(client, own)
-    assert not queue.durable()
+    assert not overview(queue).durable()
     with pytest.raises(QueueUnavailable):
-        queue.submit("generate", "tiny", "a" * 64, {}, {}, "key", "d" * 64)
+        queue.submit(Submission("generate", "tiny", "a" * 64, {}, {}, "d" * 64, idempotency_key="key"))
     assert queue.list().items == []
-    assert queue.transport.waiting() == {}
+    assert transport(queue).waiting() == {}
     assert client.keys("*:idem:*") == []
     ephemeral = own.model_copy(update={"ephemeral": True})
     check_server(client, ephemeral)
-    JobQueue(client, ephemeral).submit("generate", "tiny", "a" * 64, {}, {}, None, "d" * 64)
+    JobQueue(client, ephemeral).submit(Submission("generate", "tiny", "a" * 64, {}, {}, "d" * 64))
     client.close()
 
 

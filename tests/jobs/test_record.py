@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from contract.errors import LeaseLost, UnknownJob
+from contract.errors import LeaseLost, UnknownJob, UnreadableRecord
 from contract.state import JobError, JobKind, JobRecord, JobState, Manifest, Progress, ResultFile
 from jobs.queue import JobQueue
+from jobs.record import RECORD_VERSION
+from tests.support.sides import deliveries, scripts, transport, upkeep
 
 Submit = Callable[..., JobRecord]
 
@@ -18,7 +20,7 @@ def entry(name: str = "000.nii.gz") -> ResultFile:
 
 def test_a_claim_makes_the_job_running_and_gives_its_payload(queue: JobQueue, submit: Submit) -> None:
     job = submit({"extra": [1, 2]})
-    claim = queue.records.claim(job.id, 1, "worker")
+    claim = deliveries(queue).claim(job.id, 1, "worker")
     record = queue.get(job.id)
     assert (record.state, record.attempts, record.queue_position) == (JobState.RUNNING, 1, None)
     assert claim.payload["extra"] == [1, 2]
@@ -27,93 +29,93 @@ def test_a_claim_makes_the_job_running_and_gives_its_payload(queue: JobQueue, su
 
 def test_a_repeated_claim_of_the_same_worker_counts_once(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    assert queue.records.claim(job.id, 1, "worker") == queue.records.claim(job.id, 1, "worker")
+    assert deliveries(queue).claim(job.id, 1, "worker") == deliveries(queue).claim(job.id, 1, "worker")
     assert queue.get(job.id).attempts == 1
 
 
 def test_a_delivery_queued_twice_is_claimed_once(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "one")
+    deliveries(queue).claim(job.id, 1, "one")
     with pytest.raises(LeaseLost):
-        queue.records.claim(job.id, 1, "other")
+        deliveries(queue).claim(job.id, 1, "other")
 
 
 @pytest.mark.parametrize("delivery", [0, 2])
 def test_another_delivery_is_not_due(queue: JobQueue, submit: Submit, delivery: int) -> None:
     job = submit()
     with pytest.raises(LeaseLost):
-        queue.records.claim(job.id, delivery, "worker")
+        deliveries(queue).claim(job.id, delivery, "worker")
     with pytest.raises(LeaseLost):
-        queue.records.claim("unknown", 1, "worker")
+        deliveries(queue).claim("unknown", 1, "worker")
 
 
 def test_a_late_commit_of_an_expired_lease_is_refused(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "worker")
+    deliveries(queue).claim(job.id, 1, "worker")
     time.sleep(1.1)
     with pytest.raises(LeaseLost):
-        queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest())
+        deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest())
     assert queue.get(job.id).state is JobState.RUNNING
 
 
 def test_after_redelivery_the_old_worker_can_change_nothing(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "old")
+    deliveries(queue).claim(job.id, 1, "old")
     time.sleep(1.1)
-    assert queue.reap() == 1
-    queue.records.claim(job.id, 2, "new")
+    assert upkeep(queue).reap() == 1
+    deliveries(queue).claim(job.id, 2, "new")
     for write in (
-        lambda: queue.records.renew(job.id, 1),
-        lambda: queue.records.progress(job.id, 1, "forward", 1, 2),
-        lambda: queue.records.keep(job.id, 1, Manifest(results=[entry()]), entry()),
-        lambda: queue.records.hand_back(job.id, 1),
-        lambda: queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest()),
+        lambda: deliveries(queue).renew(job.id, 1),
+        lambda: deliveries(queue).progress(job.id, 1, "forward", 1, 2),
+        lambda: deliveries(queue).keep(job.id, 1, Manifest(results=[entry()]), entry()),
+        lambda: deliveries(queue).hand_back(job.id, 1),
+        lambda: deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest()),
     ):
         with pytest.raises(LeaseLost):
             write()
     record = queue.get(job.id)
-    assert (record.state, record.results, record.progress.total) == (JobState.RUNNING, [], 0)
+    assert (record.state, record.results, record.progress.total) == (JobState.RUNNING, [], 1)
 
 
 def test_a_renewed_lease_outlives_its_first_end(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "worker")
+    deliveries(queue).claim(job.id, 1, "worker")
     for _ in range(3):
         time.sleep(0.5)
-        assert not queue.records.renew(job.id, 1)
-    assert queue.reap() == 0
-    queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest())
+        assert not deliveries(queue).renew(job.id, 1)
+    assert upkeep(queue).reap() == 0
+    deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest())
     assert queue.get(job.id).state is JobState.SUCCEEDED
 
 
 def test_three_lost_workers_fail_the_job_for_good(queue: JobQueue, submit: Submit) -> None:
     job = submit()
     for delivery in (1, 2, 3):
-        queue.records.claim(job.id, delivery, f"worker-{delivery}")
+        deliveries(queue).claim(job.id, delivery, f"worker-{delivery}")
         time.sleep(1.05)
-        queue.reap()
+        upkeep(queue).reap()
     record = queue.get(job.id)
     assert record.state is JobState.FAILED
     assert record.error is not None
     assert record.error.code == "worker_lost"
-    assert queue.transport.waiting() == {}
-    assert queue.reap() == 0
+    assert transport(queue).waiting() == {}
+    assert upkeep(queue).reap() == 0
 
 
 def test_handing_back_counts_no_crash_and_can_be_repeated(queue: JobQueue, submit: Submit) -> None:
     job = submit()
     for delivery in range(1, 6):
-        queue.records.claim(job.id, delivery, "worker")
-        assert queue.records.hand_back(job.id, delivery) == delivery + 1
-        assert queue.records.hand_back(job.id, delivery) == delivery + 1
+        deliveries(queue).claim(job.id, delivery, "worker")
+        assert deliveries(queue).hand_back(job.id, delivery) == delivery + 1
+        assert deliveries(queue).hand_back(job.id, delivery) == delivery + 1
     assert queue.get(job.id).state is JobState.QUEUED
 
 
 def test_handing_back_after_a_crash_counts_it(queue: JobQueue, submit: Submit) -> None:
     job = submit()
     for delivery in (1, 2, 3):
-        queue.records.claim(job.id, delivery, "worker")
-        queue.hand_back(job.id, delivery, crashed=True)
+        deliveries(queue).claim(job.id, delivery, "worker")
+        deliveries(queue).hand_back(job.id, delivery, crashed=True)
     record = queue.get(job.id)
     assert record.error is not None
     assert record.error.code == "worker_lost"
@@ -124,19 +126,19 @@ def test_a_queued_job_is_canceled_at_once(queue: JobQueue, submit: Submit) -> No
     record = queue.cancel(job.id)
     assert record.state is JobState.CANCELED
     assert record.ended_at is not None
-    assert queue.transport.waiting() == {}
+    assert transport(queue).waiting() == {}
     with pytest.raises(LeaseLost):
-        queue.records.claim(job.id, 1, "worker")
+        deliveries(queue).claim(job.id, 1, "worker")
 
 
 def test_a_running_job_hears_of_its_cancel_and_keeps_what_it_made(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "worker")
-    assert not queue.records.keep(job.id, 1, Manifest(results=[entry()]), entry())
+    deliveries(queue).claim(job.id, 1, "worker")
+    assert not deliveries(queue).keep(job.id, 1, Manifest(results=[entry()]), entry())
     assert queue.cancel(job.id).state is JobState.RUNNING
-    assert queue.records.renew(job.id, 1)
-    assert queue.records.progress(job.id, 1, "forward", 1, 2)
-    queue.records.finish(job.id, 1, JobState.CANCELED)
+    assert deliveries(queue).renew(job.id, 1)
+    assert deliveries(queue).progress(job.id, 1, "forward", 1, 2)
+    deliveries(queue).finish(job.id, 1, JobState.CANCELED)
     record = queue.get(job.id)
     assert (record.state, [file.name for file in record.results]) == (JobState.CANCELED, ["000.nii.gz"])
 
@@ -167,61 +169,61 @@ def test_a_job_that_ends_early_has_done_as_many_as_it_keeps(
     def made(count: int) -> Manifest:
         return Manifest(results=[entry(f"{k:03}.nii.gz") for k in range(count)])
 
-    job = submit(kind=kind)
-    queue.records.claim(job.id, 1, "worker")
+    job = submit(kind=kind, volumes=total)
+    deliveries(queue).claim(job.id, 1, "worker")
     if so_far:
-        queue.records.keep(job.id, 1, made(so_far), None)
-    queue.records.progress(job.id, 1, "forward", done, total)
-    queue.records.finish(job.id, 1, final, made(last) if last else None)
+        deliveries(queue).keep(job.id, 1, made(so_far), None)
+    deliveries(queue).progress(job.id, 1, "forward", done, total)
+    deliveries(queue).finish(job.id, 1, final, made(last) if last else None)
     assert queue.get(job.id).progress == progress
 
 
 @pytest.mark.parametrize("kind", ["encode", "fit_direction"])
 def test_a_descent_that_ends_early_keeps_its_own_count(queue: JobQueue, submit: Submit, kind: JobKind) -> None:
-    job = submit(kind=kind)
-    queue.records.claim(job.id, 1, "worker")
-    queue.records.progress(job.id, 1, "refine", 70, 100)
-    queue.records.finish(job.id, 1, JobState.CANCELED, Manifest(results=[entry()]))
+    job = submit(kind=kind, volumes=0)
+    deliveries(queue).claim(job.id, 1, "worker")
+    deliveries(queue).progress(job.id, 1, "refine", 70, 100)
+    deliveries(queue).finish(job.id, 1, JobState.CANCELED, Manifest(results=[entry()]))
     assert queue.get(job.id).progress == Progress(done=70, total=100)
 
 
 def test_a_job_that_is_canceled_on_its_way_back_counts_what_it_keeps(queue: JobQueue, submit: Submit) -> None:
-    job = submit()
-    queue.records.claim(job.id, 1, "worker")
-    queue.records.progress(job.id, 1, "forward", 0, 3)
-    queue.records.keep(job.id, 1, Manifest(results=[entry()]), entry())
-    queue.records.hand_back(job.id, 1)
+    job = submit(volumes=3)
+    deliveries(queue).claim(job.id, 1, "worker")
+    deliveries(queue).progress(job.id, 1, "forward", 0, 3)
+    deliveries(queue).keep(job.id, 1, Manifest(results=[entry()]), entry())
+    deliveries(queue).hand_back(job.id, 1)
     record = queue.cancel(job.id)
-    assert (record.state, record.progress) == (JobState.CANCELED, Progress(done=1, total=1))
+    assert (record.state, record.progress) == (JobState.CANCELED, Progress(done=1, total=3))
 
 
 def test_a_canceled_job_whose_worker_is_lost_is_not_run_again(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "worker")
+    deliveries(queue).claim(job.id, 1, "worker")
     queue.cancel(job.id)
     time.sleep(1.1)
-    queue.reap()
+    upkeep(queue).reap()
     assert queue.get(job.id).state is JobState.CANCELED
-    assert queue.transport.waiting() == {}
+    assert transport(queue).waiting() == {}
 
 
 @pytest.mark.parametrize("final", [JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED])
 def test_a_final_state_never_changes(queue: JobQueue, submit: Submit, final: JobState) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "worker")
-    queue.records.finish(job.id, 1, final, Manifest(results=[entry()]))
+    deliveries(queue).claim(job.id, 1, "worker")
+    deliveries(queue).finish(job.id, 1, final, Manifest(results=[entry()]))
     before = queue.get(job.id)
-    queue.records.finish(job.id, 1, final, Manifest())  # the repeat after a lost reply is fine, and does nothing
+    deliveries(queue).finish(job.id, 1, final, Manifest())  # the repeat after a lost reply is fine, and does nothing
     for other in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED} - {final}:
         with pytest.raises(LeaseLost):
-            queue.records.finish(job.id, 1, other, error=JobError(code="x", detail="y"))
+            deliveries(queue).finish(job.id, 1, other, error=JobError(code="x", detail="y"))
     with pytest.raises(LeaseLost):
-        queue.records.hand_back(job.id, 1)
+        deliveries(queue).hand_back(job.id, 1)
     with pytest.raises(LeaseLost):
-        queue.records.claim(job.id, 1, "worker")
+        deliveries(queue).claim(job.id, 1, "worker")
     queue.cancel(job.id)
     time.sleep(1.1)
-    queue.reap()
+    upkeep(queue).reap()
     assert queue.get(job.id) == before
 
 
@@ -232,3 +234,20 @@ def test_cancel_of_a_job_that_never_was(queue: JobQueue) -> None:
         queue.remove("nothing")
     with pytest.raises(UnknownJob):
         queue.wait("nothing", 1)
+
+
+def test_a_record_of_a_later_version_is_left_to_those_who_know_it(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.redis.hset(scripts(queue).key("job", job.id), "version", RECORD_VERSION + 1)
+    with pytest.raises(LeaseLost):
+        deliveries(queue).claim(job.id, 1, "worker")
+    with pytest.raises(UnreadableRecord):
+        queue.get(job.id)
+    queue.redis.hdel(scripts(queue).key("job", job.id), "version", "volumes")  # as records were before they had one
+    assert queue.get(job.id).state is JobState.QUEUED
+    assert deliveries(queue).claim(job.id, 1, "worker").id == job.id
+
+
+def test_a_record_says_from_its_acceptance_on_how_many_volumes_it_will_have(queue: JobQueue, submit: Submit) -> None:
+    job = submit(volumes=3)
+    assert (job.volumes, job.progress) == (3, Progress(done=0, total=3))

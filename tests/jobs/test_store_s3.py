@@ -24,6 +24,7 @@ from jobs.settings import Settings
 from tests.support.buckets import S3, hasty, s3, s3_server  # noqa: F401
 from tests.support.processes import eventually
 from tests.support.service_fixtures import LEASE_S, SHORT_LEASE_S, Api, models, serving, until  # noqa: F401
+from tests.support.sides import scripts
 from voxelsmith import Client
 
 DATA = os.urandom(3000)
@@ -308,7 +309,7 @@ def test_expiry_and_removal_empty_the_bucket(s3: S3, settings: Settings, models:
     with serving(settings.model_copy(update=changes)) as api:
         url = made(api)
         assert api.http.get(url).status_code == 307
-        api.queue.redis.zadd(api.queue.records.key("expiring"), {url.split("/")[2]: 1})  # its time is over
+        api.queue.redis.zadd(scripts(api.queue).key("expiring"), {url.split("/")[2]: 1})  # its time is over
         until(lambda: not api.stored("results"))
         assert api.http.get(url).status_code == 410
         url = made(api)

@@ -8,11 +8,11 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from contract.fit import CardMismatch, check_direction, check_request, class_index
+from contract.errors import InvalidRequest
+from contract.fit import class_index, followed_direction
 from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
 from model_store.card import DirectionCard, ModelCard, TruncationSpec
 from model_store.catalogue import SHIPPED, Catalogue, NoSuchFolder
@@ -245,7 +245,7 @@ MOVE = {"op": "move", "direction": "d", "strengths": [1.0]}
     ],
 )
 def test_requests_that_fit_the_card_pass(plain, request_):
-    check_request(plain, request_)
+    request_.check(plain)
 
 
 @pytest.mark.parametrize(
@@ -271,60 +271,62 @@ def test_requests_that_fit_the_card_pass(plain, request_):
     ],
 )
 def test_requests_that_do_not_fit_the_card_point_at_the_field(plain, request_, pointer):
-    with pytest.raises(CardMismatch) as caught:
-        check_request(plain, request_)
-    assert caught.value.pointer == pointer
+    with pytest.raises(InvalidRequest) as caught:
+        request_.check(plain)
+    assert caught.value.errors[0][0] == pointer
 
 
 def test_a_sample_of_a_fit_with_a_wrong_latent_is_pointed_at(plain):
     samples = [{"source": {"seed": k}, "value": 1.0} for k in range(4)] + [{"source": {"latent": [0.0]}, "value": 1.0}]
     fit = {"method": "regression", "name": "n", "attribute": "a", "samples": samples}
-    with pytest.raises(CardMismatch) as caught:
-        check_request(plain, FitDirectionRequest.model_validate({"model": "m", "fit": fit}))
-    assert caught.value.pointer == "/samples/4/source/latent"
+    with pytest.raises(InvalidRequest) as caught:
+        FitDirectionRequest.model_validate({"model": "m", "fit": fit}).check(plain)
+    assert caught.value.errors[0][0] == "/samples/4/source/latent"
 
 
 @pytest.mark.parametrize(("label", "index"), [("mild", 0), ("severe", 1), (0, 0), (1, 1)])
 def test_a_class_is_an_index_or_a_name(conditional, label, index):
     assert class_index(conditional, label) == index
-    check_request(conditional, _generate(seed=1, class_label=label))
+    _generate(seed=1, class_label=label).check(conditional)
 
 
 @pytest.mark.parametrize("label", [None, "other", 2])
 def test_a_conditional_model_lists_its_classes_when_none_fits(conditional, label):
-    with pytest.raises(CardMismatch, match="mild, severe") as caught:
-        check_request(conditional, _generate(seed=1, class_label=label))
-    assert caught.value.pointer == "/class_label"
+    with pytest.raises(InvalidRequest, match="mild, severe") as caught:
+        _generate(seed=1, class_label=label).check(conditional)
+    assert caught.value.errors[0][0] == "/class_label"
 
 
 def test_an_encode_needs_a_class_only_to_render(conditional):
-    check_request(conditional, EncodeRequest(model="m"))
+    EncodeRequest(model="m").check(conditional)
     for fields in ({"reconstruct": True}, {"refine_steps": 1}):
-        with pytest.raises(CardMismatch, match="needs a class"):
-            check_request(conditional, EncodeRequest(model="m", **fields))
+        with pytest.raises(InvalidRequest, match="needs a class"):
+            EncodeRequest(model="m", **fields).check(conditional)
 
 
 def test_psi_lies_in_0_to_1_where_the_card_says_psi(plain):
     card = plain.model_copy(update={"truncation": TruncationSpec(kind="psi")})
-    check_request(card, _generate(seed=1, truncation=0.0))
-    with pytest.raises(CardMismatch, match="psi"):
-        check_request(card, _generate(seed=1, truncation=1.5))
+    _generate(seed=1, truncation=0.0).check(card)
+    with pytest.raises(InvalidRequest, match="psi"):
+        _generate(seed=1, truncation=1.5).check(card)
 
 
 @pytest.mark.parametrize("noise", [True, False])
 def test_random_noise_is_for_a_style_model_that_has_noise_inputs(tmp_path, noise):
     card = write_stylegan3d(tmp_path, variables=generator(noise=noise))
-    check_request(card, _generate(seed=1))
-    with nullcontext() if noise else pytest.raises(CardMismatch, match="no noise inputs"):
-        check_request(card, _generate(seed=1, noise="random"))
+    _generate(seed=1).check(card)
+    with nullcontext() if noise else pytest.raises(InvalidRequest, match="no noise inputs"):
+        _generate(seed=1, noise="random").check(card)
 
 
 def test_a_direction_fits_its_own_weights_and_a_target_needs_a_regression(plain):
-    edit = SimpleNamespace(op="target")
-    check_direction(plain, DirectionCard(**_direction(plain)), edit)
-    with pytest.raises(CardMismatch, match="other weights"):
-        check_direction(plain, DirectionCard(**_direction(plain, model_sha256="1")), edit)
+    target = _edit({"op": "target", "direction": "d", "values": [1.0]})
+    own = DirectionCard(**_direction(plain))
+    assert followed_direction(plain, target, lambda _: own) is own
+    with pytest.raises(InvalidRequest, match="other weights"):
+        followed_direction(plain, target, lambda _: DirectionCard(**_direction(plain, model_sha256="1")))
     sefa = DirectionCard(**_direction(plain, method="sefa", slope=None, intercept=None))
-    check_direction(plain, sefa, SimpleNamespace(op="move"))
-    with pytest.raises(CardMismatch, match="regression"):
-        check_direction(plain, sefa, edit)
+    assert followed_direction(plain, _edit(MOVE), lambda _: sefa) is sefa
+    with pytest.raises(InvalidRequest, match="regression"):
+        followed_direction(plain, target, lambda _: sefa)
+    assert followed_direction(plain, _generate(seed=1), lambda _: pytest.fail("nothing is followed")) is None

@@ -18,11 +18,11 @@ from model_store.importers.stylegan3d import import_stylegan3d, make_card, trunc
 from model_store.importers.stylegan3d_pickle import read_networks
 from model_store.importers.stylegan3d_sizes import Sizes, settle, take_apart
 from model_store.importers.stylegan3d_weights import convert, read
+from tests.support.recipes import performed
 from tests.support.stylegan3d_pickles import Generator, Network, dumps, generator, network, snapshot
 from voxelsmith.cli import app
 from workers.bench import Bench
 from workers.recipe_events import Product
-from workers.recipes import edit, generate
 
 
 def _read(tmp_path: Path, content: bytes, which: int = 2) -> tuple[Sizes, dict[str, torch.Tensor]]:
@@ -60,10 +60,10 @@ def test_command_imports_a_conditional_network_that_then_generates_and_edits(tmp
     run("verify", "brains")
 
     bench = Bench(Catalogue([models]), threads=1)
-    sampled = _arrays(generate(GenerateRequest(model="brains", seed=1, class_label="old", truncation=1.0), bench))
-    mean = _arrays(generate(GenerateRequest(model="brains", seed=1, class_label="old", truncation=0.0), bench))
+    sampled = _arrays(performed(GenerateRequest(model="brains", seed=1, class_label="old", truncation=1.0), bench))
+    mean = _arrays(performed(GenerateRequest(model="brains", seed=1, class_label="old", truncation=0.0), bench))
     mix: Any = {"op": "mix", "target": {"seed": 2}, "crossover": 3}
-    mixed = _arrays(edit(EditRequest(model="brains", source={"seed": 1}, class_label=1, edit=mix), bench))
+    mixed = _arrays(performed(EditRequest(model="brains", source={"seed": 1}, class_label=1, edit=mix), bench))
     assert sampled[0].shape == mixed[0].shape == (12, 8, 16)
     assert np.abs(sampled[0] - mean[0]).max() > 0.02
 

@@ -14,6 +14,7 @@ from contract.state import JobState
 from jobs.settings import Settings
 from service.dependencies import MAX_WAITERS
 from tests.support.service_fixtures import SHORT_LEASE_S, Api, api, models, serving, until  # noqa: F401
+from tests.support.sides import deliveries, scripts
 
 
 def test_a_generate_is_accepted_with_its_place_and_the_seed_that_was_drawn(api: Api) -> None:
@@ -27,7 +28,7 @@ def test_a_generate_is_accepted_with_its_place_and_the_seed_that_was_drawn(api: 
     assert record["queue_position"] == 1
     assert 0 <= record["request"]["seed"] < 2**32
     assert api.http.get(answer.headers["location"]).json()["request"] == record["request"]
-    assert api.queue.records.claim(record["id"], 1, "test").payload["seed"] == record["request"]["seed"]
+    assert deliveries(api.queue).claim(record["id"], 1, "test").payload["seed"] == record["request"]["seed"]
 
 
 def test_an_accepted_request_can_be_posted_again_as_it_is(api: Api) -> None:
@@ -87,7 +88,7 @@ def test_a_job_that_is_removed_while_its_client_waits_was_accepted_all_the_same(
         waiting = pool.submit(api.post, "/generate", {"model": "tiny"}, Prefer="wait=30")
         until(lambda: api.free_waiters() < MAX_WAITERS)
         job_id = api.queue.list().items[0].id
-        api.queue.redis.delete(api.queue.records.key("job", job_id))
+        api.queue.redis.delete(scripts(api.queue).key("job", job_id))
         answer = waiting.result()
     assert (answer.status_code, answer.headers["location"]) == (202, f"/jobs/{job_id}")
     assert "preference-applied" not in answer.headers
@@ -179,10 +180,10 @@ def test_a_delete_under_an_old_etag_changes_nothing(api: Api) -> None:
     job_id = api.submit()
     path = f"/jobs/{job_id}"
     queued = {"If-Match": api.http.get(path).headers["etag"]}
-    api.queue.records.claim(job_id, 1, "test")
+    deliveries(api.queue).claim(job_id, 1, "test")
     late = api.http.delete(path, headers=queued)
     assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
-    assert not api.queue.records.renew(job_id, 1), "the worker hears of no cancel"
+    assert not deliveries(api.queue).renew(job_id, 1), "the worker hears of no cancel"
     running = {"If-Match": api.http.get(path).headers["etag"]}
     assert api.http.delete(path, headers=running).status_code == 202
     api.finish(job_id, {"000.nii.gz": b"kept"}, state=JobState.CANCELED)
@@ -221,11 +222,11 @@ def test_delete_cancels_a_queued_job_at_once(api: Api) -> None:
 
 def test_delete_asks_a_running_job_to_stop(api: Api) -> None:
     job_id = api.submit()
-    claim = api.queue.records.claim(job_id, 1, "test")
+    claim = deliveries(api.queue).claim(job_id, 1, "test")
     answer = api.http.delete(f"/jobs/{job_id}")
     assert (answer.status_code, answer.json()["state"]) == (202, "running")
-    assert api.queue.records.renew(claim.id, 1), "the worker hears of it"
-    api.queue.records.finish(job_id, 1, JobState.CANCELED)
+    assert deliveries(api.queue).renew(claim.id, 1), "the worker hears of it"
+    deliveries(api.queue).finish(job_id, 1, JobState.CANCELED)
 
 
 def test_delete_removes_a_job_that_has_ended_with_its_files(api: Api) -> None:

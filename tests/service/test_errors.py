@@ -22,6 +22,7 @@ from service.http.errors import STATUS
 from service.http.strict_json import read
 from service.metrics import Metrics
 from tests.support.service_fixtures import Api, api, models, shared_api  # noqa: F401
+from tests.support.sides import deliveries
 
 APP_PROBLEM = "application/problem+json"
 
@@ -97,7 +98,7 @@ def test_the_schema_describes_every_body_and_every_answer(shared_api: Api) -> No
 
 def test_endpoints_ask_one_thing_and_return_it() -> None:
     rooms = ("submit", "jobs", "results", "models", "health", "page")
-    trees = [ast.parse(Path(f"{service.__path__[0]}/{room}.py").read_text()) for room in rooms]
+    trees = [ast.parse(Path(f"{service.__path__[0]}/endpoints/{room}.py").read_text()) for room in rooms]
     endpoints = [
         node
         for tree in trees
@@ -131,7 +132,7 @@ def test_as_many_wait_as_there_are_threads_and_as_many_listen_as_there_are_conne
 def test_metrics_tell_how_many_jobs_wait_and_run(api: Api) -> None:
     first = api.submit()
     api.submit()
-    api.queue.records.claim(first, 1, "test")
+    deliveries(api.queue).claim(first, 1, "test")
     text = api.http.get("/metrics").text
     assert 'voxelsmith_jobs{state="queued"} 1.0' in text
     assert 'voxelsmith_jobs{state="running"} 1.0' in text

@@ -26,6 +26,7 @@ from service.key_rule import KeyRule, check_exposure
 from tests.service.test_uploads import encode, scan  # noqa: F401
 from tests.support.processes import ValkeyProcess
 from tests.support.service_fixtures import LEASE_S, Api, models, serving  # noqa: F401
+from tests.support.sides import deliveries, scripts, upkeep
 from voxelsmith import Client
 from voxelsmith.problems import Unauthorized
 
@@ -192,8 +193,8 @@ def test_an_idempotency_key_is_its_owners_own(guarded: Guarded) -> None:
 def test_an_expired_job_is_gone_for_its_owner_and_unknown_to_others(guarded: Guarded) -> None:
     job_id = guarded.alice.submit()
     guarded.alice.finish(job_id)
-    guarded.api.queue.redis.zadd(guarded.api.queue.records.key("expiring"), {job_id: 1})
-    guarded.api.queue.reap()
+    guarded.api.queue.redis.zadd(scripts(guarded.api.queue).key("expiring"), {job_id: 1})
+    upkeep(guarded.api.queue).reap()
     assert guarded.alice.http.get(f"/jobs/{job_id}").status_code == 410
     assert guarded.bob.http.get(f"/jobs/{job_id}").status_code == 404
 
@@ -238,9 +239,9 @@ def test_stored_bytes_are_limited_and_come_back_when_jobs_go(guarded: Guarded, s
     made = encode(guarded.alice, scan)
     assert made.status_code == 202
     (_, owner, _) = token_of(guarded.alice).split("_", 2)
-    assert guarded.api.queue.records.stored_bytes(owner) == len(scan)
+    assert guarded.api.queue.stored_bytes(owner) == len(scan)
     guarded.alice.http.delete(f"/jobs/{made.json()['id']}")
-    assert guarded.api.queue.records.stored_bytes(owner) == 0
+    assert guarded.api.queue.stored_bytes(owner) == 0
 
 
 def test_large_requests_are_charged_until_their_jobs_are_removed(guarded: Guarded) -> None:
@@ -252,7 +253,7 @@ def test_large_requests_are_charged_until_their_jobs_are_removed(guarded: Guarde
         return guarded.alice.post("/models/tiny/directions", body)
 
     def charged() -> int:
-        return guarded.api.queue.records.stored_bytes(owner)
+        return guarded.api.queue.stored_bytes(owner)
 
     assert fit(8).status_code == 202
     assert charged() == 0
@@ -270,26 +271,26 @@ def entry(name: str, size_bytes: int) -> ResultFile:
 
 
 def test_a_running_job_may_not_store_more_than_its_key_has_left(guarded: Guarded) -> None:
-    records, (_, owner, _) = guarded.api.queue.records, token_of(guarded.alice).split("_", 2)
+    worker, (_, owner, _) = deliveries(guarded.api.queue), token_of(guarded.alice).split("_", 2)
     first, second = guarded.alice.submit(), guarded.alice.submit()
     for job_id in (first, second):
-        records.claim(job_id, 1, "test")
-    records.reserve(first, 1, 15_000)
-    records.reserve(first, 1, 15_000)
+        worker.claim(job_id, 1, "test")
+    worker.reserve(first, 1, 15_000)
+    worker.reserve(first, 1, 15_000)
     with pytest.raises(QuotaExceeded):
-        records.reserve(second, 1, 5_001)
-    records.reserve(second, 1, 5_000)
-    records.keep(first, 1, Manifest(results=[entry("a", 12_000)]), None)
-    assert records.stored_bytes(owner) == 17_000
-    records.reserve(second, 1, 8_000)
+        worker.reserve(second, 1, 5_001)
+    worker.reserve(second, 1, 5_000)
+    worker.keep(first, 1, Manifest(results=[entry("a", 12_000)]), None)
+    assert guarded.api.queue.stored_bytes(owner) == 17_000
+    worker.reserve(second, 1, 8_000)
     guarded.bob.submit()
 
 
 def test_nobodys_jobs_have_no_limits(queue: JobQueue, submit: Callable[..., Any]) -> None:
     job = submit()
-    queue.records.claim(job.id, 1, "test")
-    queue.records.reserve(job.id, 1, 10**15)
-    assert queue.records.stored_bytes("") == 0
+    deliveries(queue).claim(job.id, 1, "test")
+    deliveries(queue).reserve(job.id, 1, 10**15)
+    assert queue.stored_bytes("") == 0
 
 
 # -- keys themselves

@@ -14,11 +14,12 @@ from redis import Redis
 from contract.errors import LeaseLost
 from contract.state import JobRecord, JobState, Manifest, ResultFile
 from jobs.counts import BOUNDS_S, STAGES, Counts
+from jobs.deliveries import Deliveries
 from jobs.queue import JobQueue
-from jobs.record import JobRecords
 from jobs.settings import Settings
 from tests.support.processes import eventually
 from tests.support.service_fixtures import Api, models, serving  # noqa: F401
+from tests.support.sides import deliveries, overview, transport, upkeep
 
 ROOT = Path(__file__).parents[2]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -42,10 +43,10 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 def test_jobs_are_counted_by_kind_model_and_state_with_their_wait_and_seconds(api: Api) -> None:
     done, dropped, _waiting = api.submit(), api.submit(), api.submit()
-    claim = api.queue.records.claim(done, 1, "w")
+    claim = deliveries(api.queue).claim(done, 1, "w")
     manifest = Manifest(timings_s={"forward": 0.5, "write": 20.0, "queued": 9.0, "odd": 1.0})
-    api.queue.records.finish(done, 1, JobState.SUCCEEDED, manifest)
-    api.queue.records.finish(done, 1, JobState.SUCCEEDED, manifest)  # a repeat after a lost reply
+    deliveries(api.queue).finish(done, 1, JobState.SUCCEEDED, manifest)
+    deliveries(api.queue).finish(done, 1, JobState.SUCCEEDED, manifest)  # a repeat after a lost reply
     api.queue.cancel(dropped)
     samples = scrape(api)
     told = {"kind": "generate", "model": "tiny"}
@@ -68,20 +69,20 @@ def test_what_goes_wrong_around_a_job_is_counted_once_it_happens(
     queue: JobQueue, submit: Callable[..., JobRecord]
 ) -> None:
     job = submit().id
-    queue.records.claim(job, 1, "w")
-    queue.hand_back(job, 1)
-    queue.records.claim(job, 2, "w")
-    queue.hand_back(job, 2, crashed=True)
+    deliveries(queue).claim(job, 1, "w")
+    deliveries(queue).hand_back(job, 1)
+    deliveries(queue).claim(job, 2, "w")
+    deliveries(queue).hand_back(job, 2, crashed=True)
     with pytest.raises(LeaseLost):
-        queue.records.finish(job, 2, JobState.SUCCEEDED)
+        deliveries(queue).finish(job, 2, JobState.SUCCEEDED)
     entry = ResultFile(name="a", index=0, media_type="x", size_bytes=1, sha256="")
     with pytest.raises(LeaseLost):
-        queue.records.keep(job, 1, Manifest(results=[entry]), entry)
+        deliveries(queue).keep(job, 1, Manifest(results=[entry]), entry)
     with pytest.raises(LeaseLost):
-        queue.records.renew(job, 1, commits=True)
+        deliveries(queue).renew(job, 1, commits=True)
     with pytest.raises(LeaseLost):
-        queue.records.renew(job, 1)  # a heartbeat: nothing was about to be put in place
-    counts = queue.counts()
+        deliveries(queue).renew(job, 1)  # a heartbeat: nothing was about to be put in place
+    counts = overview(queue).counts()
     assert counts.of("handed_back") == {("stopping",): 1, ("crashed",): 1}
     assert counts.of("fenced") == {("job",): 1, ("result",): 2}
 
@@ -91,29 +92,29 @@ def test_a_lost_lease_and_a_lost_message_are_counted(
 ) -> None:
     hasty = JobQueue(redis, settings.model_copy(update={"lease_s": 0.05}))
     job = submit(to=hasty).id
-    hasty.records.claim(job, 1, "w")
-    eventually(lambda: hasty.reap() and hasty.counts().of("lease_losses"))
-    assert hasty.counts().of("lease_losses") == {(): 1}
-    hasty.transport.forget(job, 2)
-    hasty.reap(0.0)
-    eventually(lambda: hasty.reap(0.0) and hasty.counts().of("lost_messages"))
-    assert hasty.counts().of("lost_messages") == {(): 1}
+    deliveries(hasty).claim(job, 1, "w")
+    eventually(lambda: upkeep(hasty).reap() and overview(hasty).counts().of("lease_losses"))
+    assert overview(hasty).counts().of("lease_losses") == {(): 1}
+    transport(hasty).forget(job, 2)
+    upkeep(hasty).reap(0.0)
+    eventually(lambda: upkeep(hasty).reap(0.0) and overview(hasty).counts().of("lost_messages"))
+    assert overview(hasty).counts().of("lost_messages") == {(): 1}
 
 
 def test_loads_of_weights_are_counted_over_the_lives_of_workers(redis: Redis, settings: Settings) -> None:
-    records = JobRecords(redis, settings)
+    worker_side = Deliveries(redis, settings)
     for worker, loads in (("a", 1), ("a", 1), ("a", 3), ("b", 1), ("c", 0)):
-        records.beat(worker, {"model_loads": loads})
-    records.retire("a")
-    records.beat("play", {})
-    assert JobQueue(redis, settings).counts().of("model_loads") == {(): 4}
+        worker_side.beat(worker, {"model_loads": loads})
+    worker_side.retire("a")
+    worker_side.beat("play", {})
+    assert overview(JobQueue(redis, settings)).counts().of("model_loads") == {(): 4}
 
 
 def test_workers_tell_of_models_and_memory(api: Api) -> None:
     memory = {"used_bytes": 30, "total_bytes": 80}
     for name, job in (("a", "j"), ("b", None)):
         about = {"host": "h", "device": "cpu", "models": {"tiny": 5}, "memory": memory, "job": job}
-        api.queue.records.beat(name, about)
+        deliveries(api.queue).beat(name, about)
     samples = scrape(api)
     assert value(samples, "voxelsmith_workers") == 2
     assert value(samples, "voxelsmith_workers_busy") == 1
@@ -130,10 +131,10 @@ def test_buckets_are_cumulative_and_the_last_holds_all() -> None:
 def metric_names(api: Api) -> set[str]:
     """As they are in queries, of an API whose every metric has a sample."""
     job = api.submit()
-    api.queue.records.claim(job, 1, "w")
-    api.queue.records.finish(job, 1, JobState.SUCCEEDED, Manifest(timings_s=dict.fromkeys(STAGES, 1.0)))
+    deliveries(api.queue).claim(job, 1, "w")
+    deliveries(api.queue).finish(job, 1, JobState.SUCCEEDED, Manifest(timings_s=dict.fromkeys(STAGES, 1.0)))
     memory = {"used_bytes": 1, "total_bytes": 2}
-    api.queue.records.beat("a", {"host": "h", "device": "cpu", "models": {"tiny": 5}, "memory": memory})
+    deliveries(api.queue).beat("a", {"host": "h", "device": "cpu", "models": {"tiny": 5}, "memory": memory})
     return {name for name, _ in scrape(api)}
 
 

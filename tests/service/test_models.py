@@ -10,6 +10,7 @@ from jobs.settings import Settings
 from model_store.catalogue import Catalogue
 from tests.support.processes import ValkeyProcess
 from tests.support.service_fixtures import Api, api, direction_card, models, serving, until, write_models  # noqa: F401
+from tests.support.sides import deliveries, scripts
 
 MOVE = {"op": "move", "direction": "mine", "strengths": [1]}
 
@@ -37,7 +38,7 @@ def test_a_model_that_a_worker_could_not_load_is_broken(api: Api, models: Path) 
     reason = "weights.safetensors: generator.common.fc1.weight has values that are not finite"
     tried = Catalogue([models]).card("tiny-ct").fingerprint
     faults = {"tiny-ct": {"card": tried, "reason": reason}, "tiny": {"card": "of an older card", "reason": reason}}
-    api.queue.records.beat("worker", {"faults": faults})
+    deliveries(api.queue).beat("worker", {"faults": faults})
     until(lambda: api.http.get("/models/tiny-ct").json()["status"] == "broken")
     assert api.http.get("/models/tiny-ct").json()["reason"] == reason
     assert api.post("/generate", {"model": "tiny-ct"}).json()["code"] == "model_broken"
@@ -85,7 +86,7 @@ def test_an_edit_carries_a_fitted_direction_with_it(api: Api, models: Path) -> N
     fit_by_hand(api, models)
     answer = api.post("/edit", {"model": "tiny", "source": {"seed": 1}, "edit": MOVE})
     assert answer.status_code == 202, answer.text
-    payload = api.queue.records.claim(answer.json()["id"], 1, "test").payload
+    payload = deliveries(api.queue).claim(answer.json()["id"], 1, "test").payload
     assert payload["direction"]["name"] == "mine"
     assert "direction" not in answer.json()["request"]
 
@@ -111,7 +112,7 @@ def test_a_fit_is_queued(api: Api) -> None:
     answer = api.post("/models/tiny/directions", {"method": "sefa", "name_prefix": "p", "count": 2})
     record = answer.json()
     assert (answer.status_code, record["kind"], record["model"]) == (202, "fit_direction", "tiny")
-    assert api.queue.records.claim(record["id"], 1, "test").payload["fit"]["name_prefix"] == "p"
+    assert deliveries(api.queue).claim(record["id"], 1, "test").payload["fit"]["name_prefix"] == "p"
 
 
 def test_ready_means_a_live_worker(api: Api) -> None:
@@ -125,7 +126,7 @@ def test_ready_means_a_live_worker(api: Api) -> None:
         "draining": 0,
         "durable": True,
     }
-    api.queue.records.call("beat", "w1", '{"device": "cpu"}', 10)
+    scripts(api.queue).call("beat", "w1", '{"device": "cpu"}', 10)
     answer = api.http.get("/readyz")
     assert answer.status_code == 200
     assert answer.json() == {

@@ -16,6 +16,7 @@ from jobs.settings import Settings
 from service.endpoints import jobs
 from service.http.header_fields import Span, UnsatisfiableError, accepts_tag, names_tag, span_of, wait_of
 from tests.support.service_fixtures import Api, models, serving, shared_api, until  # noqa: F401
+from tests.support.sides import deliveries
 
 DATA = bytes(range(256)) * 40
 
@@ -187,8 +188,8 @@ def events(server: Api, job_id: str, after: str | None = None) -> Iterator[tuple
 
 def test_events_tell_a_job_from_start_to_end(shared_api: Api) -> None:
     job_id = shared_api.submit()
-    shared_api.queue.records.claim(job_id, 1, "test")
-    shared_api.queue.records.progress(job_id, 1, "forward", 1, 2)
+    deliveries(shared_api.queue).claim(job_id, 1, "test")
+    deliveries(shared_api.queue).progress(job_id, 1, "forward", 1, 2)
     shared_api.finish(job_id, {"000.nii.gz": b"x"})
     told = list(events(shared_api, job_id))
     assert told[0][1] == "state"

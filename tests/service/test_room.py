@@ -13,7 +13,7 @@ from contract.errors import InvalidRequest, StoreFull
 from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
 from jobs.keys import ApiKeys, Scope
 from jobs.settings import Settings
-from service.admission.size import check_size, samples_of
+from service.admission.size import check_size
 from service.http.multipart import Spool
 from tests.service.test_keys import assert_over
 from tests.service.test_uploads import encode, open_files, scan  # noqa: F401
@@ -88,7 +88,7 @@ def test_an_expired_job_leaves_nothing_of_itself(settings: Settings, models: Pat
             f"{settings.queue_prefix}:*")}  # fmt: skip
         owner = token.split("_")[1]
         assert left <= {"seq", "accepted", "counts", "stored", "keys", f"key:{owner}", f"gone:{job_id}"}
-        assert api.queue.records.stored_bytes(owner) == 0
+        assert api.queue.stored_bytes(owner) == 0
 
 
 # -- samples x voxels
@@ -118,7 +118,7 @@ def test_a_job_makes_no_more_voxels_than_allowed(
     card = write_tiny_hagan(tmp_path, "tiny")
     x, y, z = card.shape
     request = shape.model_validate({"model": "tiny", **fields})
-    assert samples_of(request) == count
+    assert request.samples == count
     check_size(request, card, max(5, count) * x * y * z)
     if pointer is None:
         return

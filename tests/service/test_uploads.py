@@ -26,12 +26,14 @@ from contract.requests import EncodeRequest
 from contract.state import JobRecord, JobState
 from jobs.ownership import OwnJobs
 from jobs.quota import NOBODY
+from jobs.submission import Submission
 from service.admission.submission import submit
 from service.admission.uploads import Original, Scan, stored
 from service.dependencies import PostFields
 from service.http import body
 from service.http.multipart import Spool
 from tests.support.service_fixtures import Api, api, models, until  # noqa: F401
+from tests.support.sides import deliveries
 
 HOSTILE_NAMES = ["../../etc/passwd", 'a"; x="b', "a\r\nX-Evil: 1", "\u202egnp.nii", "", "x" * 3000, "%00.nii"]
 
@@ -75,7 +77,7 @@ def test_an_upload_lies_in_the_store_under_its_job(api: Api, scan: bytes) -> Non
     assert api.stored("uploads") == [key]
     assert b"".join(api.queue.results.open(key)) == scan
     upload = {"key": key, "sha256": hashlib.sha256(scan).hexdigest()}
-    assert api.queue.records.claim(record["id"], 1, "test").payload["upload"] == upload
+    assert deliveries(api.queue).claim(record["id"], 1, "test").payload["upload"] == upload
 
 
 def test_the_parts_may_come_in_any_order_and_without_types(api: Api, scan: bytes) -> None:
@@ -126,9 +128,9 @@ def test_a_scan_that_cannot_be_removed_does_not_take_back_an_accepted_job(api: A
         def made_before(self, *_: Any, **__: Any) -> None:
             return None
 
-        def submit(self, *about: Any, job_id: str, **takes: Any) -> JobRecord:
-            record = super().submit(*about, job_id=job_id, **takes)
-            folder = Path(api.settings.store_url.removeprefix("file://")) / "uploads" / job_id
+        def submit(self, job: Submission) -> JobRecord:
+            record = super().submit(job)
+            folder = Path(api.settings.store_url.removeprefix("file://")) / "uploads" / job.job_id
             shutil.rmtree(folder)
             folder.write_text("in the way")
             return record
@@ -138,7 +140,7 @@ def test_a_scan_that_cannot_be_removed_does_not_take_back_an_accepted_job(api: A
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(scan)
         sent = Scan(file, len(scan), hashlib.sha256(scan).hexdigest())
-        again = submit("encode", EncodeRequest(model="tiny"), api.services, AtOnce(api.queue, NOBODY), fields, sent)
+        again = submit(EncodeRequest(model="tiny"), api.services, AtOnce(api.queue, NOBODY), fields, sent)
     assert again.record.id == first
 
 
@@ -213,7 +215,7 @@ def test_a_result_can_be_encoded_again(api: Api, scan: bytes) -> None:
     assert answer.status_code == 202, answer.text
     record = answer.json()
     assert record["request"]["source"] == {"job": made, "index": 0}
-    payload = api.queue.records.claim(record["id"], 1, "test").payload
+    payload = deliveries(api.queue).claim(record["id"], 1, "test").payload
     assert payload["source"] is None
     # A copy of its own: the first job may go.
     assert api.http.delete(f"/jobs/{made}").status_code == 204
@@ -224,7 +226,7 @@ def test_a_result_can_be_encoded_again(api: Api, scan: bytes) -> None:
 def test_a_sample_that_is_still_to_be_made_can_be_encoded(api: Api, source: dict[str, Any]) -> None:
     answer = api.post("/encode", {"model": "tiny", "source": source})
     assert answer.status_code == 202, answer.text
-    payload = api.queue.records.claim(answer.json()["id"], 1, "test").payload
+    payload = deliveries(api.queue).claim(answer.json()["id"], 1, "test").payload
     assert payload["source"] == source
     assert "upload" not in payload
 
@@ -249,7 +251,7 @@ MOVE = {"op": "move", "direction": "shipped-one", "strengths": [-1, 1]}
 
 def payload_of(server: Api, answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 202, answer.text
-    return server.queue.records.claim(answer.json()["id"], 1, "test").payload
+    return deliveries(server.queue).claim(answer.json()["id"], 1, "test").payload
 
 
 def test_an_edit_of_a_job_carries_the_seed_or_latent_that_the_job_used(api: Api) -> None:

@@ -145,5 +145,5 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     changed = {"_CALL_CLIENT": {"connect_timeout": "200ms", "timeout": "300ms"},
                "_BYTES_CLIENT": {"connect_timeout": "200ms", "read_timeout": "300ms", "timeout": "1h"}}  # fmt: skip
     for name, value in changed.items():
-        monkeypatch.setattr(jobs.bucket, name, value)
+        monkeypatch.setattr(jobs.results.bucket, name, value)
     return changed

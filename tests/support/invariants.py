@@ -17,6 +17,7 @@ from jobs.queue import JobQueue
 from jobs.results.store import ResultStore
 from tests.support.processes import eventually
 from tests.support.ready import is_alive
+from tests.support.sides import overview, records, scripts, transport, upkeep
 from workers.supervisor import remove_orphaned_scratch
 
 MARK = "FAULT_TEST"
@@ -48,7 +49,7 @@ class Invariants:
         """The fourth: no process, temp file or open descriptor is left of what the test did."""
         eventually(lambda: not self._processes() or None, timeout_s)
         remove_orphaned_scratch()  # of processes that are gone, and so is the sweep
-        queue.sweep()
+        upkeep(queue).sweep()
         assert sorted(self.temp.rglob("*")) == []
         store = Path(queue.settings.store_url.removeprefix("file://"))
         assert list(store.glob(".tmp/*")) == []
@@ -73,10 +74,10 @@ def sound_records(queue: JobQueue, accepted: Iterable[str]) -> list[JobRecord]:
     for record in everything.values():
         _assert_final_once(queue, record)
         _assert_published_once(queue, record)
-        crashes = int(queue.redis.hget(queue.records.key("job", record.id), "crashes") or 0)
+        crashes = int(queue.redis.hget(scripts(queue).key("job", record.id), "crashes") or 0)
         assert crashes <= queue.settings.max_crashes
-    eventually(lambda: queue.transport.waiting() == {})
-    assert queue.depth() == (0, 0)
+    eventually(lambda: transport(queue).waiting() == {})
+    assert overview(queue).depth() == (0, 0)
     return [everything[job_id] for job_id in accepted]
 
 
@@ -117,9 +118,9 @@ def recover(queue: JobQueue, accepted: Iterable[str], timeout_s: float = 90.0) -
     waiting = list(accepted)
 
     deadline = time.monotonic() + timeout_s
-    while not all(record and record.state.is_terminal for record in queue.records.get_many(waiting)):
+    while not all(record and record.state.is_terminal for record in records(queue).get_many(waiting)):
         assert time.monotonic() < deadline, "not every job has ended in time"
-        queue.reap(patience_s=0.5)
+        upkeep(queue).reap(patience_s=0.5)
         time.sleep(0.1)
 
 

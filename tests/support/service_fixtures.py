@@ -22,6 +22,7 @@ from service.dependencies import Services
 from service.endpoints.page import BUILT
 from service.main import make_server
 from tests.support.processes import ValkeyProcess
+from tests.support.sides import deliveries
 from tests.support.tiny_models import write_card, write_tiny_hagan
 
 
@@ -57,7 +58,7 @@ class Api:
         encoded: list[Any] | None = None,
     ) -> list[ResultFile]:
         """Does what a worker would: claims the job, stores files, publishes them."""
-        self.queue.records.claim(job_id, 1, "test")
+        deliveries(self.queue).claim(job_id, 1, "test")
         entries = []
         for index, (name, data) in enumerate((files or {}).items()):
             entry = ResultFile(
@@ -76,7 +77,7 @@ class Api:
                 path.write_bytes(data)
                 self.queue.results.write_result(job_id, entry, path)
             entries.append(entry)
-        self.queue.records.finish(job_id, 1, state, Manifest(results=entries, latents=encoded))
+        deliveries(self.queue).finish(job_id, 1, state, Manifest(results=entries, latents=encoded))
         return entries
 
     def free_places(self) -> int:

@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
 
-from model_store.card import IntensitySpec, LatentSpec, ModelCard, Provenance
+from model_store.card import AnyCard, IntensitySpec, LatentSpec, ModelCard, Provenance
 from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
+
+C = TypeVar("C", bound=AnyCard)
 
 
 def write_tiny_hagan(
@@ -65,7 +67,7 @@ def tiny_weights(
     return {key: value.to(stored).contiguous() for key, value in tensors.items()}
 
 
-def write_card(target: Path, card: ModelCard) -> ModelCard:
+def write_card(target: Path, card: C) -> C:
     """Writes card.json with the digests of the folder's files as they are now."""
     digests = {name: hashlib.sha256((target / name).read_bytes()).hexdigest() for name in card.files}
     card = card.model_copy(update={"files": digests})

@@ -9,6 +9,7 @@ import pytest
 
 from jobs.queue import JobQueue
 from tests.support.processes import eventually
+from tests.support.sides import overview
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -41,7 +42,7 @@ def injected(thread: int, call: str, what: str, when: int | str = 1) -> Iterator
 
 def await_idle(queue: JobQueue) -> str:
     """The name of the one worker, once it waits for a job."""
-    (worker,) = eventually(queue.workers)
+    (worker,) = eventually(overview(queue).workers)
     eventually(lambda: is_idle(queue, worker.name))
     return worker.name
 

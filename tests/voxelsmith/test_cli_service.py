@@ -18,8 +18,10 @@ from typer.testing import CliRunner, Result
 from contract.state import JobState, Manifest, ResultFile
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import Submission
 from tests.support.processes import eventually
 from tests.support.ready import await_ready
+from tests.support.sides import deliveries
 from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.cli import app
@@ -129,13 +131,13 @@ def test_verify_finds_a_flipped_bit_and_a_lost_file(stack: Stack) -> None:
 
 def test_a_job_that_goes_while_it_is_verified_is_not_missed(queue: JobQueue, tmp_path: Path) -> None:
     for _ in range(2):
-        job = queue.submit("generate", "tiny", "a" * 64, {"model": "tiny"}, {"model": "tiny"}, None, "d" * 64)
-        queue.records.claim(job.id, 1, "worker")
+        job = queue.submit(Submission("generate", "tiny", "a" * 64, {"model": "tiny"}, {"model": "tiny"}, "d" * 64))
+        deliveries(queue).claim(job.id, 1, "worker")
         (tmp_path / "made").write_bytes(b"made")
         entry = ResultFile(name="000.nii", index=0, media_type="a/b", size_bytes=0, sha256="", shape=[1, 1, 1])
         size, digest = queue.results.write_result(job.id, entry, tmp_path / "made")
         entry = entry.model_copy(update={"size_bytes": size, "sha256": digest})
-        queue.records.finish(job.id, 1, JobState.SUCCEEDED, Manifest(results=[entry]))
+        deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest(results=[entry]))
     newest, oldest = queue.list().items
     rows = checked(queue)
     assert next(rows) == {"job": newest.id, "file": "000.nii", "state": "sound"}

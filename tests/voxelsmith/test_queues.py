@@ -17,9 +17,11 @@ from contract.state import JobRecord, JobState
 from jobs.queue import JobQueue
 from jobs.scheduling import head_start_us
 from jobs.settings import Settings
+from jobs.submission import Submission
 from tests.support.invariants import sound_records
 from tests.support.processes import eventually
 from tests.support.service_fixtures import Api, api, models  # noqa: F401
+from tests.support.sides import deliveries, overview, scripts, transport, upkeep
 from voxelsmith.cli import app
 from workers.supervisor import Supervisor
 
@@ -35,23 +37,22 @@ def settings(settings: Settings) -> Settings:
 
 def post(queue: JobQueue, model: str = "a", priority: Any = "normal", acts: tuple[str, ...] = ()) -> str:
     body = {"model": model, "seed": 1}
-    made = queue.submit("generate", model, "a" * 64, body, {**body, "acts": list(acts)}, None, "d" * 64,
-                        priority=priority)  # fmt: skip
-    return made.id
+    payload = {**body, "acts": list(acts)}
+    return queue.submit(Submission("generate", model, "a" * 64, body, payload, "d" * 64, priority=priority)).id
 
 
 def order(queue: JobQueue, *held: str) -> list[str]:
     """Ids as one worker would take them, each held model staying held."""
     taken: list[str] = []
-    while waiting := queue.transport.waiting():
+    while waiting := transport(queue).waiting():
         handed = next((job_id, delivery) for job_id, found in waiting.items() for delivery in found)
-        queue.transport.redis.lrem(queue.transport.rq.key, 1, f"{handed[0]}-{handed[1]}")
-        turn = queue.turns.choose(handed, "w", "h", held)
+        transport(queue).redis.lrem(transport(queue).rq.key, 1, f"{handed[0]}-{handed[1]}")
+        turn = deliveries(queue).choose(handed, "w", "h", held)
         assert turn != "later"
-        queue.records.claim(*turn, "w")
-        queue.turns.taken(handed, turn)
+        deliveries(queue).claim(*turn, "w")
+        deliveries(queue).taken(handed, turn)
         taken.append(turn[0])
-        assert queue.transport.waiting().keys() == ids_queued(queue), "one message for each job that waits"
+        assert transport(queue).waiting().keys() == ids_queued(queue), "one message for each job that waits"
     return taken
 
 
@@ -74,7 +75,7 @@ def test_high_goes_before_normal_and_low_after(queue: JobQueue) -> None:
 def test_priority_is_a_head_start_and_no_job_starves(queue: JobQueue) -> None:
     """A job that has waited for longer than the head start goes first."""
     old = post(queue, priority="low")
-    moved = queue.records.redis.zincrby(queue.records.key("queued"), -3 * head_start_us("high"), old)
+    moved = queue.redis.zincrby(scripts(queue).key("queued"), -3 * head_start_us("high"), old)
     assert moved
     high = post(queue, priority="high")
     assert order(queue) == [old, high]
@@ -89,9 +90,9 @@ def test_a_job_is_passed_over_for_a_while_only(redis: Any, settings: Settings) -
     queue = JobQueue(redis, settings.model_copy(update={"model_patience_s": 0.2}))
     first, *others = (post(queue, model) for model in "abbb")
     handed = (first, 1)
-    assert queue.turns.choose(handed, "w", "h", ["b"]) == (others[0], 1)
+    assert deliveries(queue).choose(handed, "w", "h", ["b"]) == (others[0], 1)
     time.sleep(0.25)
-    assert queue.turns.choose((first, 2), "w", "h", ["b"]) == (first, 2)
+    assert deliveries(queue).choose((first, 2), "w", "h", ["b"]) == (first, 2)
     strict = JobQueue(redis, settings.model_copy(update={"model_patience_s": 0, "queue_prefix": "strict"}))
     a, b = post(strict, "a"), post(strict, "b")
     assert order(strict, "b") == [a, b]
@@ -104,9 +105,9 @@ def test_a_held_model_does_not_overtake_a_higher_priority(queue: JobQueue) -> No
 
 def test_redelivered_jobs_keep_their_place(queue: JobQueue) -> None:
     first, second = post(queue), post(queue)
-    queue.records.claim(first, 1, "w")
-    queue.transport.forget(first, 1)
-    queue.hand_back(first, 1)
+    deliveries(queue).claim(first, 1, "w")
+    transport(queue).forget(first, 1)
+    deliveries(queue).hand_back(first, 1)
     assert queue.get(first).queue_position == 1
     assert order(queue) == [first, second]
 
@@ -114,12 +115,12 @@ def test_redelivered_jobs_keep_their_place(queue: JobQueue) -> None:
 def test_a_job_passed_over_whose_message_is_lost_is_delivered_anew(queue: JobQueue, play: Play) -> None:
     """A worker that dies between choosing and telling RQ."""
     a, b = post(queue, "a"), post(queue, "b")
-    queue.records.call("choose", a, 1, "w", "h", 10**9, 100, "b")
-    queue.transport.forget(a, 1)
-    assert set(queue.transport.waiting()) == {b}
+    scripts(queue).call("choose", a, 1, "w", "h", 10**9, 100, "b")
+    transport(queue).forget(a, 1)
+    assert set(transport(queue).waiting()) == {b}
 
     def all_are_done() -> bool:
-        queue.reap(patience_s=0.1)
+        upkeep(queue).reap(patience_s=0.1)
         return all(queue.get(job).state is JobState.SUCCEEDED for job in (a, b))
 
     with play():
@@ -164,42 +165,42 @@ def test_a_drained_worker_ends_its_job_and_takes_no_more(queue: JobQueue, play: 
         command("resume", socket.gethostname())
         eventually(lambda: all(queue.get(job).state is JobState.SUCCEEDED for job in waiting))
     sound_records(queue, [running, *waiting])
-    assert queue.turns.draining() == set()
+    assert overview(queue).draining() == set()
 
 
 def test_one_worker_is_drained_by_its_name_and_another_takes_its_jobs(queue: JobQueue, play: Play) -> None:
     with play(count=2):
-        one, two = eventually(lambda: len(found := queue.workers()) == 2 and found)
-        queue.turns.drain(one.name)
+        one, two = eventually(lambda: len(found := overview(queue).workers()) == 2 and found)
+        overview(queue).drain(one.name)
         posted = [post(queue, acts=("sleep:0.05",)) for _ in range(6)]
         eventually(lambda: all(queue.get(job).state is JobState.SUCCEEDED for job in posted))
         assert {(queue.get(job).metrics or {})["pid"] for job in posted} == {two.about["pid"]}
     sound_records(queue, posted)
-    assert queue.turns.draining() == set(), "a worker's name goes with it"
+    assert overview(queue).draining() == set(), "a worker's name goes with it"
 
 
 def test_the_name_of_a_killed_worker_goes_with_its_life(queue: JobQueue) -> None:
     """The minute of that life is made to pass here: its description expires and its last beat grows old."""
-    records, redis = queue.records, queue.redis
+    worker, key, redis = deliveries(queue), scripts(queue).key, queue.redis
     for name in ("killed", "silent", "drained", "alive"):
-        records.beat(name, {"host": "here"})
+        worker.beat(name, {"host": "here"})
     for name in ("killed", "drained", "here"):
-        queue.turns.drain(name)
+        overview(queue).drain(name)
     for name in ("killed", "silent"):
-        redis.zadd(records.key("workers"), {name: 1.0})
-    redis.delete(records.key("worker", "killed"))
-    records.beat("alive", {"host": "here"})
-    assert set(redis.zrange(records.key("workers"), 0, -1)) == {b"silent", b"drained", b"alive"}
-    assert queue.turns.draining() == {"drained", "here"}
+        redis.zadd(key("workers"), {name: 1.0})
+    redis.delete(key("worker", "killed"))
+    worker.beat("alive", {"host": "here"})
+    assert set(redis.zrange(key("workers"), 0, -1)) == {b"silent", b"drained", b"alive"}
+    assert overview(queue).draining() == {"drained", "here"}
 
 
 def test_a_drained_worker_stops_when_told_to(queue: JobQueue, play: Play) -> None:
     with play(shutdown_grace_s=40.0) as supervisor:
-        eventually(queue.workers)
-        queue.turns.drain(socket.gethostname())
-        eventually(lambda: any(worker.about.get("draining") for worker in queue.workers()))
+        eventually(overview(queue).workers)
+        overview(queue).drain(socket.gethostname())
+        eventually(lambda: any(worker.about.get("draining") for worker in overview(queue).workers()))
         supervisor.stop()
-        eventually(lambda: not queue.workers(), 20)  # long before its grace is over
+        eventually(lambda: not overview(queue).workers(), 20)  # long before its grace is over
 
 
 @pytest.mark.parametrize(
@@ -219,10 +220,10 @@ def test_a_post_may_wish_for_a_priority(api: Api, prefer: str, priority: str, ap
 
 
 def test_readiness_and_metrics_tell_of_drained_workers(api: Api) -> None:  # noqa: F811
-    api.queue.records.beat("w", {"host": "h", "draining": True, "models": {}})
+    deliveries(api.queue).beat("w", {"host": "h", "draining": True, "models": {}})
     answer: httpx.Response = api.http.get("/readyz")
     assert answer.status_code == 503
     assert (answer.json()["checks"]["workers"], answer.json()["checks"]["draining"]) == (0, 1)
     assert "voxelsmith_workers_draining 1.0" in api.http.get("/metrics").text
-    api.queue.records.beat("v", {"host": "h", "models": {}})
+    deliveries(api.queue).beat("v", {"host": "h", "models": {}})
     assert api.http.get("/readyz").json()["workers"] == 1

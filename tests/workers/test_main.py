@@ -11,8 +11,10 @@ from contract.state import JobRecord, JobState
 from jobs.queue import JobQueue
 from jobs.results.directions import FittedDirections
 from jobs.settings import Settings
+from jobs.submission import Submission
 from model_store.card import ModelCard
 from tests.support.processes import eventually, supervised
+from tests.support.sides import overview
 from tests.support.tiny_models import write_tiny_hagan
 
 MODULE = (sys.executable, "-m", "workers.main")
@@ -35,7 +37,7 @@ def card(models: Path) -> ModelCard:
 
 def make(queue: JobQueue, card: ModelCard, kind: str, body: dict[str, Any], **beside: Any) -> JobRecord:
     request = {"model": card.name, **body}
-    return queue.submit(kind, card.name, card.sha256, request, request | beside, None, "d" * 64)
+    return queue.submit(Submission(kind, card.name, card.sha256, request, request | beside, "d" * 64))
 
 
 def fit_of(name: str) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def test_jobs_of_every_kind_on_a_real_model(queue: JobQueue, settings: Settings,
     with supervised(own, MODULE):
         pair = queue.wait(make(queue, card, "generate", {"seed": 5, "num_samples": 2}).id, 120)
         alone = queue.wait(make(queue, card, "generate", {"seed": 6}).id, 120)
-        (worker,) = JobQueue(queue.redis, own).workers()
+        (worker,) = overview(JobQueue(queue.redis, own)).workers()
         assert worker.about["device"] == "cpu"
         assert 0 < worker.about["memory"]["used_bytes"] <= worker.about["memory"]["total_bytes"]
         broken = queue.wait(make(queue, card.model_copy(update={"name": "broken"}), "generate", {"seed": 1}).id, 120)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from contract.errors import MemoryLimit
-from contract.requests import EncodeRequest, FitDirectionRequest, GenerateRequest, SeedSource
+from contract.fields import SeedSource
+from contract.requests import EncodeRequest, FitDirectionRequest, GenerateRequest
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
@@ -19,7 +20,7 @@ from model_store.load import load
 from tests.support.tiny_families import GENERATORS
 from tests.support.tiny_models import write_tiny_hagan
 from workers.bench import Bench
-from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes, tasks_of
+from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes
 from workers.run import FolderSink, run
 
 CPU = torch.device("cpu")
@@ -59,13 +60,13 @@ def test_a_paper_sized_volume_needs_at_most_1500_mb_in_float32_and_less_in_low_m
 
 def test_a_request_asks_for_what_it_needs_of_the_network() -> None:
     sefa = {"method": "sefa", "name_prefix": "s", "count": 1}
-    assert tasks_of(GenerateRequest(model="m", seed=1)) == {"synthesise"}
-    assert tasks_of(EncodeRequest(model="m")) == {"encode"}
-    assert tasks_of(EncodeRequest(model="m", reconstruct=True)) == {"encode", "synthesise"}
-    assert tasks_of(EncodeRequest(model="m", source=SeedSource(seed=1))) == {"encode", "synthesise"}
-    assert tasks_of(EncodeRequest(model="m"), has_encoder=False) == {"refine"}
-    assert tasks_of(EncodeRequest(model="m", refine_steps=3)) == {"refine"}
-    assert tasks_of(FitDirectionRequest.model_validate({"model": "m", "fit": sefa})) == set()
+    assert GenerateRequest(model="m", seed=1).tasks(has_encoder=True) == {"synthesise"}
+    assert EncodeRequest(model="m").tasks(has_encoder=True) == {"encode"}
+    assert EncodeRequest(model="m", reconstruct=True).tasks(has_encoder=True) == {"encode", "synthesise"}
+    assert EncodeRequest(model="m", source=SeedSource(seed=1)).tasks(has_encoder=True) == {"encode", "synthesise"}
+    assert EncodeRequest(model="m").tasks(has_encoder=False) == {"refine"}
+    assert EncodeRequest(model="m", refine_steps=3).tasks(has_encoder=True) == {"refine"}
+    assert FitDirectionRequest.model_validate({"model": "m", "fit": sefa}).tasks(has_encoder=True) == set()
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])

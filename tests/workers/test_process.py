@@ -13,7 +13,9 @@ from contract.state import JobRecord, JobState
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import Submission, new_id
 from tests.support.processes import ValkeyProcess, eventually, supervised
+from tests.support.sides import overview, transport
 from workers.devices import check_device, cores, devices
 from workers.loop import job_class
 from workers.supervisor import Supervisor, settings_line
@@ -35,7 +37,7 @@ def test_a_job_runs_and_its_files_are_published(queue: JobQueue, submit: Submit,
     assert record.state is JobState.SUCCEEDED
     assert record.progress.done == record.progress.total == 2
     assert record.timings_s.keys() == {"queued", "forward", "store", "total"}
-    assert {stage for stage, _ in queue.counts().histogram("stage")} == {"forward", "store"}
+    assert {stage for stage, _ in overview(queue).counts().histogram("stage")} == {"forward", "store"}
     for entry in record.results:
         assert entry.url == f"/jobs/{job.id}/results/{entry.name}"
         assert queue.results.verify(f"results/{job.id}/{entry.name}", entry.sha256)
@@ -52,11 +54,11 @@ def test_one_process_keeps_its_models_for_all_jobs(queue: JobQueue, submit: Subm
 def submit_scan(queue: JobQueue, tmp_path: Path) -> str:
     """Queues a job whose scan names a file that the work is to keep; its id."""
     (tmp_path / "scan").write_text("from-the-scan")
-    job_id = queue.new_id()
+    job_id = new_id()
     key = f"uploads/{job_id}/scan.nii"
     _, sha256 = queue.results.write(key, tmp_path / "scan")
     payload = {"acts": [], "upload": {"key": key, "sha256": sha256}}
-    queue.submit("encode", "tiny", "a" * 64, {}, payload, None, "d" * 64, job_id=job_id)
+    queue.submit(Submission("encode", "tiny", "a" * 64, {}, payload, "d" * 64, job_id=job_id))
     return job_id
 
 
@@ -111,7 +113,7 @@ def test_an_attempt_that_makes_nothing_leaves_what_the_one_before_it_made(
 def test_cancel_takes_effect_between_steps_and_keeps_what_is_finished(
     queue: JobQueue, submit: Submit, play: Play
 ) -> None:
-    job = submit({"acts": ["keep:000.nii.gz"] + ["sleep:0.2"] * 40})
+    job = submit({"acts": ["keep:000.nii.gz"] + ["sleep:0.2"] * 40}, volumes=41)
     with play():
         eventually(lambda: queue.get(job.id).results)
         asked = queue.cancel(job.id)
@@ -138,7 +140,7 @@ def test_a_worker_refuses_a_server_that_may_lose_jobs(own_valkey: ValkeyProcess,
 def test_an_rq_job_can_name_only_what_is_allowed(queue: JobQueue) -> None:
     called: list[int] = []
     allowed = job_class({"workers.tasks.run": called.append})
-    rq = queue.transport.rq
+    rq = transport(queue).rq
     rq.enqueue_call("workers.tasks.run", args=(7,), job_id="fine", on_success=None)
     rq.enqueue_call("os.system", args=("true",), job_id="foreign")
     queue.redis.hset("rq:job:fine", "success_callback_name", "os.getcwd")
@@ -153,9 +155,9 @@ def test_an_rq_job_can_name_only_what_is_allowed(queue: JobQueue) -> None:
 
 
 def test_a_foreign_rq_job_does_not_stop_the_worker(queue: JobQueue, submit: Submit, play: Play) -> None:
-    queue.transport.rq.enqueue_call("os.abort", job_id="foreign", failure_ttl=1)
+    transport(queue).rq.enqueue_call("os.abort", job_id="foreign", failure_ttl=1)
     queue.redis.hset("rq:job:broken", mapping={"data": b"\x00\xff", "created_at": "?"})
-    queue.redis.rpush(queue.transport.rq.key, "broken")
+    queue.redis.rpush(transport(queue).rq.key, "broken")
     job = submit({"acts": ["step"]})
     with play():
         assert queue.wait(job.id, 30).state is JobState.SUCCEEDED

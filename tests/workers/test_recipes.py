@@ -10,13 +10,12 @@ from latents.sample import gaussian
 from model_store.card import DirectionCard, PreprocessSpec, TruncationSpec
 from model_store.catalogue import Catalogue
 from model_store.load import load
+from tests.support.recipes import encode, performed
 from tests.support.tiny_models import write_tiny_hagan
 from volumes.grid import own_grid
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.fitting import fit_direction
 from workers.recipe_events import Finding, Product, Stage
-from workers.recipes import edit, encode, generate
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def _generate(model="tiny", **fields) -> GenerateRequest:
 
 
 def test_a_generated_volume_is_the_networks_output_turned_to_ras(bench, models):
-    (product,) = _products(generate(_generate(seed=5), bench))
+    (product,) = _products(performed(_generate(seed=5), bench))
     card = bench.card("tiny")
     network = load(models / "tiny", card)
     with torch.inference_mode():
@@ -72,49 +71,49 @@ def test_a_generated_volume_is_the_networks_output_turned_to_ras(bench, models):
 
 
 def test_sample_k_of_a_batch_is_the_sample_of_seed_plus_k(bench):
-    batch = _arrays(generate(_generate(seed=10, num_samples=3), bench))
+    batch = _arrays(performed(_generate(seed=10, num_samples=3), bench))
     assert len(batch) == 3
     for k, array in enumerate(batch):
-        (alone,) = _arrays(generate(_generate(seed=10 + k), bench))
+        (alone,) = _arrays(performed(_generate(seed=10 + k), bench))
         assert np.array_equal(array, alone)
-    listed = _arrays(generate(_generate(seeds=[12, 10]), bench))
+    listed = _arrays(performed(_generate(seeds=[12, 10]), bench))
     assert np.array_equal(listed[0], batch[2])
     assert np.array_equal(listed[1], batch[0])
 
 
 def test_a_given_latent_gives_what_its_seed_gives(bench):
-    (drawn,) = _arrays(generate(_generate(seed=4), bench))
-    (given,) = _products(generate(_generate(latents=[gaussian(4, 8).tolist()]), bench))
+    (drawn,) = _arrays(performed(_generate(seed=4), bench))
+    (given,) = _products(performed(_generate(latents=[gaussian(4, 8).tolist()]), bench))
     assert np.array_equal(given.volume.array, drawn)
     assert given.latent.source == {"latent": gaussian(4, 8).tolist(), "space": "z"}
 
 
 def test_the_class_shows_in_the_volume_and_may_be_named(bench):
-    (mild,) = _arrays(generate(_generate("classes", seed=1, class_label="mild"), bench))
-    (severe,) = _arrays(generate(_generate("classes", seed=1, class_label="severe"), bench))
-    (second,) = _arrays(generate(_generate("classes", seed=1, class_label=1), bench))
+    (mild,) = _arrays(performed(_generate("classes", seed=1, class_label="mild"), bench))
+    (severe,) = _arrays(performed(_generate("classes", seed=1, class_label="severe"), bench))
+    (second,) = _arrays(performed(_generate("classes", seed=1, class_label=1), bench))
     assert np.array_equal(severe, second)
     assert not np.array_equal(mild, severe)
 
 
 def test_a_truncated_sample_can_be_made_again_from_its_source(bench):
-    (product,) = _products(generate(_generate(seed=2, truncation=0.3), bench))
+    (product,) = _products(performed(_generate(seed=2, truncation=0.3), bench))
     source = product.latent.source
     assert max(abs(x) for x in source["latent"]) <= 0.3
-    (again,) = _arrays(generate(_generate(latents=[source["latent"]]), bench))
+    (again,) = _arrays(performed(_generate(latents=[source["latent"]]), bench))
     assert np.array_equal(product.volume.array, again)
 
 
 def test_the_cards_default_truncation_acts_without_being_asked_for(bench):
-    (product,) = _products(generate(_generate("cut", seed=2), bench))
+    (product,) = _products(performed(_generate("cut", seed=2), bench))
     assert product.latent.source == {"seed": 2}
     assert torch.equal(product.latent.values, gaussian(2, 8, 1.0))
-    (named,) = _products(generate(_generate("cut", seed=2, truncation=1.0), bench))
+    (named,) = _products(performed(_generate("cut", seed=2, truncation=1.0), bench))
     assert np.array_equal(named.volume.array, product.volume.array)
 
 
 def test_progress_is_told_before_each_volume(bench):
-    stages = [e for e in generate(_generate(seed=1, num_samples=2), bench) if isinstance(e, Stage)]
+    stages = [e for e in performed(_generate(seed=1, num_samples=2), bench) if isinstance(e, Stage)]
     assert [(s.name, s.done, s.total) for s in stages] == [("load", 0, 2), ("forward", 0, 2), ("forward", 1, 2)]
 
 
@@ -129,13 +128,13 @@ def _edit(change: dict, source: dict | None = None, model="tiny") -> EditRequest
 
 def test_a_move_goes_along_the_direction_and_strength_0_stays(bench):
     request = _edit({"op": "move", "direction": "d", "strengths": [-3.0, 0.0, 0.5]})
-    products = _products(edit(request, bench, _direction(bench.card("tiny"))))
+    products = _products(performed(request, bench, _direction(bench.card("tiny"))))
     z = gaussian(3, 8)
     for product, strength in zip(products, (-3.0, 0.0, 0.5), strict=True):
         expected = z + strength * 1.5 * torch.tensor([0.6, 0.8] + [0.0] * 6)
         assert torch.allclose(product.latent.values, expected, atol=1e-6)
     assert [p.label for p in products] == ["strength=-3", "strength=0", "strength=0.5"]
-    (plain,) = _arrays(generate(_generate(seed=3), bench))
+    (plain,) = _arrays(performed(_generate(seed=3), bench))
     assert np.array_equal(products[1].volume.array, plain)
     assert not np.array_equal(products[0].volume.array, plain)
 
@@ -143,7 +142,7 @@ def test_a_move_goes_along_the_direction_and_strength_0_stays(bench):
 def test_a_target_is_reached_by_the_regressions_own_prediction(bench):
     direction = _direction(bench.card("tiny"))
     request = _edit({"op": "target", "direction": "d", "values": [4.0, -7.0]})
-    *events, found = edit(request, bench, direction)
+    *events, found = performed(request, bench, direction)
     products = _products(events)
     for product, value in zip(products, (4.0, -7.0), strict=True):
         along = float(product.latent.values @ torch.tensor(direction.vector))
@@ -151,16 +150,16 @@ def test_a_target_is_reached_by_the_regressions_own_prediction(bench):
     assert [p.label for p in products] == ["target=4", "target=-7"]
     # How far that was, in the units of a move.
     strengths = found.metrics["strengths"]
-    moved = _products(edit(_edit({"op": "move", "direction": "d", "strengths": strengths}), bench, direction))
+    moved = _products(performed(_edit({"op": "move", "direction": "d", "strengths": strengths}), bench, direction))
     for product, same in zip(products, moved, strict=True):
         torch.testing.assert_close(product.latent.values, same.latent.values)
 
 
 def test_an_interpolation_has_both_ends_and_stays_on_the_shell(bench):
     request = _edit({"op": "interpolate", "target": {"latent": gaussian(9, 8).tolist()}, "steps": 5})
-    products = _products(edit(request, bench))
+    products = _products(performed(request, bench))
     assert len(products) == 5
-    ends = _arrays(generate(_generate(seeds=[3, 9]), bench))
+    ends = _arrays(performed(_generate(seeds=[3, 9]), bench))
     assert np.array_equal(products[0].volume.array, ends[0])
     assert np.array_equal(products[-1].volume.array, ends[1])
     lengths = [float(p.latent.values.norm()) for p in products]
@@ -170,12 +169,12 @@ def test_an_interpolation_has_both_ends_and_stays_on_the_shell(bench):
 def test_mixing_needs_styles(bench):
     request = _edit({"op": "mix", "target": {"seed": 4}, "crossover": 1})
     with pytest.raises(InvalidRequest, match="no styles to mix"):
-        list(edit(request, bench))
+        request.check(bench.card("tiny"))
 
 
 def _scan(bench, model="fixed") -> Volume:
     """What the model itself made of a seed, in HU on the model's own grid."""
-    (product,) = _products(generate(_generate(model, seed=6), bench))
+    (product,) = _products(performed(_generate(model, seed=6), bench))
     return Volume((np.asarray(product.volume.array) + 1) / 2 * 1624 - 1024, product.volume.affine)
 
 
@@ -208,7 +207,7 @@ def test_a_reconstruction_comes_on_both_grids_with_its_errors(bench):
     corner = np.array([-0.5, -0.5, -0.5, 1])
     assert np.allclose(on_model.volume.affine @ corner, affine @ corner)
     latents, metrics = _finding(events)
-    (again,) = _arrays(generate(_generate("fixed", latents=[latents[0].values.tolist()]), bench))
+    (again,) = _arrays(performed(_generate("fixed", latents=[latents[0].values.tolist()]), bench))
     assert np.array_equal(on_model.volume.array, again)
     real = (wide + 1024) / 812 - 1
     error = np.asarray(on_scan.volume.array, dtype=np.float64) - real
@@ -287,7 +286,7 @@ def test_a_fit_to_given_samples_recovers_a_known_line(bench):
     samples = [{"source": {"seed": k}, "value": float(gaussian(k, 8).numpy() @ vector + 2)} for k in range(30)]
     samples += [{"source": {"latent": [1.0] * 8}, "value": 9.0}]
     fit = {"method": "regression", "name": "lung", "attribute": "lung_volume", "samples": samples}
-    (direction,) = _directions(fit_direction(_fit(fit), bench))
+    (direction,) = _directions(performed(_fit(fit), bench))
     assert direction.vector == pytest.approx((vector / 5).tolist(), abs=1e-4)
     assert direction.slope == pytest.approx(5, abs=1e-3)
     assert direction.intercept == pytest.approx(2, abs=1e-3)
@@ -299,10 +298,10 @@ def test_a_fit_to_given_samples_recovers_a_known_line(bench):
 def test_a_measured_fit_predicts_what_it_measured(bench, model):
     measure = {"name": "volume_above", "threshold": -200.0}
     fit = {"method": "regression", "name": "bone", "attribute": "bone", "measure": measure, "num_samples": 8}
-    events = list(fit_direction(_fit(fit, model), bench))
+    events = list(performed(_fit(fit, model), bench))
     (direction,) = _directions(events)
     label = "mild" if model == "classes" else None
-    (volume,) = _arrays(generate(_generate(model, seed=0, class_label=label), bench))
+    (volume,) = _arrays(performed(_generate(model, seed=0, class_label=label), bench))
     by_hand = (((volume + 1) / 2 * 1624 - 1024) > -200).sum() * 24 / 1000
     # Eight samples of an eight-dimensional latent: the fit runs through nearly all of them.
     predicted = direction.slope * float(gaussian(0, 8).numpy() @ np.array(direction.vector)) + direction.intercept
@@ -315,12 +314,12 @@ def test_samples_that_all_measure_the_same_give_no_direction(bench):
     measure = {"name": "volume_above", "threshold": 5000.0}
     fit = {"method": "regression", "name": "n", "attribute": "a", "measure": measure, "num_samples": 8}
     with pytest.raises(InvalidRequest, match="same value"):
-        list(fit_direction(_fit(fit), bench))
+        list(performed(_fit(fit), bench))
 
 
 def test_sefa_names_the_directions_that_fc1_stretches_most(bench, models):
     fit = {"method": "sefa", "name_prefix": "free", "count": 3}
-    directions = _directions(fit_direction(_fit(fit, "classes"), bench))
+    directions = _directions(performed(_fit(fit, "classes"), bench))
     assert [direction.name for direction in directions] == ["free-1", "free-2", "free-3"]
     (matrix,) = load(models / "classes", bench.card("classes")).style_matrices()
     _, _, vh = np.linalg.svd(matrix.double().numpy())
@@ -330,5 +329,5 @@ def test_sefa_names_the_directions_that_fc1_stretches_most(bench, models):
 
 def test_own_grid_is_where_generated_volumes_lie(bench):
     card = bench.card("tiny")
-    (product,) = _products(generate(_generate(seed=1), bench))
+    (product,) = _products(performed(_generate(seed=1), bench))
     assert np.array_equal(product.volume.affine, own_grid(card.shape, card.axes, card.spacing_mm).affine)

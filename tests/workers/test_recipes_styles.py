@@ -16,6 +16,7 @@ from latents.sample import gaussian
 from model_store.card import DirectionCard, PreprocessSpec, TruncationSpec
 from model_store.catalogue import Catalogue
 from model_store.load import load
+from tests.support.recipes import encode, performed
 from tests.support.stylegan3d_pickles import generator
 from tests.support.tiny_models import write_tiny_hagan
 from tests.support.tiny_progan import write_progan
@@ -24,9 +25,7 @@ from tests.support.tiny_stylegan import write_stylegan
 from tests.support.tiny_stylegan3d import write_stylegan3d
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.fitting import fit_direction
 from workers.recipe_events import Finding, Product, Stage
-from workers.recipes import edit, encode, generate
 from workers.run import FolderSink, replay, run
 
 OWN_RANGE = PreprocessSpec(window=(-1024.0, 600.0))
@@ -57,14 +56,14 @@ def _body(model: str, **fields: Any) -> dict[str, Any]:
 
 
 def _generate(model: str, bench: Bench, **fields: Any) -> list[Product]:
-    return _products(generate(GenerateRequest.model_validate(_body(model, **fields)), bench))
+    return _products(performed(GenerateRequest.model_validate(_body(model, **fields)), bench))
 
 
 def _edit(
     model: str, bench: Bench, change: dict[str, Any], direction: DirectionCard | None = None, **fields: Any
 ) -> list[Product]:
     body = _body(model, edit=change, **({"source": {"seed": 1}} | fields))
-    return _products(edit(EditRequest.model_validate(body), bench, direction))
+    return _products(performed(EditRequest.model_validate(body), bench, direction))
 
 
 def _products(events: Iterable[Any]) -> list[Product]:
@@ -182,7 +181,7 @@ def test_an_interpolation_between_styles_is_a_straight_line_with_both_ends(bench
 
 
 def _fit(model: str, bench: Bench, fit: dict[str, Any]) -> list[DirectionCard]:
-    events = fit_direction(FitDirectionRequest.model_validate({"model": model, "fit": fit}), bench)
+    events = performed(FitDirectionRequest.model_validate({"model": model, "fit": fit}), bench)
     return [finding.direction for finding in _findings(events) if finding.direction]
 
 

@@ -12,6 +12,7 @@ import pytest
 from contract.state import JobKind, JobRecord, JobState
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.submission import Submission
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from tests.support.invariants import sound_records, wait_until_gone
@@ -39,7 +40,7 @@ def post(queue: JobQueue, card: ModelCard, kind: JobKind = "generate") -> JobRec
     way = {"op": "interpolate", "target": {"seed": 8}, "steps": SAMPLES}
     body = {"generate": {"seed": 7, "num_samples": SAMPLES}, "edit": {"source": {"seed": 7}, "edit": way}}[kind]
     request = {"model": card.name, "output": {"preview": True}, **body}
-    return queue.submit(kind, card.name, card.sha256, request, request, None, "d" * 64)
+    return queue.submit(Submission(kind, card.name, card.sha256, request, request, "d" * 64))
 
 
 @contextmanager

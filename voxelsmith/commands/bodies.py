@@ -22,8 +22,9 @@ def compose(kind: JobKind, file: IO[str] | None, model: str | None, **options: A
     Raises: typer.BadParameter.
     """
     body = _read(file)
-    if kind == "fit_direction":  # the HTTP body holds the fit alone, the model being in the path
-        body = {"model": model, "fit": body | {name: value for name, value in options.items() if value is not None}}
+    field = REQUESTS[kind].body_field
+    if field is not None:  # the HTTP body holds that field alone, the model being in the path
+        body = {"model": model, field: body | {name: value for name, value in options.items() if value is not None}}
         options = {}
     elif model is not None:
         body["model"] = model

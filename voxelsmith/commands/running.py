@@ -75,10 +75,7 @@ def _by_server(
         progress = record.get("progress") or {}
         on_stage(record.get("stage") or record["state"], progress.get("done", 0), progress.get("total", 0))
 
-    if kind == "fit_direction":
-        job = client.fit_direction(str(body["model"]), cast("Body", body["fit"]))
-    else:
-        job = client.submit(kind, body, scan=scan)
+    job = client.submit(kind, body, scan=scan)
     try:
         job.wait(on_look=look)
     except KeyboardInterrupt:

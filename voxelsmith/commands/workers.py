@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.queue import JobQueue, Worker
+from jobs.overview import Overview, Worker
 from voxelsmith.commands import options as o
 from voxelsmith.commands.report import print_json, print_table
 from voxelsmith.queues import visited
@@ -21,8 +21,9 @@ _LOOK_S = 0.25
 def list_workers(context: typer.Context, data: o.Data = None, as_json: o.Json = False) -> None:
     """All workers that show signs of life, and names that are drained."""
     with visited(context.obj, data) as queue:
-        names = queue.turns.draining()
-        rows = [_fields(worker, names) for worker in queue.workers()]
+        overview = Overview(queue.redis, queue.settings)
+        names = overview.draining()
+        rows = [_fields(worker, names) for worker in overview.workers()]
     if as_json:
         print_json({"workers": rows, "drained": sorted(names)})
         return
@@ -43,8 +44,9 @@ def drain(
     A host stays drained when its workers are started anew; a worker's name goes with the worker.
     """
     with visited(context.obj, data) as queue:
-        queue.turns.drain(name)
-        while wait and any(_is_busy(worker) for worker in _named(queue, name)):
+        overview = Overview(queue.redis, queue.settings)
+        overview.drain(name)
+        while wait and any(_is_busy(worker) for worker in _named(overview, name)):
             time.sleep(_LOOK_S)
     typer.echo(f"drained {name}")
 
@@ -53,13 +55,13 @@ def drain(
 def resume(context: typer.Context, name: Name, data: o.Data = None) -> None:
     """Let a drained worker or host take jobs again."""
     with visited(context.obj, data) as queue:
-        if not queue.turns.resume(name):
+        if not Overview(queue.redis, queue.settings).resume(name):
             raise typer.BadParameter("nothing of that name is drained")
     typer.echo(f"resumed {name}")
 
 
-def _named(queue: JobQueue, name: str) -> list[Worker]:
-    return [worker for worker in queue.workers() if name in (worker.name, worker.about.get("host"))]
+def _named(overview: Overview, name: str) -> list[Worker]:
+    return [worker for worker in overview.workers() if name in (worker.name, worker.about.get("host"))]
 
 
 def _is_busy(worker: Worker) -> bool:

@@ -30,8 +30,9 @@ export function keepModels(): void {
   });
 }
 
+/** Whether a view can use it: they make volumes of latents, which a translator does not have. */
 export function isReady(model: AnyModel): model is ModelCard {
-  return model.status === "ready";
+  return model.status === "ready" && model.verbs.includes("generate");
 }
 
 export function readyModels(): ModelCard[] {

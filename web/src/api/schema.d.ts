@@ -307,6 +307,8 @@ export interface components {
              *     }
              */
             progress: components["schemas"]["Progress"];
+            /** @default 0 */
+            volumes: number;
             /** @default null */
             queue_position: number | null;
             /** Format: date-time */
@@ -352,7 +354,7 @@ export interface components {
             has_style_space: boolean;
         };
         ModelList: {
-            items: (components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"])[];
+            items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
         };
         PreprocessSpec: {
             /**
@@ -439,12 +441,24 @@ export interface components {
             anatomy: string;
             /** @default  */
             licence: string;
+            axes: string;
+            intensity: components["schemas"]["IntensitySpec"];
+            display_window: [
+                number,
+                number
+            ] | null;
+            network: {
+                [key: string]: unknown;
+            };
+            files: {
+                [key: string]: string;
+            };
+            provenance: components["schemas"]["Provenance"];
             shape: [
                 number,
                 number,
                 number
             ];
-            axes: string;
             spacing_mm: [
                 number,
                 number,
@@ -459,11 +473,6 @@ export interface components {
              *     }
              */
             truncation: components["schemas"]["TruncationSpec"];
-            intensity: components["schemas"]["IntensitySpec"];
-            display_window: [
-                number,
-                number
-            ] | null;
             /**
              * @default {
              *       "placement": "stretch",
@@ -483,6 +492,37 @@ export interface components {
             classes: string[];
             /** @default false */
             has_encoder: boolean;
+            verbs: ("generate" | "encode" | "edit" | "translate")[];
+            sha256: string;
+            /** @constant */
+            status: "ready";
+            /** @constant */
+            broken: false;
+            reason: null;
+        };
+        ReadyTranslator: {
+            /**
+             * @default 1
+             * @constant
+             */
+            schema_version: 1;
+            name: string;
+            family: string;
+            /** @default  */
+            title: string;
+            /** @default  */
+            description: string;
+            modality: string;
+            /** @default  */
+            anatomy: string;
+            /** @default  */
+            licence: string;
+            axes: string;
+            intensity: components["schemas"]["IntensitySpec"];
+            display_window: [
+                number,
+                number
+            ] | null;
             network: {
                 [key: string]: unknown;
             };
@@ -490,6 +530,18 @@ export interface components {
                 [key: string]: string;
             };
             provenance: components["schemas"]["Provenance"];
+            source_domains: string[];
+            target_domain: string;
+            /**
+             * @default scan
+             * @enum {string}
+             */
+            grid: "scan" | "cube";
+            input_window: [
+                number,
+                number
+            ] | null;
+            verbs: ("generate" | "encode" | "edit" | "translate")[];
             sha256: string;
             /** @constant */
             status: "ready";
@@ -513,6 +565,8 @@ export interface components {
             } | null;
             /** @default null */
             noise_seed: number | null;
+            /** @default null */
+            scan_sha256: string | null;
             /** @default null */
             preview: string | null;
             /** @default null */
@@ -539,8 +593,6 @@ export interface components {
         };
         EditRequest: {
             model: string;
-            source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
-            edit: components["schemas"]["MoveEdit"] | components["schemas"]["TargetEdit"] | components["schemas"]["InterpolateEdit"] | components["schemas"]["MixEdit"];
             /** @default null */
             truncation?: number | null;
             /** @default null */
@@ -563,6 +615,8 @@ export interface components {
              *     }
              */
             output?: components["schemas"]["OutputOptions"];
+            source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
+            edit: components["schemas"]["MoveEdit"] | components["schemas"]["TargetEdit"] | components["schemas"]["InterpolateEdit"] | components["schemas"]["MixEdit"];
         };
         EncodeRequest: {
             model: string;
@@ -598,19 +652,6 @@ export interface components {
         };
         GenerateRequest: {
             model: string;
-            /** @default 1 */
-            num_samples?: number;
-            /** @default null */
-            seed?: number | null;
-            /** @default null */
-            seeds?: number[] | null;
-            /** @default null */
-            latents?: (number[] | number[][])[] | null;
-            /**
-             * @default z
-             * @enum {string}
-             */
-            latent_space?: "z" | "w";
             /** @default null */
             truncation?: number | null;
             /** @default null */
@@ -633,14 +674,27 @@ export interface components {
              *     }
              */
             output?: components["schemas"]["OutputOptions"];
+            /** @default 1 */
+            num_samples?: number;
+            /** @default null */
+            seed?: number | null;
+            /** @default null */
+            seeds?: number[] | null;
+            /** @default null */
+            latents?: (number[] | number[][])[] | null;
+            /**
+             * @default z
+             * @enum {string}
+             */
+            latent_space?: "z" | "w";
         };
         InterpolateEdit: {
+            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "interpolate";
-            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             steps: number;
         };
         JobSource: {
@@ -667,21 +721,21 @@ export interface components {
             value: number;
         };
         MixEdit: {
+            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "mix";
-            target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             crossover: number;
         };
         MoveEdit: {
+            direction: string;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "move";
-            direction: string;
             strengths: number[];
         };
         OutputOptions: {
@@ -720,6 +774,8 @@ export interface components {
             code: string;
             /** @default null */
             errors?: components["schemas"]["ErrorItem"][] | null;
+            /** @default null */
+            verbs?: string[] | null;
         };
         RegressionFit: {
             /** @constant */
@@ -744,12 +800,12 @@ export interface components {
             count?: number;
         };
         TargetEdit: {
+            direction: string;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             op: "target";
-            direction: string;
             values: number[];
         };
     };
@@ -1325,7 +1381,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["UnusableModel"];
+                    "application/json": components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"];
                 };
             };
             422: {

@@ -1,0 +1,102 @@
+"""What requests are made of: names, numbers, latents, sources and options, refused where they are malformed."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+NAME_PATTERN = r"^(?!.*\.(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}$(?!\n)"
+"""No two dots in a row and none at the end: names become parts of the store's keys, with an ending behind them."""
+MAX_SAMPLES = 64
+MAX_SEED = 2**53 - 1 - MAX_SAMPLES  # sample k uses seed + k, and every JSON reader must hold it exactly
+MAX_LATENT_LENGTH = 65_536
+MAX_FLOAT32 = 3.4028234663852886e38
+
+# pydantic's own regex engine has no look-ahead, so names are checked by Python's.
+_CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, regex_engine="python-re")
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32)]
+"""What a network computes with; anything larger would be infinite to it."""
+Vector = Annotated[list[Number], Field(min_length=1, max_length=MAX_LATENT_LENGTH, fail_fast=True)]
+Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64)]
+"""A vector (z_dim,) or, in a style space, one row per style (num_styles, w_dim)."""
+LatentSpace = Literal["z", "w"]
+Origin = Literal["seed", "z", "w", "job"]
+"""What a volume is made from: a seed, a latent of one of the spaces, or what an earlier job knows."""
+ClassLabel = Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)]
+"""Index or name of a class of the model."""
+
+
+class Part(BaseModel):
+    """Base of every part of a request: frozen, strict, no field that is not known."""
+
+    model_config = _CONFIG
+
+
+class OutputOptions(Part):
+    format: Literal["nii.gz", "nii", "nrrd", "mha", "npy"] = "nii.gz"
+    dtype: Literal["int16", "uint8", "float32"] = "int16"
+    intensity: Literal["stored", "unit"] = "stored"
+    preview: bool = True
+
+
+class PreprocessOptions(Part):
+    """How a scan is brought to the model; a field left null takes the card's value."""
+
+    trim_blank_slices: bool | None = None
+    window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """[low, high] in the scan's own stored units, mapped to the network's range with clipping."""
+    orientation: Annotated[str, Field(pattern=r"^[RLAPSI]{3}$(?!\n)")] | None = None
+    """Axis codes of the scan's array, for a file whose own orientation is wrong: overrides its affine's directions."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError("window must be [low, high] with low < high")
+        if self.orientation is not None and len({"RLAPSI".index(c) // 2 for c in self.orientation}) != 3:
+            raise ValueError("orientation must name each of left-right, front-back and up-down once")
+        return self
+
+
+class SeedSource(Part):
+    seed: Seed
+
+    @property
+    def origin(self) -> Origin:
+        return "seed"
+
+
+class LatentSource(Part):
+    latent: Latent
+    space: LatentSpace = "z"
+
+    @property
+    def origin(self) -> Origin:
+        return self.space
+
+
+class JobSource(Part):
+    job: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+    index: Annotated[int, Field(ge=0, lt=4096)] = 0
+
+    @property
+    def origin(self) -> Origin:
+        return "job"
+
+
+def _kind_of_source(value: Any) -> str | None:
+    for key in ("seed", "latent", "job"):
+        if (isinstance(value, dict) and key in value) or hasattr(value, key):
+            return key
+    return None
+
+
+Source = Annotated[
+    Annotated[SeedSource, Tag("seed")] | Annotated[LatentSource, Tag("latent")] | Annotated[JobSource, Tag("job")],
+    Discriminator(
+        _kind_of_source,
+        custom_error_type="source",
+        custom_error_message="must be an object with one of 'seed', 'latent' or 'job'",
+    ),
+]
