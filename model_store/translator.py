@@ -10,6 +10,20 @@ from model_store.card import TranslatorCard
 from model_store.loaded_model import LoadedModel, Shape
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What a family wants its guides to be: edges, and a canvas of the lowest scale, doubled so often at most."""
+
+    lr_size: int
+    """Edge of the cube at the lowest scale."""
+    doublings: int
+    sigma: float
+    """Of Canny's Gaussian, in voxels of the scan."""
+    low: float
+    high: float
+    """Canny's thresholds, as shares of the scan's steepest gradient."""
+
+
 @dataclass(frozen=True, eq=False)
 class Guide:
     """What the networks read, and the canvas that their image will fill. Nothing larger than `drawn` is ever kept.
@@ -50,6 +64,9 @@ class Translator(LoadedModel, Protocol):
 
     @property
     def card(self) -> TranslatorCard: ...
+
+    @property
+    def drawing(self) -> Drawing: ...
 
     def translate(self, guide: Guide) -> Iterator[Pass | Slab]:
         """The image of a guide, with the course of the work. The same guide gives the same bytes.

@@ -55,7 +55,7 @@ def draw_edges(
     Raises:
         VolumeError: nothing in the scan stands out from anything.
     """
-    scan = _Scan(array, window or _range_of(array), how, slab or max(1, SLAB_VOXELS // (array[0].size or 1)))
+    scan = _Scan(array, window or finite_range(array), how, slab or max(1, SLAB_VOXELS // (array[0].size or 1)))
     with ThreadPoolExecutor(threads) as pool:  # scipy leaves the interpreter's lock while it filters
         extremes = list(pool.map(scan.extremes, scan.slabs()))
         steepest = max(gradient for gradient, _, _ in extremes)
@@ -162,7 +162,7 @@ class _Scan:
         return to_unit(np.ascontiguousarray(part), *self.window), slice(where.start - first, where.stop - first)
 
 
-def _range_of(array: Array) -> Range:
+def finite_range(array: Array) -> Range:
     """Least and largest finite value.
 
     Raises:

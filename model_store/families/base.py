@@ -11,7 +11,7 @@ from model_store.card import AnyCard, ModelCard, Task, TranslatorCard
 from model_store.families.float16_gradients import widened
 from model_store.loaded_model import Shape
 from model_store.sizes.base import FamilySizes
-from model_store.translator import Guide, Pass, Slab
+from model_store.translator import Drawing, Guide, Pass, Slab
 
 
 class Served(nn.Module, ABC):
@@ -102,6 +102,10 @@ class ServedTranslator(Served):
 
     def __init__(self, card: TranslatorCard) -> None:
         super().__init__(card)
+
+    @property
+    @abstractmethod
+    def drawing(self) -> Drawing: ...
 
     @abstractmethod
     def translate(self, guide: Guide) -> Iterator[Pass | Slab]: ...

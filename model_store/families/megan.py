@@ -11,7 +11,7 @@ from model_store.loaded_model import Shape
 from model_store.networks.cascade import BATCH, Cascade
 from model_store.networks.patches import PATCH
 from model_store.sizes.megan import MEGANSizes
-from model_store.translator import Guide, Pass, Slab
+from model_store.translator import Drawing, Guide, Pass, Slab
 
 _HELD = 2.6
 """Feature maps of the first width that a network holds at its worst moment, with what a convolution takes beside."""
@@ -29,6 +29,11 @@ class ServedMEGAN(ServedTranslator):
         self.cascade = Cascade.build(
             [scale.width for scale in scales], [scale.blocks for scale in scales], self.network.edges_at_twice
         )
+
+    @property
+    def drawing(self) -> Drawing:
+        sizes = self.network
+        return Drawing(sizes.lr_size, sizes.doublings, sizes.edges.sigma, sizes.edges.low, sizes.edges.high)
 
     @property
     def batch(self) -> int:

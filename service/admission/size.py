@@ -2,11 +2,14 @@
 
 from contract.errors import InvalidRequest
 from contract.requests import AnyRequest
-from model_store.card import ModelCard
+from model_store.card import AnyCard, ModelCard
 
 
-def check_size(request: AnyRequest, card: ModelCard, max_voxels: int) -> None:
-    """Refuses what would make more voxels than one job may store. Raises: InvalidRequest."""
+def check_size(request: AnyRequest, card: AnyCard, max_voxels: int) -> None:
+    """Refuses what would make more voxels than one job may store. A translator makes as many as its scan has, and those
+    are counted as they come. Raises: InvalidRequest."""
+    if not isinstance(card, ModelCard):
+        return
     x, y, z = card.shape
     fitting = max_voxels // (x * y * z)
     if request.volumes > fitting:

@@ -7,7 +7,7 @@ from contract.fields import JobSource, LatentSource, SeedSource
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobRecord, ResultFile
 from jobs.ownership import OwnJobs
-from model_store.card import ModelCard
+from model_store.card import AnyCard
 
 READABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
 """Results that can be encoded again."""
@@ -23,7 +23,7 @@ Source = SeedSource | LatentSource | JobSource
 class Sources:
     """Looks up the jobs that one request names, among its caller's."""
 
-    def __init__(self, jobs: OwnJobs, card: ModelCard) -> None:
+    def __init__(self, jobs: OwnJobs, card: AnyCard) -> None:
         self._jobs, self._card = jobs, card
         self._found: dict[str, JobRecord] = {}
         self._resolved: dict[JobSource, tuple[Source, int]] = {}
@@ -38,12 +38,12 @@ class Sources:
         return request.with_sources({at: self._taken(request, source, at) for at, source in named.items()})
 
     def volume(self, source: JobSource) -> tuple[str, ResultFile]:
-        """The volume that an encode's source names, with its key in the store. Raises: as `resolve`."""
+        """The volume that a scan's source names, with its key in the store. Raises: as `resolve`."""
         record = self._record(source.job)
         file = _result(record, source)
         if not file.name.endswith(READABLE):
             raise InvalidRequest(
-                "The source cannot be encoded.", [("/source", "that result is not in a format that can be read again")]
+                "The source cannot be read.", [("/source", "that result is not in a format that can be read again")]
             )
         return self._jobs.results.result_key(record.id, file.name, file.sha256), file
 
