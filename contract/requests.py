@@ -52,6 +52,8 @@ class JobRequest(Part):
     """Whether a scan may come along with it."""
     takes_mask: ClassVar[bool] = False
     """Whether beside it a mask of pathologies may, on the scan's own grid."""
+    is_on_scan: ClassVar[bool] = False
+    """Whether its volume has the scan's grid, whatever its size."""
     goes_on: ClassVar[bool] = False
     """Whether a rerun goes on after the volumes that an earlier attempt has finished (docs/decisions/0030)."""
     gives_volumes: ClassVar[bool] = True
@@ -77,6 +79,11 @@ class JobRequest(Part):
     @property
     def scan_source(self) -> Source | None:
         """What stands for its scan where none comes along."""
+        return None
+
+    @property
+    def placed_by(self) -> Source | None:
+        """The source whose scan its volumes are laid on, where that one has a scan."""
         return None
 
     @property
@@ -256,6 +263,10 @@ class EditRequest(_Rendering):
         return self.edit.stops_field
 
     @property
+    def placed_by(self) -> Source | None:
+        return self.source
+
+    @property
     def follows(self) -> str | None:
         return self.edit.follows
 
@@ -344,6 +355,7 @@ class TranslateRequest(JobRequest):
     path: ClassVar[str] = "/translate"
     takes_scan: ClassVar[bool] = True
     takes_mask: ClassVar[bool] = True
+    is_on_scan: ClassVar[bool] = True
 
     source: JobSource | None = None
     edges: Literal["computed", "given"] = "computed"

@@ -1,5 +1,6 @@
 """What a job is: its states and the one reply envelope for every kind of job."""
 
+import math
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -76,6 +77,19 @@ class ResultFile(Envelope):
         return f'{"inline" if self.media_type in SHOWN else "attachment"}; filename="{self.name}"'
 
 
+class Placement(Envelope):
+    """Where a scan is, and where the model's grid lies over it. Affines (4, 4) take voxels to RAS+ millimetres."""
+
+    model_affine: list[list[float]]
+    """Of the model's volume, its array in RAS order."""
+    scan_shape: list[int]
+    scan_affine: list[list[float]]
+
+    @property
+    def scan_voxels(self) -> int:
+        return math.prod(self.scan_shape)
+
+
 class Manifest(Envelope):
     """What a job made. Readers follow the manifest alone; a file it does not name does not exist."""
 
@@ -83,6 +97,8 @@ class Manifest(Envelope):
     files: list[ResultFile] = Field(default_factory=list)
     """Companions of the results: previews, provenance.json, latents.npy."""
     latents: list[Any] | None = None
+    placement: Placement | None = None
+    """Of the scan that the latents were found for, or that the volumes lie on."""
     metrics: dict[str, Any] | None = None
     timings_s: dict[str, float] = Field(default_factory=dict)
     replay_sha256: str = ""
@@ -115,6 +131,7 @@ class JobRecord(Envelope):
     priority: Priority = "normal"
     request: dict[str, Any]
     latents: list[Any] | None = None
+    placement: Placement | None = None
     metrics: dict[str, Any] | None = None
     results: list[ResultFile] = Field(default_factory=list)
     files: list[ResultFile] = Field(default_factory=list)

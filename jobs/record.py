@@ -101,6 +101,7 @@ def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None)
         priority=cast("Priority", field.get("priority", "normal")),
         request=json.loads(field["request"]),
         latents=manifest.latents,
+        placement=manifest.placement,
         metrics=manifest.metrics,
         results=manifest.results,
         files=manifest.files,

@@ -65,6 +65,7 @@ def run_job(
         attempts=1,
         request=request.model_dump(mode="json"),
         latents=manifest.latents,
+        placement=manifest.placement,
         metrics=manifest.metrics,
         results=[_placed(entry, way.out) for entry in manifest.results],
         files=[_placed(entry, way.out) for entry in manifest.files],

@@ -9,7 +9,7 @@ import torch
 
 from contract.errors import InvalidRequest
 from contract.requests import REQUESTS, AnyRequest
-from contract.state import JobKind
+from contract.state import JobKind, Placement
 from model_store.card import AnyCard, DirectionCard
 from model_store.integrity import sha256_of
 from workers.bench import Bench
@@ -21,6 +21,7 @@ def replay_record(
     request: AnyRequest,
     card: AnyCard,
     direction: DirectionCard | None,
+    placement: Placement | None,
     scan_path: Path | None,
     bench: Bench,
     mask_path: Path | None = None,
@@ -34,6 +35,7 @@ def replay_record(
         "kind": request.kind,
         "request": request.model_dump(mode="json"),
         "direction": direction.model_dump(mode="json") if direction is not None else None,
+        **({} if placement is None else {"placement": placement.model_dump(mode="json")}),
         "scan": {"sha256": sha256_of(scan_path)} if request.takes_scan and scan_path is not None else None,
         "device": {"type": bench.device.type, "precision": bench.precision},
     }
@@ -79,7 +81,7 @@ def replayed(
             raise InvalidRequest(f"A job that read a {name} is done again with it, and none was given.")
         if sha256_of(path) != sha256:
             raise InvalidRequest(f"The {name} is not the one of the provenance record.")
-    return kind, {**request, "direction": direction}
+    return kind, {**request, "direction": direction, "placement": provenance.get("placement")}
 
 
 def _version() -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from contract.fields import LatentSpace
+from contract.state import Placement
 from model_store.card import DirectionCard
 from volumes.volume import Volume
 
@@ -71,9 +72,10 @@ class Product:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is no volume: latents (one per scan), metrics, or a fitted direction."""
+    """What is no volume: latents (one per scan), where that scan is, metrics, or a fitted direction."""
 
     latents: list[Latent] | None = None
+    placement: Placement | None = None
     metrics: dict[str, Any] | None = None
     direction: DirectionCard | None = None
 

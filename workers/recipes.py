@@ -1,7 +1,7 @@
 """What a job does, step by step: straight-line code over the rooms. No Redis, no files."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,8 +18,9 @@ from contract.requests import (
     JobRequest,
     TranslateRequest,
 )
+from contract.state import Placement
 from model_store.card import DirectionCard, ModelCard
-from volumes.grid import grid_of, resample
+from volumes.grid import Grid, grid_of, in_ras_order, resample
 from volumes.scan import Preparation, Prepared, prepare
 from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError
@@ -27,7 +28,7 @@ from workers.bench import Bench
 from workers.edits import walk
 from workers.fitting import fit_direction
 from workers.inversion import invert
-from workers.recipe_events import Event, Finding, Latent, Product, ScanDigest, Stage
+from workers.recipe_events import Event, Finding, Finished, Latent, Product, ScanDigest, Stage
 from workers.rendering import Renderer
 from workers.translation import translated
 from workers.units import MEASURED, in_units
@@ -45,6 +46,8 @@ class Job(Generic[R]):
     """That came along."""
     direction: DirectionCard | None = None
     """That the request follows."""
+    placement: Placement | None = None
+    """Of the scan that the volumes are laid on."""
     finished: int = 0
     """How many volumes an earlier attempt has made."""
     scan_sha256: str = ""
@@ -71,13 +74,37 @@ def generate(job: Job[GenerateRequest]) -> Iterator[Event]:
 
 def edit(job: Job[EditRequest]) -> Iterator[Event]:
     """One latent, changed: one volume per strength, value or step, all with the same noise, but for the finished
-    ones."""
+    ones. Of a scan's latent each comes twice: on the model's grid laid over the scan, and on the scan's own."""
     yield Stage("load", 0, job.request.volumes)
     renderer = _renderer(job.request, job.bench)
     stops = list(walk(job.request, renderer, job.direction))
-    yield from renderer.products([(renderer.with_noise(stop.latent), stop.label) for stop in stops], job.finished)
+    latents = [(renderer.with_noise(stop.latent), stop.label) for stop in stops]
+    if job.placement is None:
+        yield from renderer.products(latents, job.finished)
+    else:
+        yield from _on_scan(renderer, job.placement, latents, job.finished)
+        yield Finding(placement=job.placement)
     if job.request.needs_prediction:
         yield Finding(metrics={"strengths": [stop.strength for stop in stops]})
+
+
+def _on_scan(
+    renderer: Renderer, placement: Placement, latents: Sequence[tuple[Latent, str]], finished: int
+) -> Iterator[Event]:
+    """The first `finished` volumes are there already; there may be the first of a pair among them."""
+    above = Grid(in_ras_order(renderer.card.shape, renderer.card.axes), np.array(placement.model_affine))
+    x, y, z = placement.scan_shape
+    own = Grid((x, y, z), np.array(placement.scan_affine))
+    for done, (latent, label) in zip(range(0, 2 * len(latents), 2), latents, strict=True):
+        if finished >= done + 2:
+            yield from (Finished(latent), Finished(latent))
+            continue
+        yield Stage("forward", done, 2 * len(latents))
+        made = renderer.volume(latent, grid=above)
+        yield Finished(latent) if finished > done else Product(made, latent, label)
+        yield Stage("resample", done + 1, 2 * len(latents))
+        background = renderer.card.intensity.network_range[0]
+        yield Product(resample(made, own, background), latent, f"{label} scan-grid")
 
 
 def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
@@ -114,6 +141,7 @@ def encode(job: Job[EncodeRequest]) -> Iterator[Event]:
         if isinstance(event, Finding):
             found = event.latents or []
         yield event
+    yield Finding(placement=_placement(prepared))
     if request.reconstruct:
         yield from _reconstruct(renderer, prepared, found[0])
 
@@ -141,6 +169,14 @@ def preparation(card: ModelCard, request: EncodeRequest) -> Preparation:
         quantiles=own.quantiles,
         extent_mm=own.extent_mm,
         orientation=asked.orientation,
+    )
+
+
+def _placement(prepared: Prepared) -> Placement:
+    return Placement(
+        model_affine=prepared.grid.affine.tolist(),
+        scan_shape=list(prepared.scan.shape),
+        scan_affine=prepared.scan.affine.tolist(),
     )
 
 

@@ -22,7 +22,7 @@ from contract.errors import (
 )
 from contract.fit import followed_direction
 from contract.requests import REQUESTS, AnyRequest
-from contract.state import JobKind, Manifest, ResultFile
+from contract.state import JobKind, Manifest, Placement, ResultFile
 from model_store.card import AnyCard, DirectionCard
 from volumes.files import read
 from volumes.reader_limits import Limits
@@ -35,8 +35,9 @@ from workers.recipes import RECIPES, Job
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
-BESIDE_THE_REQUEST = frozenset({"upload", "mask", "direction"})
-"""Keys of a payload that are no part of the request: the stored scan and its mask, and the direction of an edit."""
+BESIDE_THE_REQUEST = frozenset({"upload", "mask", "direction", "placement"})
+"""Keys of a payload that are no part of the request: the stored scan and its mask, the direction that an edit follows,
+and where the scan is that its volumes are laid on."""
 
 
 def run(
@@ -52,8 +53,9 @@ def run(
     """Does one job: each volume goes to the sink as it is made, and the manifest says what was made.
 
     `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
-    where an edit follows one that does not ship with the model. The same payload, model, device type and version give
-    the same bytes. `publish_direction` takes each fitted direction to where directions live.
+    where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan.
+    The same payload, files, model, device type and version give the same bytes. `publish_direction` takes each fitted
+    direction to where directions live. `mask_path`: of pathologies, on the scan's grid.
 
     Raises:
         InvalidRequest, UnreadableVolume, NotFound: the job does not fit the model or its scan.
@@ -66,7 +68,8 @@ def run(
     direction = followed_direction(card, request, partial(_direction, payload, bench, card))
     scan = _scan(scan_path, limits) if request.takes_scan else None
     bench.require_memory(request, None if scan is None else scan.shape)
-    record = replay_record(request, card, direction, scan_path, bench, mask_path)
+    placement = Placement.model_validate(payload["placement"]) if payload.get("placement") else None
+    record = replay_record(request, card, direction, placement, scan_path, bench, mask_path)
     clock = Clock()
     with _plain_failures(), tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
         writer = Writer(card, request.output, Path(scratch), sink, origin(record, request))
@@ -75,7 +78,7 @@ def run(
             try:
                 finished = writer.resume(record, kind_of(bench.device)) if request.goes_on else 0
                 digest = (record["scan"] or {}).get("sha256", "")
-                job = Job(request, bench, scan, direction, finished, digest, _scan(mask_path, limits))
+                job = Job(request, bench, scan, direction, placement, finished, digest, _scan(mask_path, limits))
                 for event in RECIPES[request.kind](job):
                     _take(event, writer, behind, sink, clock, found)
                     if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
@@ -190,6 +193,8 @@ def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: 
             writer.keep_direction(event.direction)
         if event.latents is not None:
             found["latents"] = event.latents
+        if event.placement is not None:
+            found["placement"] = event.placement
         if event.metrics is not None:
             found["metrics"] = found.get("metrics", {}) | event.metrics
 
@@ -205,6 +210,7 @@ def _close(
     writer.keep_provenance(record)
     return writer.manifest(
         latents=None if latents is None else [latent.values.tolist() for latent in latents],
+        placement=found.get("placement"),
         metrics=found.get("metrics"),
         timings_s=clock.timings_s(),
     )

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 from contract.errors import InvalidRequest, ResultNotReady, UnknownResult
 from contract.fields import JobSource, LatentSource, SeedSource
 from contract.requests import REQUESTS, AnyRequest
-from contract.state import JobRecord, ResultFile
+from contract.state import JobRecord, Placement, ResultFile
 from jobs.ownership import OwnJobs
 from model_store.card import AnyCard
 
@@ -36,6 +36,14 @@ class Sources:
         """
         named = request.sources()
         return request.with_sources({at: self._taken(request, source, at) for at, source in named.items()})
+
+    def placement(self, request: AnyRequest) -> Placement | None:
+        """Of the scan that the request's volumes are to be laid on; None where they come from none.
+
+        Raises: as `resolve`.
+        """
+        source = request.placed_by
+        return self._record(source.job).placement if isinstance(source, JobSource) else None
 
     def volume(self, source: JobSource) -> tuple[str, ResultFile]:
         """The volume that a scan's source names, with its key in the store. Raises: as `resolve`."""

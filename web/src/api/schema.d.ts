@@ -332,6 +332,8 @@ export interface components {
             /** @default null */
             latents: unknown[] | null;
             /** @default null */
+            placement: components["schemas"]["Placement"] | null;
+            /** @default null */
             metrics: {
                 [key: string]: unknown;
             } | null;
@@ -355,6 +357,11 @@ export interface components {
         };
         ModelList: {
             items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
+        };
+        Placement: {
+            model_affine: number[][];
+            scan_shape: number[];
+            scan_affine: number[][];
         };
         PreprocessSpec: {
             /**
