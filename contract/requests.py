@@ -50,8 +50,6 @@ class JobRequest(Part):
     """The HTTP body is this field alone, where the path names the rest; None: it is the whole request."""
     takes_scan: ClassVar[bool] = False
     """Whether a scan may come along with it."""
-    takes_mask: ClassVar[bool] = False
-    """Whether beside it a mask of pathologies may, on the scan's own grid."""
     is_on_scan: ClassVar[bool] = False
     """Whether its volume has the scan's grid, whatever its size."""
     goes_on: ClassVar[bool] = False
@@ -354,7 +352,6 @@ class TranslateRequest(JobRequest):
     kind: ClassVar[JobKind] = "translate"
     path: ClassVar[str] = "/translate"
     takes_scan: ClassVar[bool] = True
-    takes_mask: ClassVar[bool] = True
     is_on_scan: ClassVar[bool] = True
 
     source: JobSource | None = None

@@ -19,7 +19,20 @@ from model_store.faults import FolderFault
 from model_store.importers.jail import ImportRefused
 from service.http.pointers import described
 from training.engine.errors import DataRefused
-from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
+from voxelsmith.commands import (
+    demo,
+    directions,
+    edit,
+    encode,
+    generate,
+    keys,
+    models,
+    replay,
+    serve,
+    train,
+    translate,
+    verify,
+)
 from voxelsmith.commands import workers as workers_commands
 from voxelsmith.embedded_valkey import DataFolderError
 from voxelsmith.environment import survey
@@ -111,6 +124,7 @@ app.add_typer(demo.app)
 app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
+app.add_typer(translate.app)
 app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")

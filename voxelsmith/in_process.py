@@ -10,7 +10,6 @@ from typing import Any
 
 import typer
 
-from contract.fit import generator_card
 from contract.requests import AnyRequest
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
@@ -29,6 +28,7 @@ def run_job(
     way: Way,
     place: Surroundings,
     on_stage: Callable[[str, int, int], None],
+    mask: Path | None = None,
 ) -> dict[str, Any]:
     """The JobRecord of the finished job; its files are in `way.out`, and `url` says where.
 
@@ -38,7 +38,8 @@ def run_job(
     if request.names_job:
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     bench = _bench(way, place)
-    card = generator_card(bench.card(request.model), kind)
+    card = bench.card(request.model)
+    request.check(card)
     payload: dict[str, Any] = request.model_dump(mode="json")
     store = place.store(way.data) if _needs_store(request, bench) else None
     direction = Registry(bench.catalogue, store).check(card, request) if store else None
@@ -50,7 +51,7 @@ def run_job(
         assert store is not None
         FittedDirections(store).put(card.name, found)
 
-    manifest = run(kind, payload, scan, bench, FolderSink(way.out, on_stage), publish_direction=publish)
+    manifest = run(kind, payload, scan, bench, FolderSink(way.out, on_stage), publish_direction=publish, mask_path=mask)
     record = JobRecord(
         id="in-process",
         kind=kind,
@@ -80,12 +81,13 @@ def replay_job(
     way: Way,
     place: Surroundings,
     on_stage: Callable[[str, int, int], None],
+    mask: Path | None = None,
 ) -> list[dict[str, Any]]:
     """The results of the job that a provenance.json tells of, made again into `way.out`.
 
     Raises: typer.BadParameter; as workers.run.replay.
     """
-    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage))
+    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage), mask)
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
 
 
