@@ -173,9 +173,9 @@ def check_components(card: ModelCard, count: int) -> None:
 
 def check_patch(shape: tuple[int, int, int]) -> None:
     """Raises: UnreadableVolume, where a scan is on every side smaller than what a translator makes at once."""
-    if max(shape) < PATCH:
-        told = f"The scan is smaller than a patch of {PATCH} voxels."
-        raise UnreadableVolume("The volume cannot be translated.", [("/volume", told)])
+    if max(shape) < PATCH or min(shape) < 2:
+        told = f"The scan is smaller than a patch of {PATCH} voxels, or has a single slice."
+        raise UnreadableVolume(told, [("/volume", told)])
 
 
 def check_samples(card: ModelCard, origins: Sequence[Origin]) -> None:

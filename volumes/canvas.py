@@ -52,11 +52,11 @@ def lay_canvas(
     doublings only those are made that it takes to reach the box's own number of voxels.
 
     Raises:
-        VolumeError: the box's longest side is shorter than a patch.
+        VolumeError: a side of the box is a single voxel.
     """
     sides = np.array([part.stop - part.start for part in box])
-    if sides.max() < PATCH or sides.min() < 2:
-        raise VolumeError(f"The scan is smaller than a patch of {PATCH} voxels.")
+    if sides.min() < 2:
+        raise VolumeError("What is not background in the scan is a single slice.")
     first, last = np.array([part.start for part in box]), np.array([part.stop - 1 for part in box])
     if grid == "scan":
         while doublings > 1 and lr_size << (doublings - 1) >= sides.max():

@@ -57,7 +57,7 @@ def test_a_box_within_the_scan_leaves_the_rest_out() -> None:
 
 
 def test_what_cannot_be_drawn_on_is_refused() -> None:
-    with pytest.raises(VolumeError, match="smaller than a patch"):
-        lay_canvas(whole_box((31, 20, 10)), (1, 1, 1), "scan", 32, 2)
+    with pytest.raises(VolumeError, match="single slice"):
+        lay_canvas(whole_box((31, 20, 1)), (1, 1, 1), "scan", 32, 2)
     with pytest.raises(VolumeError, match="background"):
         foreground_box(np.zeros((4, 4, 4)), 0)
