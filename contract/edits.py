@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field
 
 from contract import fit
-from contract.fields import MAX_LATENT_LENGTH, MAX_SAMPLES, Name, Number, Part, Source
+from contract.fields import MAX_FLOAT32, MAX_LATENT_LENGTH, MAX_SAMPLES, Name, Number, Part, Source
 from model_store.card import ModelCard
 
 
@@ -77,6 +77,8 @@ class TargetEdit(_Along):
     op: Literal["target"]
     values: Annotated[list[Number], Field(min_length=1, max_length=MAX_SAMPLES)]
     """Of the attribute, in its own units."""
+    max_strength: Annotated[float, Field(gt=0, le=MAX_FLOAT32)] | None = None
+    """How many standard deviations from the source a value may lie. Null: 12, which none of a model's samples is."""
     stops_field: ClassVar[str] = "/edit/values"
     needs_prediction: ClassVar[bool] = True
 

@@ -99,6 +99,8 @@ class Manifest(Envelope):
     latents: list[Any] | None = None
     placement: Placement | None = None
     """Of the scan that the latents were found for, or that the volumes lie on."""
+    warnings: list[str] = Field(default_factory=list)
+    """What may not mean what its user takes it for, in sentences."""
     metrics: dict[str, Any] | None = None
     timings_s: dict[str, float] = Field(default_factory=dict)
     replay_sha256: str = ""
@@ -132,6 +134,7 @@ class JobRecord(Envelope):
     request: dict[str, Any]
     latents: list[Any] | None = None
     placement: Placement | None = None
+    warnings: list[str] = Field(default_factory=list)
     metrics: dict[str, Any] | None = None
     results: list[ResultFile] = Field(default_factory=list)
     files: list[ResultFile] = Field(default_factory=list)

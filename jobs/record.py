@@ -102,6 +102,7 @@ def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None)
         request=json.loads(field["request"]),
         latents=manifest.latents,
         placement=manifest.placement,
+        warnings=manifest.warnings,
         metrics=manifest.metrics,
         results=manifest.results,
         files=manifest.files,

@@ -67,6 +67,7 @@ def run_job(
         request=request.model_dump(mode="json"),
         latents=manifest.latents,
         placement=manifest.placement,
+        warnings=manifest.warnings,
         metrics=manifest.metrics,
         results=[_placed(entry, way.out) for entry in manifest.results],
         files=[_placed(entry, way.out) for entry in manifest.files],

@@ -13,13 +13,14 @@ from latents.directions import Direction, move, reach
 from latents.interpolate import lerp, slerp
 from latents.mix import mix
 from model_store.card import DirectionCard
+from workers.plausibility import check_targets
 from workers.recipe_events import Latent
 from workers.rendering import Renderer
 
 
 @dataclass(frozen=True, eq=False)
 class Stop:
-    """A latent of an edit with what sets it apart, and how far along a direction it was moved where nobody said so."""
+    """A latent of an edit with what sets it apart, and how far along a direction it was moved."""
 
     latent: Latent
     label: str
@@ -34,13 +35,14 @@ def walk(request: EditRequest, renderer: Renderer, direction: DirectionCard | No
 def _move(change: MoveEdit, renderer: Renderer, start: Latent, direction: DirectionCard | None) -> Iterator[Stop]:
     start, along = _set_out(renderer, start, direction)
     for strength in change.strengths:
-        yield Stop(Latent(start.space, move(start.values, along, strength)), f"strength={strength:g}")
+        yield Stop(Latent(start.space, move(start.values, along, strength)), f"strength={strength:g}", strength)
 
 
 def _target(change: TargetEdit, renderer: Renderer, start: Latent, direction: DirectionCard | None) -> Iterator[Stop]:
     start, along = _set_out(renderer, start, direction)
-    for value in change.values:
-        values, strength = reach(start.values, along, value)
+    found = [reach(start.values, along, value) for value in change.values]
+    check_targets([strength for _, strength in found], change.max_strength)
+    for value, (values, strength) in zip(change.values, found, strict=True):
         yield Stop(Latent(start.space, values), f"target={value:g}", strength)
 
 

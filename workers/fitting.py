@@ -15,6 +15,7 @@ from model_store.card import DirectionCard, ModelCard
 from volumes.attributes import measure
 from volumes.volume import Volume
 from workers.bench import Bench
+from workers.plausibility import of_direction
 from workers.recipe_events import Event, Finding, Latent, Stage
 from workers.rendering import Renderer
 from workers.units import MEASURED, in_units
@@ -89,7 +90,9 @@ def _fit_regression(model: str, fit: RegressionFit, bench: Bench) -> Iterator[Ev
     yield Stage("fit", len(values), len(values))
     direction = _regress(points, values, fit, card)
     yield Finding(
-        direction=direction, metrics={"directions": [fit.name], "r2": direction.r2, "num_samples": len(values)}
+        direction=direction,
+        metrics={"directions": [fit.name], "r2": direction.r2, "num_samples": len(values)},
+        warnings=[*of_direction(direction)],
     )
 
 

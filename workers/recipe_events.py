@@ -1,7 +1,7 @@
 """What a recipe yields: where it is, a volume it made, or something it found."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -76,6 +76,7 @@ class Finding:
 
     latents: list[Latent] | None = None
     placement: Placement | None = None
+    warnings: list[str] = field(default_factory=list)
     metrics: dict[str, Any] | None = None
     direction: DirectionCard | None = None
 

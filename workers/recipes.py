@@ -24,6 +24,7 @@ from volumes.grid import Grid, grid_of, in_ras_order, resample
 from volumes.scan import Preparation, Prepared, prepare
 from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError
+from workers import plausibility
 from workers.bench import Bench
 from workers.edits import walk
 from workers.fitting import fit_direction
@@ -84,8 +85,12 @@ def edit(job: Job[EditRequest]) -> Iterator[Event]:
     else:
         yield from _on_scan(renderer, job.placement, latents, job.finished)
         yield Finding(placement=job.placement)
-    if job.request.needs_prediction:
-        yield Finding(metrics={"strengths": [stop.strength for stop in stops]})
+    strengths = [stop.strength for stop in stops]
+    doubts = [
+        *(plausibility.of_direction(job.direction) if job.direction else ()),
+        *plausibility.of_strengths(strengths),
+    ]
+    yield Finding(metrics={"strengths": strengths} if job.request.needs_prediction else None, warnings=doubts)
 
 
 def _on_scan(
@@ -141,7 +146,7 @@ def encode(job: Job[EncodeRequest]) -> Iterator[Event]:
         if isinstance(event, Finding):
             found = event.latents or []
         yield event
-    yield Finding(placement=_placement(prepared))
+    yield Finding(placement=_placement(prepared), warnings=[*plausibility.of_scan(scan, prepared, renderer.card)])
     if request.reconstruct:
         yield from _reconstruct(renderer, prepared, found[0])
 
@@ -193,7 +198,7 @@ def _reconstruct(renderer: Renderer, prepared: Prepared, latent: Latent) -> Iter
     metrics: dict[str, Any] = dict(_compare(renderer.card, own, prepared.seen))
     metrics["mae_units"] = renderer.card.intensity.units
     metrics["scan_grid"] = _compare(renderer.card, back, prepared.scan)
-    yield Finding(metrics=metrics)
+    yield Finding(metrics=metrics, warnings=[*plausibility.of_reconstruction(metrics["ssim"])])
 
 
 def _compare(card: ModelCard, made: Volume, real: Volume) -> Mapping[str, float | None]:

@@ -55,7 +55,7 @@ def run(
     `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
     where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan.
     The same payload, files, model, device type and version give the same bytes. `publish_direction` takes each fitted
-    direction to where directions live. `mask_path`: of pathologies, on the scan's grid.
+    one to where directions live. `mask_path`: of pathologies, on the scan's grid.
 
     Raises:
         InvalidRequest, UnreadableVolume, NotFound: the job does not fit the model or its scan.
@@ -197,6 +197,7 @@ def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: 
             found["latents"] = event.latents
         if event.placement is not None:
             found["placement"] = event.placement
+        found["warnings"] = [*found.get("warnings", []), *event.warnings]
         if event.metrics is not None:
             found["metrics"] = found.get("metrics", {}) | event.metrics
 
@@ -213,6 +214,7 @@ def _close(
     return writer.manifest(
         latents=None if latents is None else [latent.values.tolist() for latent in latents],
         placement=found.get("placement"),
+        warnings=found.get("warnings", []),
         metrics=found.get("metrics"),
         timings_s=clock.timings_s(),
     )

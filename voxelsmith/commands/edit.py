@@ -23,6 +23,9 @@ def edit(
     direction: Annotated[str | None, typer.Option(help="`voxelsmith directions list` shows them.")] = None,
     strengths: Annotated[str | None, typer.Option(metavar="X,X,...", help="In standard deviations.")] = None,
     values: Annotated[str | None, typer.Option(metavar="X,X,...", help="Of the direction's attribute.")] = None,
+    max_strength: Annotated[
+        float | None, typer.Option(min=0, help="How far --values may lie, in standard deviations; else 12.")
+    ] = None,
     to_seed: Annotated[int | None, typer.Option(help="Interpolate with it, in --steps.")] = None,
     to_latent: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="As --to-seed: a .npy file.")
@@ -57,6 +60,8 @@ def edit(
         "mix": {"target": target, "crossover": crossover},
     }
     source, change = _source(seed, read_vector(latent, index, "--latent"), from_job, index), _change(changes)
+    if change is not None and change["op"] == "target" and max_strength is not None:
+        change["max_strength"] = max_strength
     if request is None:
         _require(source, change)
     body = compose(

@@ -68,6 +68,8 @@ def run_and_report(
     print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
     for name, value in (record.get("metrics") or {}).items():
         typer.echo(f"{name}: {value}")
+    for warning in record.get("warnings") or []:
+        typer.secho(f"warning: {warning}", fg="yellow", err=True)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
     typer.echo(f"{record['kind']} with {record['model']}: {timings}")
 

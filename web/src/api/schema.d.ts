@@ -333,6 +333,7 @@ export interface components {
             latents: unknown[] | null;
             /** @default null */
             placement: components["schemas"]["Placement"] | null;
+            warnings: string[];
             /** @default null */
             metrics: {
                 [key: string]: unknown;
@@ -814,6 +815,8 @@ export interface components {
              */
             op: "target";
             values: number[];
+            /** @default null */
+            max_strength?: number | null;
         };
     };
     responses: never;
