@@ -5,6 +5,7 @@ export const KINDS: Record<JobKind, string> = {
   generate: "Generate",
   encode: "Encode",
   edit: "Edit",
+  translate: "Translate",
   fit_direction: "Fit direction",
 };
 

@@ -32,6 +32,7 @@ async function copy(text: string, what: string): Promise<void> {
 /** Where the job's request can be changed; null where the page has no form for it. */
 export function repeatLink(record: JobRecord): string | null {
   if (record.kind === "fit_direction") return formatRoute("edit", null, { tab: "new", model: record.model });
+  if (record.kind === "translate") return null;
   return formatRoute(record.kind, null, { from: record.id });
 }
 
