@@ -3,8 +3,10 @@
 Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error.
 """
 
+import errno
 import os
 import sys
+import tempfile
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -57,9 +59,17 @@ class CommandLine(TyperGroup):
         except OSError as err:
             if err.filename is None:
                 raise
-            line = f"{err.filename}: {err.strerror}"
+            line = _lack(err)
         sys.stderr.write(f"voxelsmith: {line}\n")
         raise typer.Exit(1)
+
+
+def _lack(err: OSError) -> str:
+    """What a file or a disk refuses, by the user's own path."""
+    folder = tempfile.gettempdir()
+    if err.errno in (errno.ENOSPC, errno.EDQUOT) and str(err.filename).startswith(folder + os.sep + "voxelsmith-"):
+        return f"there is no room for temporary files in {folder}; TMPDIR names another folder"
+    return f"{err.filename}: {err.strerror}"
 
 
 def _line(err: Exception) -> str:

@@ -3,17 +3,17 @@
 import hashlib
 import json
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import httpx
 import numpy as np
 import numpy.typing as npt
 
 from contract.requests import REQUESTS
+from jobs.results.durable_files import taking_the_place_of
 from voxelsmith.job import Job
 from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
@@ -264,7 +264,7 @@ class Client:
     def save(self, url: str, path: Path, sha256: str | None = None) -> None:
         """A result file to disk, where `path` changes once it is complete. Raises: DamagedDownload as read()."""
         digest = hashlib.sha256()
-        with _taking_the_place_of(path) as file, self._stream(url) as response:
+        with taking_the_place_of(path) as file, self._stream(url) as response:
             for block in response.iter_bytes():
                 digest.update(block)
                 file.write(block)
@@ -324,21 +324,6 @@ class Client:
 
     def _unreachable(self, err: Exception) -> ServerUnreachable:
         return ServerUnreachable(f"no answer from {self._http.base_url}: {err or type(err).__name__}")
-
-
-@contextmanager
-def _taking_the_place_of(path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes `path` when the block ends well, readable by whom the umask lets; otherwise nothing changes.
-
-    It is renamed and not linked: exFAT and some network file systems have no links.
-    """
-    draft = path.with_name(f".voxelsmith-{secrets.token_hex(8)}")
-    try:
-        with draft.open("xb") as file:
-            yield file
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _raise_for_problem(response: httpx.Response) -> None:

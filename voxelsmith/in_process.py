@@ -3,6 +3,8 @@
 Loaded through voxelsmith.extras, because it needs torch.
 """
 
+import math
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,15 +12,23 @@ from typing import Any
 
 import typer
 
+from contract.errors import StoreFull
 from contract.requests import AnyRequest
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
+from model_store.card import AnyCard, ModelCard
 from service.registry import Registry
 from voxelsmith.commands.options import Way
 from voxelsmith.environment import Surroundings
 from workers.bench import Bench
 from workers.devices import check_device, devices
-from workers.run import FolderSink, parse, replay, run
+from workers.folder_sink import FolderSink
+from workers.run import parse, replay, run
+
+LEAST_SHARE = 0.1
+"""Of their voxels' bytes: what volumes that pack well take."""
+PACKED = ("nii.gz", "nrrd")
+BYTES = {"int16": 2, "uint8": 1, "float32": 4}
 
 
 def run_job(
@@ -45,6 +55,7 @@ def run_job(
     direction = Registry(bench.catalogue, store).check(card, request) if store else None
     if direction is not None:
         payload["direction"] = direction.card.model_dump(mode="json")
+    _check_room(way.out, request, card)
     started = datetime.now(UTC)
 
     def publish(found: dict[str, Any]) -> None:
@@ -90,6 +101,18 @@ def replay_job(
     """
     manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage), mask)
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
+
+
+def _check_room(out: Path, request: AnyRequest, card: AnyCard) -> None:
+    """Raises: StoreFull, where the volumes cannot fit however well they pack. A translator's are as large as its scan,
+    which nobody has read yet."""
+    out.mkdir(parents=True, exist_ok=True)
+    packed = LEAST_SHARE if request.output.format in PACKED else 1.0
+    voxels = math.prod(card.shape) if isinstance(card, ModelCard) else 0
+    least = int(packed * request.volumes * voxels * BYTES[request.output.dtype])
+    free = shutil.disk_usage(out).free
+    if free < least:
+        raise StoreFull(f"{out} has room for {free >> 20} MiB; the volumes take {least >> 20} MiB at least.")
 
 
 def _needs_store(request: AnyRequest, bench: Bench) -> bool:

@@ -1,10 +1,9 @@
 """run: a payload and perhaps a scan to a manifest, whichever way it came. Knows neither the queue nor the store."""
 
-import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from contract.errors import (
 )
 from contract.fit import followed_direction
 from contract.requests import REQUESTS, AnyRequest
-from contract.state import JobKind, Manifest, Placement, ResultFile
+from contract.state import JobKind, Manifest, Placement
 from model_store.card import AnyCard, DirectionCard
 from volumes.files import read
 from volumes.reader_limits import Limits
@@ -123,10 +122,6 @@ def parse(kind: JobKind, payload: Mapping[str, Any]) -> AnyRequest:
     return request.settled()
 
 
-def _silent(_name: str, _done: int, _total: int) -> None:
-    """Progress that nobody watches."""
-
-
 class Clock:
     """Seconds per stage; what is timed belongs to the stage entered last. "write" is what the job waited for: most of
     the writing happens while the next volume is made."""
@@ -146,27 +141,6 @@ class Clock:
         return {name: round(spent, 6) for name, spent in self._spent.items()} | {
             "total": round(self._last - self._start, 6)
         }
-
-
-class FolderSink:
-    """Results in a folder, for the command line without a server."""
-
-    def __init__(self, folder: Path, on_stage: Callable[[str, int, int], None] = _silent) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self._on_stage = folder, on_stage
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Passes progress on, to a progress bar."""
-        self._on_stage(name, done, total)
-
-    def keep(self, path: Path, entry: ResultFile) -> ResultFile:
-        """Moves a finished file in under its name."""
-        shutil.move(path, self.folder / entry.name)
-        return entry
-
-    def resume(self, replay_sha256: str, samples: Iterable[Sequence[str]]) -> list[list[ResultFile]]:  # noqa: ARG002
-        """A command makes all volumes anew."""
-        return []
 
 
 def _scan(path: Path | None, limits: Limits) -> Volume | None:

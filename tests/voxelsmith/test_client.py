@@ -91,7 +91,9 @@ def test_edit_starts_from_an_earlier_job(client: Client, scan: Path) -> None:
     encoded = client.encode(scan, model="tiny").wait()
     walk = {"op": "interpolate", "target": {"seed": 1}, "steps": 2}
     job = client.edit(model="tiny", source={"job": encoded.id}, edit=walk).wait()
-    assert len(job.results) == 2
+    assert [entry["label"] for entry in job.results] == [
+        *("step=1/2", "step=1/2 scan-grid", "step=2/2", "step=2/2 scan-grid")
+    ]
 
 
 def test_directions_are_fitted_and_removed(client: Client) -> None:

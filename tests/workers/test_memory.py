@@ -20,8 +20,9 @@ from model_store.load import load
 from tests.support.tiny_families import GENERATORS
 from tests.support.tiny_models import write_tiny_hagan
 from workers.bench import Bench
+from workers.folder_sink import FolderSink
 from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes
-from workers.run import FolderSink, run
+from workers.run import run
 
 CPU = torch.device("cpu")
 

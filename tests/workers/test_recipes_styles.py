@@ -25,8 +25,9 @@ from tests.support.tiny_stylegan import write_stylegan
 from tests.support.tiny_stylegan3d import write_stylegan3d
 from volumes.volume import Volume
 from workers.bench import Bench
+from workers.folder_sink import FolderSink
 from workers.recipe_events import Finding, Product, Stage
-from workers.run import FolderSink, replay, run
+from workers.run import replay, run
 
 OWN_RANGE = PreprocessSpec(window=(-1024.0, 600.0))
 STYLED = ["stylegan", "psi", "stylegan3d", "classes", "split-shuffle"]

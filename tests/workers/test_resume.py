@@ -19,7 +19,8 @@ from tests.support.invariants import sound_records, wait_until_gone
 from tests.support.processes import eventually, pid_of, supervised
 from tests.support.tiny_models import write_tiny_hagan
 from workers.bench import Bench
-from workers.run import FolderSink, run
+from workers.folder_sink import FolderSink
+from workers.run import run
 
 pytestmark = pytest.mark.fault
 MODULE = (sys.executable, "-m", "workers.main")

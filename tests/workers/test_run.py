@@ -28,7 +28,8 @@ from tests.support.tiny_models import tiny_weights, write_card, write_tiny_hagan
 from volumes.files import read, write
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.run import FolderSink, replay, run
+from workers.folder_sink import FolderSink
+from workers.run import replay, run
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_the_same_job_gives_the_same_bytes_every_time(bench, models, tmp_path):
     assert _digests(tmp_path / "first") == _digests(tmp_path / "second")
     code = (
         "import sys; from pathlib import Path; from model_store.catalogue import Catalogue;"
-        "from workers.bench import Bench; from workers.run import FolderSink, run;"
+        "from workers.bench import Bench; from workers.folder_sink import FolderSink; from workers.run import run;"
         "models, out = map(Path, sys.argv[1:]); bench = Bench(Catalogue([models]), threads=1);"
         "run('generate', {'model': 'tiny', 'seed': 8, 'num_samples': 2}, None, bench, FolderSink(out))"
     )

@@ -25,7 +25,8 @@ from tests.support.tiny_models import write_tiny_hagan
 from volumes.orientation import reorient
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.run import FolderSink, replay, run
+from workers.folder_sink import FolderSink
+from workers.run import replay, run
 from workers.translation import Returning, sketched
 
 DRAWING = Drawing(lr_size=32, doublings=1, sigma=1.4, low=0.1, high=0.2)

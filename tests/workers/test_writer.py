@@ -10,8 +10,8 @@ import pytest
 from contract.fields import OutputOptions
 from tests.support.tiny_translator import write_translator
 from volumes.volume import Volume
+from workers.folder_sink import FolderSink
 from workers.recipe_events import Product, ScanDigest
-from workers.run import FolderSink
 from workers.writer import Writer
 
 

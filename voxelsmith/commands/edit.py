@@ -10,6 +10,10 @@ from voxelsmith.commands.bodies import compose, read_vector
 from voxelsmith.commands.running import run_and_report
 
 app = typer.Typer()
+ToLatent = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="As --to-seed: a .npy file.")]
+MaxStrength = Annotated[
+    float | None, typer.Option(min=0, help="How far --values may lie, in standard deviations; else 12.")
+]
 
 
 @app.command()
@@ -23,13 +27,9 @@ def edit(
     direction: Annotated[str | None, typer.Option(help="`voxelsmith directions list` shows them.")] = None,
     strengths: Annotated[str | None, typer.Option(metavar="X,X,...", help="In standard deviations.")] = None,
     values: Annotated[str | None, typer.Option(metavar="X,X,...", help="Of the direction's attribute.")] = None,
-    max_strength: Annotated[
-        float | None, typer.Option(min=0, help="How far --values may lie, in standard deviations; else 12.")
-    ] = None,
+    max_strength: MaxStrength = None,
     to_seed: Annotated[int | None, typer.Option(help="Interpolate with it, in --steps.")] = None,
-    to_latent: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="As --to-seed: a .npy file.")
-    ] = None,
+    to_latent: ToLatent = None,
     steps: Annotated[int | None, typer.Option(help="Volumes of an interpolation, ends included.")] = None,
     mix_with: Annotated[int | None, typer.Option(help="A seed whose styles take over after --crossover.")] = None,
     crossover: Annotated[int | None, typer.Option(help="Layers that keep the source's styles.")] = None,
@@ -55,13 +55,11 @@ def edit(
     target = _target(to_seed, mix_with, crossover, read_vector(to_latent, 0, "--to-latent"))
     changes: dict[str, dict[str, Any]] = {
         "move": {"direction": direction, "strengths": o.numbers(strengths, float, "--strengths")},
-        "target": {"direction": direction, "values": o.numbers(values, float, "--values")},
+        "target": {"direction": direction, "values": o.numbers(values, float, "--values"), **_limit(max_strength)},
         "interpolate": {"target": target, "steps": steps},
         "mix": {"target": target, "crossover": crossover},
     }
     source, change = _source(seed, read_vector(latent, index, "--latent"), from_job, index), _change(changes)
-    if change is not None and change["op"] == "target" and max_strength is not None:
-        change["max_strength"] = max_strength
     if request is None:
         _require(source, change)
     body = compose(
@@ -77,8 +75,11 @@ def edit(
         noise_seed=noise_seed,
         output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
     )
-    way = o.Way(out, server, as_json, device, precision, threads, data)
-    run_and_report("edit", body, None, way, context.obj)
+    run_and_report("edit", body, None, o.Way(out, server, as_json, device, precision, threads, data), context.obj)
+
+
+def _limit(max_strength: float | None) -> dict[str, float]:
+    return {} if max_strength is None else {"max_strength": max_strength}
 
 
 def _require(source: dict[str, Any] | None, change: dict[str, Any] | None) -> None:
