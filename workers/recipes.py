@@ -10,12 +10,12 @@ import torch
 
 from contract.errors import InvalidRequest, UnreadableVolume
 from contract.fields import JobSource
+from contract.job_request import JobRequest
 from contract.requests import (
     EditRequest,
     EncodeRequest,
     FitDirectionRequest,
     GenerateRequest,
-    JobRequest,
     TranslateRequest,
 )
 from contract.state import Placement
