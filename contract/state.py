@@ -142,6 +142,15 @@ class JobRecord(Envelope):
     error: JobError | None = None
 
 
+class Unreadable(Envelope):
+    """A job whose record this version of the service cannot read."""
+
+    id: str
+    detail: str
+
+
 class JobPage(Envelope):
     items: list[JobRecord]
+    unreadable: list[Unreadable] = Field(default_factory=list)
+    """Jobs of this page that are there and that this version of the service cannot read."""
     next_cursor: str | None = None

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from contract.direction_fits import RegressionFit, SefaFit
 from contract.requests import EditRequest, EncodeRequest, GenerateRequest, TranslateRequest
 from contract.state import JobRecord
+from volumes.formats import READABLE, listed
 
 _KEY = "An API key. A service on loopback that never had one asks for none."
 TEMPLATE = "#/components/schemas/{model}"
@@ -99,7 +100,7 @@ def json_body(*names: str) -> dict[str, Any]:
 
 
 _FILE_PARTS = {
-    "volume": "A .nii, .nii.gz, .nrrd or .mha file; told by its content, not its name",
+    "volume": f"A {listed(READABLE)} file; told by its content, not its name",
     "mask": "Such a file on the volume's grid: 0 background, 1 to 4 kinds of pathology",
 }
 

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
+from contract.plain_text import plain
+from contract.version import software_version
 from jobs.settings import misspelt
 from model_store.catalogue import NoSuchFolder
 from model_store.faults import FolderFault
@@ -36,7 +38,7 @@ from voxelsmith.commands import (
     verify,
 )
 from voxelsmith.commands import workers as workers_commands
-from voxelsmith.embedded_valkey import DataFolderError
+from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -56,11 +58,14 @@ class CommandLine(TyperGroup):
             return super().invoke(ctx)
         except EXPECTED as err:
             line = _line(err)
+        except typer.BadParameter as err:
+            err.message = plain(err.message)
+            raise
         except OSError as err:
             if err.filename is None:
                 raise
             line = _lack(err)
-        sys.stderr.write(f"voxelsmith: {line}\n")
+        sys.stderr.write(f"voxelsmith: {plain(line)}\n")
         raise typer.Exit(1)
 
 
@@ -84,7 +89,6 @@ app = typer.Typer(
     name="voxelsmith",
     cls=CommandLine,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -93,16 +97,16 @@ app = typer.Typer(
 def _tell_version(is_asked: bool) -> None:
     """The same bytes are promised per version, and on the same torch."""
     if is_asked:
-        torch = _version("torch")
-        typer.echo(f"voxelsmith {_version('voxelsmith') or 'unknown'}" + (f" (torch {torch})" if torch else ""))
+        typer.echo(f"voxelsmith {software_version()}" + "".join(f" (torch {version})" for version in _torch_versions()))
         raise typer.Exit
 
 
-def _version(package: str) -> str | None:
+def _torch_versions() -> list[str]:
+    """One, or none where the worker's extra is not installed."""
     try:
-        return metadata.version(package)
+        return [metadata.version("torch")]
     except metadata.PackageNotFoundError:
-        return None
+        return []
 
 
 @app.callback()

@@ -59,7 +59,7 @@ class DeviceWork:
         """Raises: VoxelsmithError, DeviceLost, and what the sink raises."""
 
         def publish(direction: dict[str, Any]) -> None:
-            self._directions.put(payload["model"], direction)
+            self._directions.put(payload["model"], direction, payload.get("owner") or "")
 
         try:
             return run(kind, payload, scan, self._bench, sink, self._limits, publish, mask)

@@ -1,7 +1,6 @@
 """Where a volume comes from: the record that a replay needs, and what each volume carries in its own header."""
 
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from contract.errors import InvalidRequest
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind, Placement
+from contract.version import software_version
 from model_store.card import AnyCard, DirectionCard
 from model_store.integrity import sha256_of
 from workers.bench import Bench
@@ -30,7 +30,7 @@ def replay_record(
     record = {
         "provenance_version": PROVENANCE_VERSION,
         "synthetic": True,
-        "software": {"name": "voxelsmith", "version": _version(), "torch": torch.__version__},
+        "software": {"name": "voxelsmith", "version": software_version(), "torch": torch.__version__},
         "model": {"name": card.name, "sha256": card.sha256, "family": card.family},
         "kind": request.kind,
         "request": request.model_dump(mode="json"),
@@ -82,10 +82,3 @@ def replayed(
         if sha256_of(path) != sha256:
             raise InvalidRequest(f"The {name} is not the one of the provenance record.")
     return kind, {**request, "direction": direction, "placement": provenance.get("placement")}
-
-
-def _version() -> str:
-    try:
-        return metadata.version("voxelsmith")
-    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"

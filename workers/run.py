@@ -34,9 +34,9 @@ from workers.recipes import RECIPES, Job
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
-BESIDE_THE_REQUEST = frozenset({"upload", "mask", "direction", "placement"})
+BESIDE_THE_REQUEST = frozenset({"upload", "mask", "direction", "placement", "owner"})
 """Keys of a payload that are no part of the request: the stored scan and its mask, the direction that an edit follows,
-and where the scan is that its volumes are laid on."""
+where the scan is that its volumes are laid on, and the API key whose fitted directions will be."""
 
 
 def run(

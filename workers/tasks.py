@@ -1,6 +1,7 @@
 """What RQ calls: claim a delivery, do its work, publish. Whatever a job dies of is told here. No torch here."""
 
 import errno
+import hashlib
 import json
 import logging
 import tempfile
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from contract.errors import (
     InternalFailure,
     JobCanceled,
+    JobFailure,
     JobHandedBack,
     LeaseLost,
     OutOfMemory,
@@ -110,7 +112,7 @@ class Tasks:
         began = time.monotonic()
         # A host that clears old folders out of its /tmp may have taken an idle worker's.
         Path(tempfile.gettempdir()).mkdir(mode=0o700, parents=True, exist_ok=True)
-        payload = dict(claim.payload)
+        payload = dict(sink.waiting_out(lambda: self._payload(claim)))
         upload, beside = payload.pop("upload", None), payload.pop("mask", None)
         with ExitStack() as stack:
             scan = sink.waiting_out(lambda: stack.enter_context(self._stored(**upload))) if upload else None
@@ -122,6 +124,20 @@ class Tasks:
         manifest = manifest.model_copy(update={"timings_s": timings})
         sink.waiting_out(lambda: self._store_manifest(claim, manifest))
         return manifest
+
+    def _payload(self, claim: Claim) -> dict[str, Any]:
+        """What is to be run; a large one lies in the store. Raises: JobFailure where it is not the one accepted."""
+        stored = claim.payload.get("stored")
+        if stored is None:
+            return claim.payload
+        try:
+            body = b"".join(self._deliveries.results.open(stored["key"]))
+        except UnknownResult:
+            body = b""
+        if hashlib.sha256(body).hexdigest() != stored["sha256"]:
+            raise JobFailure("The stored request does not have its SHA-256 any more; post it again.")
+        payload: dict[str, Any] = json.loads(body)
+        return payload
 
     @contextmanager
     def _stored(self, key: str, sha256: str) -> Iterator[Path]:

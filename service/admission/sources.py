@@ -8,9 +8,8 @@ from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobRecord, Placement, ResultFile
 from jobs.ownership import OwnJobs
 from model_store.card import AnyCard
+from volumes.formats import is_readable
 
-READABLE = (".nii", ".nii.gz", ".nrrd", ".mha")
-"""Results that can be encoded again."""
 MAX_RESOLVED_BYTES = 64 * 2**20
 """Of what the job sources of one request stand for, as JSON. A source of 50 bytes may name a latent of megabytes, and
 4096 of them may; the front end, the queue and a worker hold it all. Room for a direction fitted to 3,000 latents of
@@ -49,7 +48,7 @@ class Sources:
         """The volume that a scan's source names, with its key in the store. Raises: as `resolve`."""
         record = self._record(source.job)
         file = _result(record, source)
-        if not file.name.endswith(READABLE):
+        if not is_readable(file.name):
             raise InvalidRequest(
                 "The source cannot be read.", [("/source", "that result is not in a format that can be read again")]
             )

@@ -11,9 +11,10 @@ from contract.fit import check_verb
 from contract.requests import AnyRequest
 from contract.state import ResultFile
 from jobs.ownership import OwnJobs
-from jobs.quota import Charge
+from jobs.quota import Charge, refusal
 from jobs.submission import Submission, new_id
-from service.admission.size import check_scan_size, check_size
+from service.admission.payloads import kept
+from service.admission.size import check_latents, check_scan_size, check_size
 from service.admission.sources import Sources
 from service.admission.uploads import Original, Scan, check_mask, check_scan, forget, stored
 from service.admission.waiting import Submitted, waited
@@ -47,10 +48,14 @@ def submit(
     accepted = request.settled()
     sources = Sources(jobs, card)
     resolved = sources.resolve(accepted)
+    check_latents(resolved)
+    _check_directions(resolved, services, jobs.owner)
     direction = registry.check(card, resolved)
     payload: dict[str, Any] = resolved.model_dump(mode="json")
     if direction is not None and not direction.is_shipped:
         payload["direction"] = direction.card.model_dump(mode="json")
+    if resolved.directions and jobs.owner:
+        payload["owner"] = jobs.owner
     placement = sources.placement(accepted)
     if placement is not None:
         check_size(request, card, services.settings.max_job_voxels, placement)
@@ -60,30 +65,37 @@ def submit(
         original = _original(request, scan, mask, sources, services, stack)
         if original is not None:
             payload["source"] = None
-            uploaded_bytes = original.size_bytes
+            uploaded_bytes = original.size_bytes + (mask.size_bytes if mask else 0)
             payload["upload"] = stack.enter_context(stored(original, job_id, services.queue))
         if mask is not None:
-            uploaded_bytes += mask.size_bytes
-            beside = stack.enter_context(stored(_opened(mask, stack), job_id, services.queue, "mask"))
-            payload["mask"] = beside
+            payload["mask"] = stack.enter_context(stored(_opened(mask, stack), job_id, services.queue, "mask"))
+        run = stack.enter_context(kept(payload, job_id, services.queue))
         record = jobs.submit(
             Submission(
                 kind=request.kind,
                 model=card.name,
                 model_sha256=card.sha256,
                 request=accepted.model_dump(mode="json"),
-                payload=payload,
+                payload=run.payload,
                 digest=digest,
                 volumes=request.volumes if placement is None else 2 * request.volumes,
                 idempotency_key=fields.idempotency_key,
                 priority=fields.priority,
-                charge=Charge(samples=request.samples, uploaded_bytes=uploaded_bytes),
+                charge=Charge(samples=request.samples, uploaded_bytes=uploaded_bytes + run.size_bytes),
                 job_id=job_id,
             )
         )
     if record.id != job_id:  # the idempotency key's job has a scan of its own
         forget(job_id, services.queue)
     return waited(record, services, fields)
+
+
+def _check_directions(request: AnyRequest, services: Services, owner: str) -> None:
+    """Raises: QuotaExceeded where the key would have more directions than it may."""
+    if owner and request.directions:
+        known = len(services.registry.owned_directions(owner))
+        if known + len(request.directions) > services.settings.key_max_directions:
+            raise refusal("directions", services.settings)
 
 
 def digest_of(request: AnyRequest, scan: Scan | None, mask: Scan | None = None) -> str:

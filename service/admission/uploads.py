@@ -77,7 +77,8 @@ async def read_scan(request: Request, services: AppServices, jobs: Jobs) -> Asyn
     """JSON, or multipart/form-data with `volume` and `request`. Whatever happens, no file stays behind.
 
     A store without room and a key without bytes left are told before the scan has come.
-    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded.
+    Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded,
+    TooManyTransfers.
     """
     async with _read(request, services, jobs, ()) as body:
         yield body
@@ -100,8 +101,10 @@ async def _read(request: Request, services: Services, jobs: OwnJobs, beside: Seq
     settings = services.settings
     await run_in_threadpool(services.results.check_room, settings.min_free_bytes)
     room_bytes = await run_in_threadpool(jobs.room_bytes)
+    services.take_transfer()
     # The files have no name in any folder, so that even a killed process leaves nothing behind.
     with ExitStack() as stack:
+        stack.callback(services.transfers.release)
         files = {name: stack.enter_context(_nameless()) for name in ("volume", *beside)}
         try:
             body = await _read_form(request, files, settings, min(settings.max_upload_bytes, room_bytes))
@@ -171,8 +174,7 @@ def stored(original: Original, job_id: str, queue: JobQueue, name: str = "scan")
             raise original.damage
         yield {"key": key, "sha256": sha256}
     except VoxelsmithError:
-        if _is_unknown(queue, job_id):
-            forget(job_id, queue)
+        forget_unknown(job_id, queue)
         raise
 
 
@@ -180,6 +182,12 @@ def forget(job_id: str, queue: JobQueue) -> None:
     """Removes the scan of a job that does not exist. Where the store does not answer, the sweep will do it."""
     with suppress(StoreUnavailable):
         queue.results.remove_prefix(f"uploads/{job_id}")
+
+
+def forget_unknown(job_id: str, queue: JobQueue) -> None:
+    """The same, unless the job exists after all."""
+    if _is_unknown(queue, job_id):
+        forget(job_id, queue)
 
 
 def _is_unknown(queue: JobQueue, job_id: str) -> bool:

@@ -12,7 +12,7 @@ from model_store.faults import FolderFault
 from model_store.importers.hagan import import_hagan
 from model_store.importers.megan import AUTHORS_LR_SIZE, Target, import_megan
 from model_store.importers.stylegan3d import import_stylegan3d
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
@@ -97,7 +97,7 @@ def remove(
     hidden = folder.with_name(f".removed-{name}")
     folder.rename(hidden)
     shutil.rmtree(hidden)
-    typer.echo(f"removed {name}")
+    say(f"removed {name}")
 
 
 @imports.command("hagan")
@@ -124,7 +124,7 @@ def import_hagan_files(
     card = import_hagan(
         name,
         generator,
-        place.models,
+        place.open_models(),
         encoder=encoder,
         sub_encoder=sub_encoder,
         discriminator=discriminator,
@@ -163,7 +163,7 @@ def import_stylegan3d_file(
     card = import_stylegan3d(
         name,
         pickle,
-        place.models,
+        place.open_models(),
         use=use,
         intensity=intensity,
         classes=classes.split(",") if classes else None,
@@ -224,7 +224,7 @@ def _report(card: AnyCard, place: Surroundings, as_json: bool) -> None:
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:
-        typer.echo(f"imported {card.name} ({_shape(card)}, {_abilities(card)}) into {place.models / card.name}")
+        say(f"imported {card.name} ({_shape(card)}, {_abilities(card)}) into {place.models / card.name}")
 
 
 def _facts(card: AnyCard) -> dict[str, Any]:

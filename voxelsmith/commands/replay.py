@@ -53,7 +53,7 @@ def replay(
 def _read(file: Path) -> Mapping[str, Any]:
     """Raises: typer.BadParameter."""
     try:
-        record = json.loads(file.read_bytes())
+        record = json.loads(file.read_text("utf-8-sig"))
         sound = all(isinstance(entry["name"], str) and isinstance(entry["sha256"], str) for entry in record["results"])
     except (ValueError, KeyError, TypeError, RecursionError):
         sound = False

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from contract.errors import InvalidRequest, UnreadableVolume
+from contract.plain_text import plain
 from contract.state import JobKind
 from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
-from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
+from voxelsmith.commands.report import print_json, print_table, say, size_text, telling_of_others, warn
 from voxelsmith.environment import Surroundings
 from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
 
@@ -67,11 +68,11 @@ def run_and_report(
         return
     print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
     for name, value in (record.get("metrics") or {}).items():
-        typer.echo(f"{name}: {value}")
+        say(f"{name}: {value}")
     for warning in record.get("warnings") or []:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+        warn(warning)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
-    typer.echo(f"{record['kind']} with {record['model']}: {timings}")
+    say(f"{record['kind']} with {record['model']}: {timings}")
 
 
 def run(
@@ -115,7 +116,7 @@ def progress_bar(title: str) -> Iterator[OnStage]:
     """On standard error, and only where someone watches."""
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -125,7 +126,7 @@ def progress_bar(title: str) -> Iterator[OnStage]:
         task = progress.add_task(title, total=None)
 
         def on_stage(name: str, done: int, total: int) -> None:
-            progress.update(task, description=f"{title}: {name}", completed=done, total=total or None)
+            progress.update(task, description=plain(f"{title}: {name}"), completed=done, total=total or None)
 
         yield on_stage
 

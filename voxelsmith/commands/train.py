@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from training.engine.config import HAGANConfig
+from voxelsmith.commands.report import say
 from voxelsmith.commands.train_encoder import encoder
 from voxelsmith.commands.train_progan import progan
 from voxelsmith.commands.train_running import configured, run
@@ -75,4 +76,4 @@ def phantoms(
         task = bar.add_task("phantoms", total=count)
         dataset = load("training.phantoms.dataset", "train")
         dataset.write_dataset(out, count, seed, on_written=lambda done, _total: bar.update(task, completed=done))
-    typer.echo(f"{out}")
+    say(f"{out}")

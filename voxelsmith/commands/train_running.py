@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from voxelsmith.commands.report import say
 from voxelsmith.extras import load, require
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -38,4 +39,4 @@ def run(module: str, config: BaseModel) -> None:
             bar.update(task, completed=done, total=total, losses=shown)
 
         folder: Path = load(module, "train").train(config, tell)
-    typer.echo(f"{folder}")
+    say(f"{folder}")

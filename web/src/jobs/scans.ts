@@ -1,14 +1,17 @@
 // The scans that were encoded in this tab, by job. The service does not keep them; a File is a handle, not a copy.
 import { signal } from "@preact/signals";
 
+import { READABLE } from "../api/formats";
 import type { Shown } from "../viewer/stage";
 import { openFile } from "../viewer/volume";
 
-export const ENDINGS = ".nii,.nii.gz,.nrrd,.mha";
+export const ENDINGS = READABLE.join(",");
+export const ENDINGS_TOLD = READABLE.join(", ");
 const scans = signal<ReadonlyMap<string, File>>(new Map());
 
 export function isScan(file: File): boolean {
-  return /\.(nii|nii\.gz|nrrd|mha)$/i.test(file.name);
+  const name = file.name.toLowerCase();
+  return READABLE.some((ending) => name.endsWith(ending));
 }
 
 export function rememberScan(job: string, file: File): void {

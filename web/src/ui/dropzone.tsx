@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 
-import { ENDINGS, isScan } from "../jobs/scans";
+import { ENDINGS, ENDINGS_TOLD, isScan } from "../jobs/scans";
 import { bytes } from "../text/words";
 import { Icon } from "./icons";
 import { say } from "./toast";
@@ -20,7 +20,7 @@ export function DropZone({ label, file, onFile }: DropZoneProps) {
     const given = files?.[0];
     if (!given) return;
     if (isScan(given)) onFile(given);
-    else say("This is no .nii, .nii.gz, .nrrd or .mha file.", true);
+    else say(`This is none of the files that are read: ${ENDINGS_TOLD}.`, true);
   };
   return (
     <div
@@ -48,7 +48,7 @@ export function DropZone({ label, file, onFile }: DropZoneProps) {
         <span>
           <strong>{file ? file.name : label}</strong>
           <span class="hint">
-            {file ? `${bytes(file.size)}; choose another` : "Drop it here or choose it: .nii, .nii.gz, .nrrd, .mha"}
+            {file ? `${bytes(file.size)}; choose another` : `Drop it here or choose it: ${ENDINGS_TOLD}`}
           </span>
         </span>
       </label>
