@@ -19,10 +19,8 @@ from contract.plain_text import plain
 from contract.version import software_version
 from jobs.settings import misspelt
 from model_store.catalogue import NoSuchFolder
-from model_store.faults import FolderFault
-from model_store.importers.jail import ImportRefused
+from model_store.faults import Refusal
 from service.http.pointers import described
-from training.engine.errors import DataRefused
 from voxelsmith.commands import (
     demo,
     directions,
@@ -45,8 +43,8 @@ from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
 
 EXPECTED = (
-    *(VoxelsmithError, ClientError, FolderFault, NoSuchFolder, ImportRefused),
-    *(DataFolderError, StackError, MissingExtraError, DataRefused),
+    *(VoxelsmithError, ClientError, Refusal, NoSuchFolder),
+    *(DataFolderError, StackError, MissingExtraError),
 )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from model_store.card import CARD, WEIGHTS, Provenance, TranslatorCard
-from model_store.importers.folder import sha256_of, software_version, staged
+from model_store.card import WEIGHTS, Provenance, TranslatorCard
+from model_store.folder import software_version, staged, write_card
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, complete_as
+from model_store.integrity import sha256_of
 from model_store.sizes.megan import LR_SIZES, MEGANSizes
 
 AUTHORS_LR_SIZE = 64
@@ -54,7 +55,7 @@ def import_megan(
     """Imports NETG_best.pth of LR and of each HR network, coarse to fine, into `target_root / name`.
 
     Raises:
-        ImportRefused: nothing was imported, and why.
+        ImportRefused, NotWritten: nothing was imported, and why.
     """
     if target.modality not in ("CT", "MR"):
         raise ImportRefused("--modality is CT or MR.")
@@ -69,12 +70,9 @@ def import_megan(
         parts = {
             "name": name,
             "licence": licence or _LICENCE,
-            "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
             "provenance": _provenance(files),
         }
-        card = make_card(facts["levels"], lr_size, target, parts)
-        (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return card
+        return write_card(folder, make_card(facts["levels"], lr_size, target, parts))
 
 
 def make_card(levels: Sequence[dict[str, Any]], lr_size: int, target: Target, parts: dict[str, Any]) -> TranslatorCard:

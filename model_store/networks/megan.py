@@ -4,7 +4,7 @@
     coarse patch, edge patch  -> finer patch        one high-resolution network ("HR") per doubling
 
 Both are residual networks. The paper's figure 3 draws a U-Net for LR; no file of its authors holds one
-(docs/decisions/0037). Instance normalisation takes its statistics over each volume or patch alone, in inference too: a
+(docs/decisions/0040). Instance normalisation takes its statistics over each volume or patch alone, in inference too: a
 patch is the same by itself and in a batch, and every voxel of it sees all of it.
 """
 

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from model_store.folder import replacing
 from training.engine.errors import DataRefused
 from volumes.files import read
 from volumes.formats import READABLE, is_readable
@@ -24,8 +25,6 @@ from volumes.volume import VolumeError
 
 LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
 """The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
-Batches = Callable[[int, int], Iterator[list[Tensor]]]
-"""(first, last) -> the batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,8 @@ def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Pat
             array = prepare(read(path, LARGEST), how).array
         except VolumeError as err:
             raise DataRefused(f"{path.name}: {err.detail}") from err
-        partial = target.with_suffix(".partial.npy")
-        np.save(partial, array.astype(np.float16))
-        partial.replace(target)
+        with replacing(target) as partial, partial.open("wb") as file:
+            np.save(file, array.astype(np.float16))
     return target
 
 
