@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -60,15 +61,11 @@ def submit(
     if placement is not None:
         check_size(request, card, services.settings.max_job_voxels, placement)
         payload["placement"] = placement.model_dump(mode="json")
-    job_id, uploaded_bytes = new_id(), 0
+    job_id = new_id()
     with ExitStack() as stack:
         original = _original(request, scan, mask, sources, services, stack)
-        if original is not None:
-            payload["source"] = None
-            uploaded_bytes = original.size_bytes + (mask.size_bytes if mask else 0)
-            payload["upload"] = stack.enter_context(stored(original, job_id, services.queue))
-        if mask is not None:
-            payload["mask"] = stack.enter_context(stored(_opened(mask, stack), job_id, services.queue, "mask"))
+        uploads = {"upload": original, "mask": _opened(mask, stack) if mask else None}
+        uploaded_bytes = _keep(uploads, payload, job_id, services, stack)
         run = stack.enter_context(kept(payload, job_id, services.queue))
         record = jobs.submit(
             Submission(
@@ -88,6 +85,18 @@ def submit(
     if record.id != job_id:  # the idempotency key's job has a scan of its own
         forget(job_id, services.queue)
     return waited(record, services, fields)
+
+
+def _keep(
+    uploads: Mapping[str, Original | None], payload: dict[str, Any], job_id: str, services: Services, stack: ExitStack
+) -> int:
+    """Stores what came along and tells the worker where it lies; the bytes of it all."""
+    names = {"upload": "scan", "mask": "mask"}
+    there = {key: upload for key, upload in uploads.items() if upload is not None}
+    for key, upload in there.items():
+        payload["source"] = None
+        payload[key] = stack.enter_context(stored(upload, job_id, services.queue, names[key]))
+    return sum(upload.size_bytes for upload in there.values())
 
 
 def _check_directions(request: AnyRequest, services: Services, owner: str) -> None:

@@ -116,7 +116,7 @@ MASK_CASES = {
     "turned": (volume(LABELS, np.diag([-2, 3, 4, 1.0])), "does not lie on the scan's grid"),
     "other values": (volume(LABELS * 2), "outside the 0 to 4"),
     "negative": (volume(LABELS.astype(np.int16) - 1), "outside the 0 to 4"),
-    "no volume": (b"not a volume", "not a NIfTI"),
+    "no volume": (b"not a volume", "not a volume of a known format"),
     "nothing": (b"", "no bytes"),
 }
 
