@@ -21,7 +21,20 @@ from jobs.settings import misspelt
 from model_store.catalogue import NoSuchFolder
 from model_store.faults import Refusal
 from service.http.pointers import described
-from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
+from voxelsmith.commands import (
+    demo,
+    directions,
+    edit,
+    encode,
+    generate,
+    keys,
+    models,
+    replay,
+    serve,
+    train,
+    translate,
+    verify,
+)
 from voxelsmith.commands import workers as workers_commands
 from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
@@ -123,6 +136,7 @@ app.add_typer(demo.app)
 app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
+app.add_typer(translate.app)
 app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")

@@ -31,6 +31,7 @@ const DEFAULTS: Fields = {
   preview: true,
   refine_steps: 0,
   reconstruct: false,
+  edges: "computed",
 };
 
 function isFields(value: unknown): value is Fields {

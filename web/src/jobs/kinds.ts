@@ -48,6 +48,15 @@ const KINDS: Record<JobKind, Kind> = {
     repeat: ({ id }) => formatRoute("edit", null, { from: id }),
     path: () => "/edit",
   },
+  translate: {
+    ...VOLUMES,
+    name: "Translate",
+    summary: () => "a scan in another appearance",
+    // The page has no form for it yet: the job's own page tells the call.
+    repeat: ({ id }) => formatRoute("jobs", id),
+    path: () => "/translate",
+    takesScan: true,
+  },
   fit_direction: {
     ...VOLUMES,
     name: "Fit direction",
