@@ -12,9 +12,9 @@ PAGE := service/static/index.html
 NODE_MODULES := web/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/e2e -prune -o -type f -print)
 
-.PHONY: install demo serve web e2e test faults lint bench bench-gpu load demo-model style-model docker-check clean
+.PHONY: install hooks demo serve web wheel e2e test faults lint lint-page bench bench-gpu load demo-model style-model docker-check clean
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voxelsmith needs Python >= 3.11 (set PYTHON=...)" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==$(shell sed -n 's/^torch==//p' constraints.txt)
@@ -22,6 +22,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 install: $(INSTALLED)
+
+# Lint and the house rules before every commit of this clone
+hooks:
+	git config core.hooksPath .githooks
 
 # At a terminal the service stays at the end, with the page to look at what was made; a script gets its prompt back.
 demo: install
@@ -40,6 +44,12 @@ $(NODE_MODULES): web/package-lock.json
 	@$(HAS_NODE) || { echo "The page needs $(NODE_NEEDED) with npm (https://nodejs.org); the service works without it." >&2; exit 1; }
 	cd web && npm ci --no-audit --no-fund
 	touch $@
+
+# dist/voxelsmith-*.whl, with the page and the models that ship. build/ goes first: setuptools packs what it left there before.
+wheel: install web
+	rm -rf build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 # The page in a real browser against the real service: needs Node.js and Chromium (CHROMIUM=/path/to/it, else from PATH)
 e2e: install web
@@ -62,6 +72,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory lint-page; else echo "The page is not looked at, for that needs $(NODE_NEEDED)."; fi
+
+lint-page: $(NODE_MODULES)
+	cd web && npm run lint
 
 bench: install
 	$(BIN)/python -m benchmarks

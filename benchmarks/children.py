@@ -19,12 +19,19 @@ class ChildFailed(Exception):  # noqa: N818 -- what happened
 
 def ask(module: str, question: Mapping[str, Any]) -> Any:
     """The reply of `python -m <module>` to a question, both JSON. Raises: ChildFailed."""
-    command = [sys.executable, "-m", module, json.dumps(question)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 -- our own modules
+    command = [sys.executable, "-P", "-m", module, json.dumps(question)]
+    done = subprocess.run(  # noqa: S603 -- our own modules
+        command, capture_output=True, text=True, check=False, env=environment()
+    )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ChildFailed(f"{module} ended with {done.returncode}: {last}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def environment() -> dict[str, str]:
+    """Of a process that finds these very benchmarks, which are not installed."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def answer(measure: Callable[..., Any]) -> None:

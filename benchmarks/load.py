@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.children import PROC, descendants
+from benchmarks.children import PROC, descendants, environment
 from benchmarks.load_client import Told, drive
 from benchmarks.random_hagan import write_hagan
 from benchmarks.table import put_between
@@ -71,11 +71,11 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
     words = ["--models", str(folder / "models"), "serve", "--data", str(folder / "data"), "--port", "0"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 -- our own program
-            [sys.executable, "-m", "voxelsmith", *words, "--threads", "1"],
+            [sys.executable, "-P", "-m", "voxelsmith", *words, "--threads", "1"],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**environment(), "PYTHONUNBUFFERED": "1"},
         )
         try:
             assert process.stdout is not None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.children import Bystanders, ChildFailed, worker_peak_bytes
+from benchmarks.children import Bystanders, ChildFailed, environment, worker_peak_bytes
 from benchmarks.results import Plan, Request
 from voxelsmith import Client
 from voxelsmith.problems import ServiceUnavailable
@@ -65,11 +65,13 @@ def request(
 def served(data: Path, models: Path, device: str, precision: str, threads: int) -> Iterator[tuple[str, int]]:
     """Address and process id of a process that serves (serving.py), for the time of the block. Raises: ChildFailed."""
     question = {"data": str(data), "models": str(models), "device": device, "precision": precision, "threads": threads}
-    command = [sys.executable, "-m", "benchmarks.serving", json.dumps(question)]
+    command = [sys.executable, "-P", "-m", "benchmarks.serving", json.dumps(question)]
     log = data.with_suffix(".log")
     with (
         log.open("wb") as errors,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process,  # noqa: S603
+        subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment()
+        ) as process,
     ):
         assert process.stdin is not None
         assert process.stdout is not None

@@ -15,7 +15,7 @@ VoxelsmithError
 ├── ResultNotReady
 ├── DirectionExists
 ├── DirectionShipped          it came with its model and cannot be removed
-├── QueueFull, QueueUnavailable, StoreUnavailable, StoreFull
+├── QueueFull, QueueUnavailable, StoreUnavailable, StoreFull, TooManyTransfers
 └── JobFailure                a running job that cannot go on
     ├── ModelBroken, NonFiniteOutput, GpuOutOfMemory, OutOfMemory, MemoryLimit, WorkerLost, DeadlineExceeded,
     │   InternalFailure
@@ -110,6 +110,10 @@ class ExpiredJob(VoxelsmithError):
 
 class UnreadableRecord(VoxelsmithError):
     code, title = "record_unreadable", "The job's record cannot be read"
+
+
+class TooManyTransfers(VoxelsmithError):
+    code, title = "too_many_transfers", "Too many files or large records are under way"
 
 
 class ResultNotReady(VoxelsmithError):

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from volumes.formats import BY_NAME, FileFormat, OutputType
+
 NAME_PATTERN = r"^(?!.*\.(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}$(?!\n)"
 """No two dots in a row and none at the end: names become parts of the store's keys, with an ending behind them."""
 MAX_SAMPLES = 64
@@ -35,10 +37,16 @@ class Part(BaseModel):
 
 
 class OutputOptions(Part):
-    format: Literal["nii.gz", "nii", "nrrd", "mha", "npy"] = "nii.gz"
-    dtype: Literal["int16", "uint8", "float32"] = "int16"
+    format: FileFormat = "nii.gz"
+    dtype: OutputType = "int16"
     intensity: Literal["stored", "unit"] = "stored"
     preview: bool = True
+
+    @model_validator(mode="after")
+    def _is_held(self) -> Self:
+        if self.dtype not in BY_NAME[self.format].dtypes:
+            raise ValueError("files of that format do not hold voxels of that type")
+        return self
 
 
 class PreprocessOptions(Part):

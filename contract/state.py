@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-JobKind = Literal["generate", "encode", "edit", "fit_direction"]
+JobKind = Literal["generate", "encode", "edit", "translate", "fit_direction"]
 Priority = Literal["high", "normal", "low"]
 SHOWN = frozenset({"image/png", "application/json"})
 """Media types that a browser may show; everything else is for saving."""
@@ -142,6 +142,15 @@ class JobRecord(Envelope):
     error: JobError | None = None
 
 
+class Unreadable(Envelope):
+    """A job whose record this version of the service cannot read."""
+
+    id: str
+    detail: str
+
+
 class JobPage(Envelope):
     items: list[JobRecord]
+    unreadable: list[Unreadable] = Field(default_factory=list)
+    """Jobs of this page that are there and that this version of the service cannot read."""
     next_cursor: str | None = None

@@ -7,11 +7,11 @@ RUN cd /page/web && npm ci --no-audit --no-fund && npm run build
 FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/voxelsmith && /opt/voxelsmith/bin/pip install setuptools==84.2.1
-COPY constraints.txt pyproject.toml README.md LICENSE /src/
+COPY constraints.txt pyproject.toml setup.py README.md LICENSE /src/
+COPY contract /src/contract
 COPY service /src/service
 COPY --from=page /page/service/static /src/service/static
 COPY workers /src/workers
-COPY contract /src/contract
 COPY jobs /src/jobs
 COPY latents /src/latents
 COPY volumes /src/volumes

@@ -12,17 +12,18 @@ COPY constraints.txt /src/
 RUN version="$(sed -n 's/^torch==//p' /src/constraints.txt)" \
     && /opt/voxelsmith/bin/pip install -c /src/constraints.txt \
        --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple "torch==$version"
-COPY pyproject.toml README.md LICENSE /src/
+COPY pyproject.toml setup.py README.md LICENSE /src/
+COPY contract /src/contract
 COPY service /src/service
 COPY workers /src/workers
-COPY contract /src/contract
 COPY jobs /src/jobs
 COPY latents /src/latents
 COPY volumes /src/volumes
 COPY model_store /src/model_store
 COPY training /src/training
 COPY voxelsmith /src/voxelsmith
-RUN /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt '/src[worker]'
+# The page is the API's.
+RUN WITHOUT_PAGE=1 /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt '/src[worker]'
 
 FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin voxelsmith \
@@ -36,6 +37,6 @@ ENV PATH=/opt/voxelsmith/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 
 USER 10001:10001
 # Whether a worker of this container shows signs of life in the queue. Workers that hang or die are the supervisor's to
 # replace; the container ends where none can work.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-m", "workers.health_check"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-P", "-m", "workers.health_check"]
 ENTRYPOINT ["voxelsmith"]
 CMD ["worker"]

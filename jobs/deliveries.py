@@ -20,6 +20,7 @@ from jobs.settings import Settings
 from jobs.transport import Transport
 
 WORKER_LOST = JobError(code="worker_lost", detail="The job was given up because it lost its worker too often.")
+MAX_EVENT_BYTES = 4096
 _NAMES = ("kind", "model", "model_sha256", "digest", "payload", "created", "started")
 
 
@@ -108,7 +109,7 @@ class Deliveries:
 
     def keep(self, job_id: str, delivery: int, so_far: Manifest, new: ResultFile | None) -> bool:
         """Publishes the files stored so far; true where the user wants the job stopped. Raises: LeaseLost."""
-        event = new.model_dump_json() if new else ""
+        event = _told(new) if new else ""
         return self._scripts.call_held("keep", job_id, delivery, so_far.model_dump_json(), event, so_far.size_bytes)
 
     def reserve(self, job_id: str, delivery: int, size_bytes: int) -> bool:
@@ -116,9 +117,10 @@ class Deliveries:
 
         True where the user wants the job stopped. Raises: LeaseLost, QuotaExceeded where the key has no room for them.
         """
-        answer = self._scripts.call("reserve", job_id, delivery, size_bytes, self.settings.key_max_bytes)
-        if answer == b"over":
-            raise refusal("bytes", self.settings)
+        limits = (self.settings.key_max_bytes, self.settings.key_max_memory_bytes)
+        answer = self._scripts.call("reserve", job_id, delivery, size_bytes, *limits)
+        if answer in (b"over", b"memory"):
+            raise refusal("bytes" if answer == b"over" else "memory", self.settings)
         return is_stopped(answer)
 
     def hand_back(self, job_id: str, delivery: int, *, crashed: bool = False) -> int:
@@ -173,3 +175,9 @@ class Deliveries:
     def retire(self, worker: str) -> None:
         """A worker leaves in order."""
         self._scripts.call("beat", worker, "", 0, "")
+
+
+def _told(result: ResultFile) -> str:
+    """A result as its event tells it: a large latent is in the record alone, for the queue keeps both in memory."""
+    text = result.model_dump_json()
+    return text if len(text) <= MAX_EVENT_BYTES else result.model_copy(update={"latent": None}).model_dump_json()

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from contract.errors import QueueUnavailable
+from contract.errors import ExpiredJob, QueueUnavailable, TooManyTransfers, UnknownJob, UnreadableRecord
+from contract.state import JobState
 from jobs.events import Event, EventLog, order_of, resumed
 from jobs.record import Records
+from jobs.shared_bodies import Body
 
 SLICE_S = 0.05
 """One blocking read. It does not know of those who begin to listen meanwhile: their first event waits for its end."""
@@ -93,20 +95,29 @@ class Relay:
         slowest = {job: min((ear.last for ear in ears), key=order_of) for job, ears in by_job.items()}
         found = self._log.read(slowest, SLICE_S)
         ended = [job for job, events in found.items() if events[-1].type == "end"]
-        for job, record in zip(ended, self._records.get_many(ended) if ended else (), strict=True):
-            *before, end = found[job]  # where the job was removed since, it has no end that could be told
-            found[job] = [*before, end._replace(data=record.model_dump(mode="json"))] if record else before
+        for job in ended:
+            *before, end = found[job]
+            body = self._record_of(job)
+            found[job] = [*before, end._replace(body=body)] if body else before
         for job, events in found.items():
             for ear in by_job[job]:
                 _catch_up(ear, events)
         self._end([ear for job in ended for ear in by_job[job]])
 
+    def _record_of(self, job_id: str) -> Body | None:
+        """The record of a job that has ended. None where the job was removed since, nobody can read it, or clients are
+        slow to read many: their streams end without `end`, and are to be resumed."""
+        try:
+            return self._records.document(job_id)
+        except (UnknownJob, ExpiredJob, UnreadableRecord, TooManyTransfers):
+            return None
+
     def _release(self, by_job: Mapping[str, Sequence[_Ear]]) -> None:
         """Ends those whose job was removed, and those who had been told its end before they came."""
-        for job, record in zip(by_job, self._records.get_many(list(by_job)), strict=True):
-            if record is None:
+        for job, state in zip(by_job, self._records.states(list(by_job)), strict=True):
+            if state is None:
                 self._end(by_job[job])
-            elif record.state.is_terminal:
+            elif state not in (JobState.QUEUED, JobState.RUNNING):
                 last = order_of(self._log.last_id(job))
                 self._end([ear for ear in by_job[job] if order_of(ear.last) >= last])
 

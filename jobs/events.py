@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from jobs.scripts import Scripts, answering
+from jobs.shared_bodies import LARGE_BYTES, Body
 
 START = "0"
 """Before every event."""
@@ -19,7 +20,13 @@ class Event(NamedTuple):
 
     id: str
     type: str
-    data: dict[str, Any]
+    body: Body
+    """Its data as JSON; all listeners are told the same one."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body.data)
+        return found
 
 
 class EventLog:
@@ -30,7 +37,7 @@ class EventLog:
 
     def publish(self, job_id: str, event: Event) -> None:
         """Adds an event of a job that exists."""
-        fields: Any = {"type": event.type, "data": json.dumps(event.data)}
+        fields: Any = {"type": event.type, "data": event.body.data}
         with answering():
             if self._redis.exists(self._key("job", job_id)):
                 self._redis.xadd(self._key("events", job_id), fields, maxlen=1000)
@@ -54,11 +61,18 @@ class EventLog:
         pairs = answer if isinstance(answer, list) else [(name, found[0]) for name, found in (answer or {}).items()]
         return {
             name.decode().rpartition(":")[2]: [
-                Event(event_id.decode(), fields[b"type"].decode(), json.loads(fields[b"data"]))
+                Event(event_id.decode(), fields[b"type"].decode(), _body(fields[b"data"]))
                 for event_id, fields in entries
             ]
             for name, entries in pairs
         }
+
+
+def _body(data: bytes) -> Body:
+    """Raises: ValueError for a small one that is no JSON; a large one is not read for that."""
+    if len(data) <= LARGE_BYTES:
+        json.loads(data)
+    return Body(data)
 
 
 def order_of(event_id: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from jobs.event_relay import Tell
 from jobs.queue import JobQueue
 from jobs.quota import NOBODY
 from jobs.results.store import ResultStore
+from jobs.shared_bodies import Body
 from jobs.submission import Submission
 
 Listen = Callable[[Tell], Callable[[], object]]
@@ -36,6 +37,10 @@ class OwnJobs:
 
     def get(self, job_id: str) -> JobRecord:
         return self._queue.get(job_id, self.owner)
+
+    def document(self, job_id: str) -> Body:
+        """As JobQueue.document."""
+        return self._queue.document(job_id, self.owner)
 
     def list(
         self, state: JobState | str | None, kind: str | None, model: str | None, limit: int, cursor: str | None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import InvalidRequest
-from contract.state import JobPage, JobRecord, JobState
+from contract.state import JobPage, JobRecord, JobState, Unreadable
 from jobs.record import Records
 from jobs.scripts import Scripts, answering
 
@@ -60,8 +60,10 @@ def page(
 def _read(records: Records, wanted: Filter, chosen: list[_Brief], following: int | None, owner: str | None) -> JobPage:
     """The page of those jobs, without what has changed since it was chosen."""
     read = records.get_many([brief.id for brief in chosen], owner)
-    items = [record for record in read if record is not None and _fits(wanted, record)]
-    return JobPage(items=items, next_cursor=None if following is None else str(following))
+    items = [record for record in read if isinstance(record, JobRecord) and _fits(wanted, record)]
+    unreadable = [record for record in read if isinstance(record, Unreadable)]
+    cursor = None if following is None else str(following)
+    return JobPage(items=items, unreadable=unreadable, next_cursor=cursor)
 
 
 def _fits(wanted: Filter, record: JobRecord) -> bool:
@@ -90,7 +92,9 @@ def _briefs(scripts: Scripts, wanted: Filter, before: int | None, count: int, ow
 
 def _is_wanted(wanted: Filter, about: list[bytes | None]) -> bool:
     """Of a job that is still there."""
-    return about[0] is not None and wanted.fits(*(value.decode() if value else None for value in about))
+    return about[0] is not None and wanted.fits(
+        *(value.decode("utf-8", "replace") if value else None for value in about)
+    )
 
 
 def _sequence(cursor: str | None) -> int | None:

@@ -19,6 +19,7 @@ from jobs.results.store import ResultStore
 from jobs.scheduling import head_start_us
 from jobs.scripts import Scripts, answering
 from jobs.settings import Settings
+from jobs.shared_bodies import Body
 from jobs.submission import Submission
 from jobs.transport import Transport
 
@@ -75,6 +76,10 @@ class JobQueue:
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
         """`owner`: of that owner's jobs alone. Raises: UnknownJob, ExpiredJob, UnreadableRecord."""
         return self._records.get(job_id, owner)
+
+    def document(self, job_id: str, owner: str | None = None) -> Body:
+        """The record as JSON. Raises: as `get`."""
+        return self._records.document(job_id, owner)
 
     def list(
         self,
@@ -137,7 +142,9 @@ class JobQueue:
         claims = (charge.owner, charge.samples, charge.uploaded_bytes)
         limits = (settings.key_max_jobs, settings.key_max_samples, settings.key_max_bytes)
         order = (job.priority, head_start_us(job.priority))
-        answers = self._scripts.call("submit", *fields, *claims, *limits, *order, job.volumes, RECORD_VERSION)
+        answers = self._scripts.call(
+            "submit", *fields, *claims, *limits, *order, job.volumes, RECORD_VERSION, settings.key_max_memory_bytes
+        )
         answer, known = (part.decode() for part in answers)
         if answer == "conflict":
             raise _conflict()

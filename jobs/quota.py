@@ -23,6 +23,9 @@ def refusal(limit: str, settings: Settings) -> QuotaExceeded:
     said = {
         "jobs": f"This key may have at most {settings.key_max_jobs} jobs that have not ended.",
         "samples": f"This key may have at most {settings.key_max_samples} samples in jobs that have not ended.",
+        "memory": f"The records of this key may take at most {settings.key_max_memory_bytes} bytes of the queue's "
+        "memory; remove jobs that have ended.",
+        "directions": f"This key may have at most {settings.key_max_directions} directions; remove some.",
         "bytes": f"This key may have at most {settings.key_max_bytes} bytes stored; remove jobs that have ended.",
     }
     return QuotaExceeded(said[limit])

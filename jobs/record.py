@@ -1,20 +1,33 @@
 """The job record in Redis as it is read: the one truth about a job, as the envelope that everyone is shown."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
-from contract.errors import ExpiredJob, UnknownJob, UnreadableRecord
-from contract.state import JobError, JobKind, JobRecord, JobState, Manifest, Priority, Progress
+from contract.errors import ExpiredJob, TooManyTransfers, UnknownJob, UnreadableRecord
+from contract.state import JobError, JobKind, JobRecord, JobState, Manifest, Priority, Progress, Unreadable
 from jobs.scripts import Scripts, answering
+from jobs.shared_bodies import Body, SharedBodies
 
 RECORD_VERSION = 1
 """Of the fields that a submit writes. A record of a later version is left to those who know it; the first had none."""
-_FIELDS = (
+_SMALL = (
     *("id", "kind", "model", "model_sha256", "state", "stage", "done", "total", "created", "started", "ended"),
-    *("expires", "attempts", "request", "manifest", "error", "priority", "volumes", "version", "owner"),
+    *("expires", "attempts", "error", "priority", "volumes", "version", "owner"),
 )
+_LARGE = ("request", "manifest")
+"""Fields that may have megabytes."""
+_MUCH_BYTES = 2**20
+_MUCH_AT_ONCE = 2
+"""Threads that read so much of records: each needs many times its length, and keeps the interpreter from the others."""
+_PATIENCE_S = 2.0
+
+Fields = Sequence[bytes | None]
 
 
 class Records:
@@ -22,27 +35,84 @@ class Records:
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts, self._redis = scripts, scripts.redis
+        self._bodies = SharedBodies()
+        self._turns = threading.BoundedSemaphore(_MUCH_AT_ONCE)
 
     def get(self, job_id: str, owner: str | None = None) -> JobRecord:
-        """`owner`: of that owner's jobs alone. Raises: UnknownJob, ExpiredJob, UnreadableRecord."""
+        """`owner`: of that owner's jobs alone. Raises: UnknownJob, ExpiredJob, UnreadableRecord, TooManyTransfers."""
         record = self.get_many([job_id], owner)[0]
         if record is None:
             self.raise_missing(job_id, owner)
+        if isinstance(record, Unreadable):
+            raise UnreadableRecord(record.detail)
         return record
 
-    def get_many(self, job_ids: Sequence[str], owner: str | None = None) -> list[JobRecord | None]:
-        """The records in the order of the ids, None where there is none (of that owner's); one round trip.
+    def get_many(self, job_ids: Sequence[str], owner: str | None = None) -> list[JobRecord | Unreadable | None]:
+        """The records in the order of the ids, None where there is none (of that owner's); two round trips.
 
-        Raises: UnreadableRecord.
+        Raises: TooManyTransfers, where too many read large ones.
         """
+        looks = self._look(job_ids)
+        with self._turn(sum(look.size_bytes for look in looks)):
+            return [_record(*pair, owner) for pair in zip(looks, self._large(job_ids), strict=True)]
+
+    def document(self, job_id: str, owner: str | None = None) -> Body:
+        """A record as JSON, which is in memory once for all who ask for it meanwhile. Raises: as `get`."""
+        look = self._look([job_id])[0]
+        if not look.is_of(owner):
+            self.raise_missing(job_id, owner)
+        name = hashlib.sha256(repr(look).encode()).hexdigest()
+        known = self._bodies.known(name)
+        if known is not None:
+            return known
+        with self._turn(look.size_bytes):
+            known = self._bodies.known(name)
+            body = known or self._bodies.share(name, _written(_record(look, self._large([job_id])[0], owner)))
+        if body is None:
+            raise TooManyTransfers("Too many large records are under way; come back later.")
+        return body
+
+    def _look(self, job_ids: Sequence[str]) -> list["_Look"]:
         key = self._scripts.key
         with answering():
             pipe = self._redis.pipeline(transaction=False)
             for job_id in job_ids:
-                pipe.hmget(key("job", job_id), _FIELDS)
+                pipe.hmget(key("job", job_id), _SMALL)
                 pipe.zrank(key("queued"), job_id)
+                for name in _LARGE:
+                    pipe.hstrlen(key("job", job_id), name)
             answers = pipe.execute()
-        return [_record(*pair, owner) for pair in zip(answers[0::2], answers[1::2], strict=True)]
+        rows = zip(answers[0::4], answers[1::4], answers[2::4], answers[3::4], strict=True)
+        return [_Look(tuple(small), rank, request + manifest) for small, rank, request, manifest in rows]
+
+    def _large(self, job_ids: Sequence[str]) -> list[Fields]:
+        with answering():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hmget(self._scripts.key("job", job_id), _LARGE)
+            return list(pipe.execute())
+
+    @contextmanager
+    def _turn(self, size_bytes: int) -> Iterator[None]:
+        """Few read large records at once. Raises: TooManyTransfers."""
+        if size_bytes <= _MUCH_BYTES:
+            yield
+            return
+        if not self._turns.acquire(timeout=_PATIENCE_S):
+            raise TooManyTransfers("Too many large records are under way; come back later.")
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def states(self, job_ids: Sequence[str]) -> list[str | None]:
+        """The states in the order of the ids, None where there is no such job; one round trip."""
+        with answering():
+            pipe = self._redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipe.hget(self._scripts.key("job", job_id), "state")
+            answers = pipe.execute()
+        return [None if state is None else state.decode("utf-8", "replace") for state in answers]
 
     def exists(self, job_id: str) -> bool:
         """Whether there is a record, readable or not."""
@@ -56,6 +126,19 @@ class Records:
         if last_owner is not None and owner in (None, last_owner.decode()):
             raise ExpiredJob("The job and its results were removed after their time to live.")
         raise UnknownJob("There is no job of that id.")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is known of a record before its large fields are read; another version of it looks different."""
+
+    small: tuple[bytes | None, ...]
+    rank: int | None
+    size_bytes: int
+
+    def is_of(self, owner: str | None) -> bool:
+        """Whether there is such a job, of that owner."""
+        return self.small[0] is not None and owner in (None, (self.small[-1] or b"").decode("utf-8", "replace"))
 
 
 def time_of(microseconds: str) -> datetime:
@@ -73,13 +156,33 @@ def _timings_s(
     return {"queued": (since - created_at).total_seconds(), "total": (ended_at - since).total_seconds()}
 
 
-def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None) -> JobRecord | None:
-    """The envelope from the hash's _FIELDS and the job's place in the queue; None for a job of another owner."""
-    if values[0] is None or owner not in (None, (values[-1] or b"").decode()):
+def _record(look: _Look, large: Fields, owner: str | None) -> JobRecord | Unreadable | None:
+    """The envelope from the record's fields; None for a job of another owner, or one that is gone meanwhile."""
+    if not look.is_of(owner) or large[0] is None:
         return None
-    field = {name: value.decode() for name, value in zip(_FIELDS, values, strict=True) if value}
-    if int(field.get("version", 0)) > RECORD_VERSION:
-        raise UnreadableRecord("The job's record was written by a later version of the service.")
+    job_id = (look.small[0] or b"").decode("utf-8", "replace")
+    try:
+        field = {
+            name: value.decode() for name, value in zip((*_SMALL, *_LARGE), (*look.small, *large), strict=True) if value
+        }
+        if int(field.get("version", 0)) > RECORD_VERSION:
+            return Unreadable(id=job_id, detail="The job's record was written by a later version of the service.")
+        return _envelope(field, look.rank)
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+        return Unreadable(id=job_id, detail="The job's record cannot be read by this version of the service.")
+
+
+def _written(record: JobRecord | Unreadable | None) -> bytes:
+    """Raises: UnknownJob, UnreadableRecord."""
+    if record is None:
+        raise UnknownJob("There is no job of that id.")
+    if isinstance(record, Unreadable):
+        raise UnreadableRecord(record.detail)
+    return record.model_dump_json().encode()
+
+
+def _envelope(field: Mapping[str, str], rank: int | None) -> JobRecord:
+    """Raises: ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError for what is not one of ours."""
     manifest = Manifest.model_validate_json(field["manifest"]) if "manifest" in field else Manifest()
     times = {
         f"{name}_at": time_of(field[source])
@@ -99,7 +202,7 @@ def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None)
         queue_position=rank + 1 if rank is not None else None,
         attempts=int(field["attempts"]),
         priority=cast("Priority", field.get("priority", "normal")),
-        request=json.loads(field["request"]),
+        request=_plain(json.loads(field["request"])),
         latents=manifest.latents,
         placement=manifest.placement,
         warnings=manifest.warnings,
@@ -110,3 +213,9 @@ def _record(values: Sequence[bytes | None], rank: int | None, owner: str | None)
         error=JobError.model_validate_json(field["error"]) if "error" in field else None,
         **times,
     )
+
+
+def _plain(request: Any) -> Any:
+    """A request that can be written as it was read. Raises: ValueError for lone surrogates and NaN."""
+    json.dumps(request, ensure_ascii=False, allow_nan=False).encode()
+    return request

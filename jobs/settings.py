@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     """Samples in jobs of one API key that have not ended; further ones get 429."""
     key_max_bytes: int = Field(default=50 * 2**30, ge=1)
     """Results, uploads and large requests of one API key; beyond it posts get 429 and running jobs fail."""
+    key_max_memory_bytes: int = Field(default=128 * 2**20, ge=1)
+    """What records of one API key take of the queue's memory; beyond it posts get 429 and running jobs fail."""
+    key_max_directions: int = Field(default=100, ge=1)
+    """Directions that one API key has fitted and not removed; further ones get 429."""
+    queue_memory_bytes: int = Field(default=2 * 2**30, ge=64 * 2**20)
+    """maxmemory of the embedded queue: beyond it posts get 503 until jobs are removed or expire."""
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1)
     """Largest body of POST /encode."""
     upload_timeout_s: float = Field(default=3600.0, gt=0, le=_LONGEST_S)

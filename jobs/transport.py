@@ -69,7 +69,7 @@ class Transport:
             names = cast("list[Any]", self.redis.lrange(self.rq.key, 0, -1))
         found: dict[str, set[int]] = {}
         for name in names:
-            job_id, _, delivery = name.decode().rpartition("-")
+            job_id, _, delivery = name.decode(errors="replace").rpartition("-")
             if delivery.isdecimal():
                 found.setdefault(job_id, set()).add(int(delivery))
         return found

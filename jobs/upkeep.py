@@ -1,5 +1,6 @@
 """Upkeep: the keeper's side of the jobs. It recovers what was lost on the way, and removes what is over."""
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,16 @@ from jobs.transport import Transport
 
 TOMBSTONE_S = 7 * 24 * 3600
 """How long an expired job answers "expired" instead of "unknown"."""
+CLOCK_STEP_S = 3600.0
+"""Upkeep looks at the queue's clock every few seconds: where it is this much further, it jumped, or nothing ran."""
+CLOCK_PATIENCE_S = 3600.0
+"""After such a step nothing expires for this long: a wrong clock can be set right, a result not be brought back."""
 REAP_LIMIT = 100
 """Jobs that one run of the reaper handles at most per kind."""
 MISSING_PATIENCE_S = 30.0
 """A queued job that RQ does not list for this long is delivered anew."""
 SWEEP_EVERY_S = 3600
+log = logging.getLogger("voxelsmith.upkeep")
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,12 @@ class Upkeep:
 
     def expire(self) -> list[str]:
         """Replaces every record past its time by a tombstone; the ids, whose files are still there."""
-        return [job_id.decode() for job_id in self._scripts.call("expire", TOMBSTONE_S, REAP_LIMIT)]
+        step_us, patience_us = int(CLOCK_STEP_S * 1e6), int(CLOCK_PATIENCE_S * 1e6)
+        has_jumped, ids = self._scripts.call("expire", TOMBSTONE_S, REAP_LIMIT, step_us, patience_us)
+        if has_jumped:
+            told = "the queue's clock is more than %g s ahead of the last look at it: nothing expires for %g s"
+            log.warning(told, CLOCK_STEP_S, CLOCK_PATIENCE_S)
+        return [job_id.decode() for job_id in ids]
 
     def redeliver_missing(self, job_id: str, delivery: int, patience_s: float) -> int:
         """The new delivery of a queued job that the transport has lost for `patience_s`, or 0."""

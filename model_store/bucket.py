@@ -16,7 +16,14 @@ from typing import Any, Protocol
 from model_store.cache import FileCache
 from model_store.card import CARD, AnyCard, DirectionCard
 from model_store.faults import FolderFault, UnreadableModel
-from model_store.reading import CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, Stamp, parse_card, parse_direction
+from model_store.reading import (
+    CARD_LIMIT_BYTES,
+    DIRECTION_LIMIT_BYTES,
+    DIRECTIONS_LIMIT_BYTES,
+    Stamp,
+    parse_card,
+    parse_direction,
+)
 
 LOOK_S = 10.0
 _PIECE_BYTES = 2**20
@@ -136,8 +143,11 @@ class BucketShelf:
         return Shelved(stamp, {file: found.size_bytes for file, found in files.items()}, card, directions=directions)
 
     def _read_directions(self, name: str, files: Mapping[str, Listed], card: AnyCard) -> Iterator[DirectionCard]:
+        room_bytes = DIRECTIONS_LIMIT_BYTES
         for file, found in sorted(files.items()):
-            if file.startswith("directions/") and file.endswith(".json") and found.size_bytes <= DIRECTION_LIMIT_BYTES:
+            limit_bytes = min(DIRECTION_LIMIT_BYTES, room_bytes)
+            if file.startswith("directions/") and file.endswith(".json") and found.size_bytes <= limit_bytes:
+                room_bytes -= found.size_bytes
                 stem = file.removeprefix("directions/").removesuffix(".json")
                 data = self._objects.read_small(f"{name}/{file}", DIRECTION_LIMIT_BYTES)
                 direction = parse_direction(stem, data, card)

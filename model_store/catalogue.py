@@ -13,7 +13,15 @@ from model_store.bucket import BucketShelf, Shelved
 from model_store.card import CARD, AnyCard, DirectionCard
 from model_store.faults import FolderFault, UnreadableModel
 from model_store.integrity import check_files
-from model_store.reading import CARD_LIMIT_BYTES, DIRECTION_LIMIT_BYTES, Stamp, parse_card, parse_direction
+from model_store.reading import (
+    CARD_LIMIT_BYTES,
+    DIRECTION_LIMIT_BYTES,
+    DIRECTIONS_LIMIT_BYTES,
+    Stamp,
+    parse_card,
+    parse_direction,
+)
+from model_store.regular_files import read_regular
 
 SHIPPED = Path(__file__).parent / "demo"
 """The demo models that come with the package."""
@@ -186,7 +194,7 @@ def read_card(folder: Path) -> AnyCard:
             raise FolderFault(f"{CARD} is missing")
         if path.stat().st_size > CARD_LIMIT_BYTES:
             raise FolderFault(f"{CARD} is too large")
-        data = path.read_bytes()
+        data = read_regular(path, CARD_LIMIT_BYTES)
     except OSError as err:
         raise UnreadableModel(f"{CARD} cannot be read") from err
     return parse_card(folder.name, data)
@@ -194,12 +202,13 @@ def read_card(folder: Path) -> AnyCard:
 
 def _read_directions(folder: Path, card: AnyCard) -> Iterator[DirectionCard]:
     """The sound ones: one that is not must not take the model down."""
+    room_bytes = DIRECTIONS_LIMIT_BYTES
     for path in sorted(folder.glob("directions/*.json")):
         try:
-            if path.stat().st_size > DIRECTION_LIMIT_BYTES:
-                continue
-            direction = parse_direction(path.stem, path.read_bytes(), card)
+            data = read_regular(path, min(DIRECTION_LIMIT_BYTES, room_bytes))
         except OSError:
             continue
+        room_bytes -= len(data)
+        direction = parse_direction(path.stem, data, card)
         if direction is not None:
             yield direction

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
-from model_store.card import CARD, NAME_RULE, WEIGHTS, ModelCard, is_name
+from model_store.card import CARD, NAME_RULE, WEIGHTS, AnyCard, is_name
 from model_store.faults import Refusal
 from model_store.integrity import sha256_of
 
+Card = TypeVar("Card", bound=AnyCard)
 _NEW, _OLD = ".importing-", ".replaced-"
 _ABANDONED_S = 60.0
 """A folder in the making that nobody holds counts as left behind after this."""
@@ -61,7 +63,7 @@ def staged(root: Path, name: str, force: bool) -> Iterator[Path]:
         _remove(folder)
 
 
-def write_card(folder: Path, card: ModelCard) -> ModelCard:
+def write_card(folder: Path, card: Card) -> Card:
     """Write card.json beside the weights; returns the card with the weights' digest."""
     card = card.model_copy(update={"files": {WEIGHTS: sha256_of(folder / WEIGHTS)}})
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from model_store.card import WEIGHTS, AnyCard
 from model_store.faults import FolderFault, UnreadableModel
+from model_store.regular_files import open_regular
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_LIMIT_BYTES = 64 * 2**20
@@ -14,7 +15,7 @@ _HEADER_LIMIT_BYTES = 64 * 2**20
 
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -50,7 +51,7 @@ def check_files(folder: Path, card: AnyCard) -> None:
 def _check_length(path: Path) -> None:
     """The header's offsets end where the file ends; says "truncated" where a digest could only say "different"."""
     size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _HEADER_LIMIT_BYTES):
             raise FolderFault(f"{path.name} is truncated or not a safetensors file")

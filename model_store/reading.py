@@ -9,6 +9,8 @@ from model_store.sizes.table import FAMILIES, sizes_of
 
 CARD_LIMIT_BYTES = 2**20
 DIRECTION_LIMIT_BYTES = 4 * 2**20
+DIRECTIONS_LIMIT_BYTES = 64 * 2**20
+"""Of one model's directions together; those beyond it are left out."""
 
 Stamp = tuple[tuple[str | int, ...], ...]
 """Changes with a model's files."""

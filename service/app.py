@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from contract.errors import QueueUnavailable
+from contract.version import software_version
 from jobs.connection import connect
 from jobs.keys import ApiKeys, Scope
 from jobs.overview import Overview
@@ -22,25 +23,24 @@ from jobs.upkeep import Upkeep
 from model_store.bucket import BucketShelf
 from model_store.catalogue import SHIPPED, Catalogue
 from service import openapi
-from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, MAX_WAITERS, Services, needs
+from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, MAX_WAITERS, THREADS, Services, needs
 from service.endpoints import docs_page, health, jobs, models, page, results, submit
 from service.http import errors
+from service.http.descriptors import MAX_TRANSFERS
 from service.http.edge import Edge
 from service.http.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
+from service.http.trailing_slash import TrailingSlash
 from service.key_rule import KeyRule
 from service.metrics import Metrics
 from service.registry import Registry
 
-THREADS = 64
-"""Beside those of the requests that wait for their jobs."""
 
-
-def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
+def create_app(settings: Settings, page_folder: Path = page.BUILT, transfers: int = MAX_TRANSFERS) -> FastAPI:
     """The front end. It connects to the queue when the first request needs it. Raises: StoreUnavailable, ValueError.
 
-    `page_folder`: where the built page lies, if it does.
+    `page_folder`: where the built page lies, if it does. `transfers`: files that may be under way at once.
     """
-    services = make_services(settings)
+    services = make_services(settings, transfers)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +59,8 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
 
     app = FastAPI(
         title="Voxelsmith",
-        version="0.1.0",
+        version=software_version(),
+        generate_unique_id_function=lambda route: route.name,
         description="Makes 3D medical images with trained GANs: from seeds, from scans, along latent directions.",
         lifespan=lifespan,
         redirect_slashes=False,
@@ -81,6 +82,7 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT) -> FastAPI:
 def _guard(app: FastAPI, services: Services) -> None:
     """The layers around the app; the last one added is the outermost."""
     settings = services.settings
+    app.add_middleware(TrailingSlash)
     origins = settings.allowed_origins
     if origins:
         app.add_middleware(
@@ -94,7 +96,7 @@ def _guard(app: FastAPI, services: Services) -> None:
     app.add_middleware(Edge, metrics=services.metrics, rule=rule)
 
 
-def make_services(settings: Settings) -> Services:
+def make_services(settings: Settings, transfers: int = MAX_TRANSFERS) -> Services:
     """Raises: StoreUnavailable."""
     store, redis = ResultStore(settings.store_url, settings.store_public_endpoint), connect(settings)
     keys = ApiKeys(redis, settings)
@@ -109,6 +111,7 @@ def make_services(settings: Settings) -> Services:
         metrics=Metrics(),
         listeners=threading.BoundedSemaphore(MAX_LISTENERS),
         waiters=threading.BoundedSemaphore(MAX_WAITERS),
+        transfers=threading.BoundedSemaphore(transfers),
         leaving=threading.Event(),
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 
-from contract.errors import InvalidKey, UnknownJob, UnknownModel
+from contract.errors import InvalidKey, TooManyTransfers, UnknownJob, UnknownModel
 from contract.fields import NAME_PATTERN
 from contract.state import Priority
 from jobs.keys import ANYBODY, ApiKey, ApiKeys, Scope
@@ -27,6 +27,8 @@ MAX_LISTENERS = 512
 """Event streams: a connection each, and no thread."""
 MAX_WAITERS = 64
 """Posts with `Prefer: wait`: a thread each."""
+THREADS = 64
+"""Beside those of the requests that wait for their jobs."""
 _NAME = re.compile(NAME_PATTERN)
 _BEARER = re.compile(r"Bearer +(\S+)", re.IGNORECASE)
 
@@ -45,8 +47,14 @@ class Services:
     metrics: Metrics
     listeners: threading.BoundedSemaphore
     waiters: threading.BoundedSemaphore
+    transfers: threading.BoundedSemaphore
     leaving: threading.Event
     """Set when the server begins to stop: whoever only waits is to answer now."""
+
+    def take_transfer(self) -> None:
+        """A place for a file under way, which whoever got it gives back. Raises: TooManyTransfers."""
+        if not self.transfers.acquire(blocking=False):
+            raise TooManyTransfers("Too many files are under way; come back later.")
 
     def leave(self) -> None:
         """Ends what only waits or listens, and does not wait for it: clients ask again, or resume their events."""

@@ -15,7 +15,9 @@ from jobs.keys import ApiKeys
 from jobs.logs import configure
 from jobs.settings import Settings
 from service.app import create_app
+from service.dependencies import MAX_WAITERS, THREADS
 from service.endpoints.page import BUILT
+from service.http.descriptors import budget, raise_limit
 from service.http.pointers import setting
 from service.http.timeouts import PatientProtocol
 from service.key_rule import check_exposure
@@ -64,7 +66,9 @@ def make_server(settings: Settings, page_folder: Path = BUILT) -> uvicorn.Server
     """A server for the settings' address; `run()` serves on it, `run(sockets=[...])` on another."""
     # It would log a line for every malformed form, with the offending byte.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    app = create_app(settings, page_folder)
+    threads = THREADS + MAX_WAITERS
+    room = budget(raise_limit(threads), threads)
+    app = create_app(settings, page_folder, room.transfers)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -74,7 +78,7 @@ def make_server(settings: Settings, page_folder: Path = BUILT) -> uvicorn.Server
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=64 * 2**10,
-        http=PatientProtocol,
+        http=type("BoundedProtocol", (PatientProtocol,), {"max_connections": room.connections}),
     )
     return Server(config, app.state.services.leave)
 

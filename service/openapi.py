@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from contract.direction_fits import RegressionFit, SefaFit
-from contract.requests import EditRequest, EncodeRequest, GenerateRequest
+from contract.requests import EditRequest, EncodeRequest, GenerateRequest, TranslateRequest
 from contract.state import JobRecord
+from volumes.formats import READABLE, listed
 
 _KEY = "An API key. A service on loopback that never had one asks for none."
 TEMPLATE = "#/components/schemas/{model}"
@@ -17,6 +18,7 @@ DESCRIBED: tuple[type[BaseModel], ...] = (
     GenerateRequest,
     EncodeRequest,
     EditRequest,
+    TranslateRequest,
     RegressionFit,
     SefaFit,
     JobRecord,
@@ -97,29 +99,23 @@ def json_body(*names: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-ENCODE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["volume", "request"],
-                    "properties": {
-                        "volume": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "A .nii, .nii.gz, .nrrd or .mha file; told by its content, not its name",
-                        },
-                        "request": _ref("EncodeRequest"),
-                    },
-                },
-                "encoding": {"request": {"contentType": "application/json"}},
-            },
-            "application/json": {"schema": _ref("EncodeRequest")},
-        },
-    }
+_FILE_PARTS = {
+    "volume": f"A {listed(READABLE)} file; told by its content, not its name",
+    "mask": "Such a file on the volume's grid: 0 background, 1 to 4 kinds of pathology",
 }
+
+
+def scan_body(name: str, *beside: str) -> dict[str, Any]:
+    """The description of a body that takes a scan, and the parts `beside` it that may come along: a form, or JSON."""
+    files = {
+        part: {"type": "string", "format": "binary", "description": _FILE_PARTS[part]} for part in ("volume", *beside)
+    }
+    form = {"type": "object", "required": ["volume", "request"], "properties": {**files, "request": _ref(name)}}
+    content = {
+        "multipart/form-data": {"schema": form, "encoding": {"request": {"contentType": "application/json"}}},
+        "application/json": {"schema": _ref(name)},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

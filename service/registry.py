@@ -1,6 +1,6 @@
 """Registry: the models and directions that requests may name. Foreign errors become ours here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -15,12 +15,14 @@ from contract.errors import (
 )
 from contract.fit import followed_direction
 from contract.requests import AnyRequest
+from jobs.keys import ANYBODY, ApiKey, Scope
 from jobs.overview import Worker
 from jobs.results.directions import FittedDirections
 from jobs.results.store import ResultStore
-from model_store.card import AnyCard, DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from model_store.catalogue import Catalogue, NoSuchFolder
 from model_store.faults import FolderFault
+from service.http.errors import ScopeMissing
 
 _BROKEN = "The model cannot be used: {}."
 
@@ -93,13 +95,23 @@ class Registry:
             raise UnknownDirection("The model has no direction of that name; GET its /directions to list them.")
         return found
 
-    def remove_direction(self, card: AnyCard, name: str) -> None:
-        """Removes a fitted direction, also a damaged one. Raises: UnknownDirection, DirectionShipped."""
+    def owned_directions(self, owner: str) -> Sequence[str]:
+        """Those that an API key has fitted, as model/name."""
+        return self._fitted.owned(owner)
+
+    def remove_direction(self, card: AnyCard, name: str, caller: ApiKey = ANYBODY) -> None:
+        """Removes a fitted direction, also a damaged one.
+
+        Raises: UnknownDirection, DirectionShipped, ScopeMissing where the key is no admin's and did not fit it.
+        """
+        is_own = Scope.JOBS in caller.scopes and f"{card.name}/{name}" in self.owned_directions(caller.id)
+        if Scope.ADMIN not in caller.scopes and not is_own:
+            raise ScopeMissing("This needs an API key with the scope admin, or the one that fitted the direction.")
         if name in {entry.card.name for entry in self._shipped(card)}:
             raise DirectionShipped("This direction came with the model and stays as long as the model does.")
         self._fitted.delete(card.name, name)
 
-    def check(self, card: ModelCard, request: AnyRequest) -> Entry | None:
+    def check(self, card: AnyCard, request: AnyRequest) -> Entry | None:
         """Holds a request against its model; the direction that it follows, where it follows one.
 
         Raises: InvalidRequest, UnknownDirection, DirectionExists.

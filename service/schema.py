@@ -1,4 +1,4 @@
-"""python -m service.schema FILE: the shapes that /openapi.json describes, as a file, for the page's typed client."""
+"""python -m service.schema FILE FORMATS: for the page, the shapes that /openapi.json describes, and the formats."""
 
 import json
 import sys
@@ -8,13 +8,15 @@ from typing import Any
 
 from jobs.settings import Settings
 from service.app import create_app
+from volumes.formats import READABLE, WRITTEN
 
 
 def main() -> None:
-    """Writes the file named on the command line."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m service.schema FILE")
+    """Writes the two files named on the command line."""
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m service.schema FILE FORMATS")
     Path(sys.argv[1]).write_text(text_of(schema()), encoding="utf-8")
+    Path(sys.argv[2]).write_text(formats_text(), encoding="utf-8")
 
 
 def schema() -> dict[str, Any]:
@@ -26,6 +28,16 @@ def schema() -> dict[str, Any]:
 def text_of(document: dict[str, Any]) -> str:
     """Indented, so that a changed contract shows as changed lines; without its prose, which changes nothing."""
     return json.dumps(_without_prose(document), indent=1, ensure_ascii=False) + "\n"
+
+
+def formats_text() -> str:
+    """The table of formats as the page's module."""
+    written = "".join(f"  {json.dumps([row.name, f'{row.title} (.{row.name})'])},\n" for row in WRITTEN)
+    return (
+        "// Made by `npm run api` from volumes/formats.py: the endings that are read; what is written, and its title.\n"
+        f"export const READABLE = {json.dumps(READABLE)} as const;\n"
+        f"export const WRITTEN = [\n{written}] as const;\n"
+    )
 
 
 def _without_prose(part: Any) -> Any:

@@ -1,20 +1,27 @@
 """Volumes from and to files of every format."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from volumes import metaimage, nifti, nrrd
+from volumes import metaimage, nifti, npy, nrrd
+from volumes.formats import BY_NAME, FileFormat
 from volumes.hashed import HashedFile, Written
-from volumes.orientation import reorient
 from volumes.reader_limits import Header, Limits, Marking
 from volumes.stream import CHUNK_BYTES, Stream
 from volumes.upload_check import opened
 from volumes.volume import Array, Volume
 
-FileFormat = Literal["nii.gz", "nii", "nrrd", "mha", "npy"]
+WRITERS: dict[str, Callable[[Volume, BinaryIO, Marking], None]] = {
+    "nifti, compressed": nifti.write_packed,
+    "nifti": nifti.write,
+    "nrrd": nrrd.write,
+    "metaimage": metaimage.write,
+    "npy": npy.write,
+}
+"""By the name that the table of formats gives."""
 
 
 def read(path: Path, limits: Limits = Limits()) -> Volume:  # noqa: B008 -- frozen
@@ -46,23 +53,15 @@ def write(
     holds the array alone, turned to RAS. `slope` is what one step of the array is worth; nrrd and npy cannot say it.
 
     Raises:
-        ValueError: a type of voxel that the formats do not hold.
+        ValueError: a format that is not written, or a type of voxel that it does not hold.
     """
-    if volume.array.dtype.str[1:] not in nifti.DTYPES.values():
-        raise ValueError(f"voxels of type {volume.array.dtype} cannot be written")
-    marking = Marking(window, provenance, slope)
+    row = BY_NAME.get(format)
+    if row is None or row.writer is None:
+        raise ValueError(f"volumes are not written as {format}")
+    if volume.array.dtype.name not in row.dtypes:
+        raise ValueError(f"voxels of type {volume.array.dtype} cannot be written as {format}")
     with HashedFile(path) as file:
-        match format:
-            case "nii.gz" | "nii":
-                nifti.write(volume, file, marking, is_packed=format == "nii.gz")
-            case "nrrd":
-                nrrd.write(volume, file, marking)
-            case "mha":
-                metaimage.write(volume, file, marking)
-            case "npy":
-                array = np.ascontiguousarray(reorient(volume).array)
-                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-                file.write(array.data)
+        WRITERS[row.writer](volume, file, Marking(window, provenance, slope))
     return file.written
 
 

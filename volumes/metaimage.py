@@ -11,12 +11,13 @@ import numpy as np
 
 from volumes.packing import ZLIB_WINDOW, packed, voxel_bytes
 from volumes.reader_limits import LPS_TO_RAS, MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, Marking, checked_shape
+from volumes.stream import Stream, open_stream
 from volumes.text import integers, lines_of, numbers, written
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
-LINE = re.compile(r"([^\s=][^=]{0,200}?) *=(.*)")
-"""A name and its value. Names that ITK takes over from other formats have any signs: "0008|0060", "dim[0]"."""
-END_OF_HEADER = re.compile(rb"(?:^|\n)ElementDataFile *= *([^\r\n]*)\r?\n")
+NAME = re.compile(r"[^\s=][^=]{0,200}")
+"""Of a field. Names that ITK takes over from other formats have any signs: "0008|0060", "dim[0]"."""
+END_OF_HEADER = re.compile(rb"(?:^|\n)ElementDataFile *=([^\r\n]*)\r?\n")
 DTYPES = {
     "MET_CHAR": "i1",
     "MET_UCHAR": "u1",
@@ -48,6 +49,12 @@ FIXED = {
 def starts_like(head: bytes) -> bool:
     """Whether the first bytes are a text field of a MetaImage header."""
     return re.match(rb"(ObjectType|NDims|Comment|ObjectSubType) *=", head) is not None
+
+
+def open_volume(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
+    """The checked header, and the stream at the first voxel. Raises: VolumeError."""
+    header = read_header(file, limits)
+    return header, open_stream(file, header.codec)
 
 
 def read_header(file: BinaryIO, limits: Limits) -> Header:
@@ -89,12 +96,13 @@ def _fields(head: bytes) -> dict[str, str]:
     """The header's fields; MetaIO allows names of the writer's own."""
     fields: dict[str, str] = {}
     for line in lines_of(head):
-        match = LINE.fullmatch(line)
-        if match is None:
+        name, equals, value = line.partition("=")
+        name = name.rstrip(" ")
+        if not equals or NAME.fullmatch(name) is None:
             raise VolumeError("The MetaImage header has a line that is not in the format.")
-        if match[1] in fields:
+        if name in fields:
             raise VolumeError("The MetaImage header has a field twice.")
-        fields[match[1]] = match[2].strip()
+        fields[name] = value.strip()
     return fields
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from volumes.packing import GZIP_WINDOW, packed, voxel_bytes
 from volumes.quaternion import quaternion_of, rotation_of
-from volumes.reader_limits import MAX_HEADER_BYTES, MAX_SCALE, Format, Header, Limits, Marking, checked_shape
-from volumes.stream import Stream
+from volumes.reader_limits import MAX_HEADER_BYTES, MAX_SCALE, Header, Limits, Marking, checked_shape
+from volumes.stream import Stream, open_stream
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
 NIFTI_1 = np.dtype(
@@ -36,6 +36,7 @@ NIFTI_2 = np.dtype(
         ("xyzt_units", "<i4"), ("intent_code", "<i4"), ("intent_name", "S16"), ("dim_info", "u1"), ("unused", "S15"),
     ]
 )  # fmt: skip
+GZIP_MAGIC = b"\x1f\x8b"
 LAYOUTS = {348: NIFTI_1, 540: NIFTI_2}
 SINGLE_FILE_MAGIC = {348: b"n+1", 540: b"n+2\x00\r\n\x1a\n"}
 DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
@@ -46,18 +47,31 @@ MILLIMETRES, SCANNER, COMMENT_EXTENSION = 2, 1, 6
 
 
 def starts_like(head: bytes) -> bool:
-    """Whether the first four bytes are a NIfTI header's length, in either byte order."""
-    return any(head[:4] == size.to_bytes(4, order) for size in LAYOUTS for order in ("little", "big"))
+    """Whether the first bytes are gzip's, or those of a header."""
+    return head.startswith(GZIP_MAGIC) or _is_length(head[:4])
 
 
-def read_header(stream: Stream, limits: Limits, form: Format) -> Header:
+def _is_length(word: bytes) -> bool:
+    """Whether four bytes are a NIfTI header's length, in either byte order."""
+    return any(word == size.to_bytes(4, order) for size in LAYOUTS for order in ("little", "big"))
+
+
+def open_volume(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
+    """The checked header, and the stream at the first voxel. Raises: VolumeError."""
+    is_packed = file.read(2) == GZIP_MAGIC
+    file.seek(0)
+    stream = open_stream(file, "gzip" if is_packed else "raw")
+    return read_header(stream, limits, "nii.gz" if is_packed else "nii"), stream
+
+
+def read_header(stream: Stream, limits: Limits, form: str) -> Header:
     """Read and check everything before the first voxel, where the stream then stands.
 
     Raises:
         VolumeError: anything but a sound header of one 3-D volume of a plain number type.
     """
     head = stream.take(4)
-    if not starts_like(head):
+    if not _is_length(head):
         raise VolumeError("The file is not a NIfTI volume: its header has a wrong length.")
     size = min(int.from_bytes(head, "little"), int.from_bytes(head, "big"))
     layout = LAYOUTS[size] if head == size.to_bytes(4, "little") else LAYOUTS[size].newbyteorder()
@@ -145,8 +159,18 @@ def _affine(fields: Any) -> Affine:
     return checked_affine(affine)
 
 
-def write(volume: Volume, file: BinaryIO, marking: Marking, is_packed: bool) -> None:
+def write(volume: Volume, file: BinaryIO, marking: Marking) -> None:
     """Write a volume (X, Y, Z) as NIfTI-1 in RAS+ mm, marked as synthetic, its provenance a header extension."""
+    file.writelines(_parts(volume, marking))
+
+
+def write_packed(volume: Volume, file: BinaryIO, marking: Marking) -> None:
+    """As `write`, in one gzip member."""
+    file.writelines(packed(_parts(volume, marking), GZIP_WINDOW))
+
+
+def _parts(volume: Volume, marking: Marking) -> Iterator[bytes | memoryview]:
+    """The bytes of the file."""
     extension = _extension(marking)
     fields = np.zeros((), NIFTI_1)
     fields["sizeof_hdr"], fields["magic"], fields["vox_offset"] = 348, b"n+1", 352 + len(extension)
@@ -158,12 +182,7 @@ def write(volume: Volume, file: BinaryIO, marking: Marking, is_packed: bool) -> 
     if marking.window is not None:
         fields["cal_min"], fields["cal_max"] = (end * marking.slope for end in marking.window)
     _place(fields, volume.affine)
-    parts = _parts(fields.tobytes() + (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension, volume)
-    file.writelines(packed(parts, GZIP_WINDOW) if is_packed else parts)
-
-
-def _parts(head: bytes, volume: Volume) -> Iterator[bytes | memoryview]:
-    yield head
+    yield fields.tobytes() + (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension
     yield from voxel_bytes(volume.array)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from volumes.packing import GZIP_WINDOW, packed, voxel_bytes
 from volumes.reader_limits import LPS_TO_RAS, MAX_HEADER_BYTES, Codec, Header, Limits, Marking, checked_shape
+from volumes.stream import Stream, open_stream
 from volumes.text import integers, lines_of, numbers, written
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
@@ -50,6 +51,17 @@ HEEDED = {
     "type", "dimension", "sizes", "encoding", "endian", "space", "spacedimension", "spacedirections", "spaceorigin",
     "spaceunits", "spacings", "kinds", "lineskip", "byteskip",
 }  # fmt: skip
+
+
+def starts_like(head: bytes) -> bool:
+    """Whether the first bytes are an NRRD file's."""
+    return head.startswith(b"NRRD")
+
+
+def open_volume(file: BinaryIO, limits: Limits) -> tuple[Header, Stream]:
+    """The checked header, and the stream at the first voxel. Raises: VolumeError."""
+    header = read_header(file, limits)
+    return header, open_stream(file, header.codec)
 
 
 def read_header(file: BinaryIO, limits: Limits) -> Header:

@@ -10,7 +10,6 @@ import numpy as np
 
 from volumes.volume import Affine, VolumeError
 
-Format = Literal["nii.gz", "nii", "nrrd", "mha"]
 Codec = Literal["raw", "gzip", "zlib"]
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -60,7 +59,8 @@ class Limits:
 class Header:
     """A checked header. The voxels follow `data_offset`, X fastest, and fill the rest of the file exactly."""
 
-    format: Format
+    format: str
+    """Its name in the table of formats."""
     shape: tuple[int, int, int]
     dtype: np.dtype[np.generic]
     """As stored, byte order included."""

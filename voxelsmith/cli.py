@@ -15,13 +15,28 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
+from contract.plain_text import plain
+from contract.version import software_version
 from jobs.settings import misspelt
 from model_store.catalogue import NoSuchFolder
 from model_store.faults import Refusal
 from service.http.pointers import described
-from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
+from voxelsmith.commands import (
+    demo,
+    directions,
+    edit,
+    encode,
+    generate,
+    keys,
+    models,
+    replay,
+    serve,
+    train,
+    translate,
+    verify,
+)
 from voxelsmith.commands import workers as workers_commands
-from voxelsmith.embedded_valkey import DataFolderError
+from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
@@ -41,11 +56,14 @@ class CommandLine(TyperGroup):
             return super().invoke(ctx)
         except EXPECTED as err:
             line = _line(err)
+        except typer.BadParameter as err:
+            err.message = plain(err.message)
+            raise
         except OSError as err:
             if err.filename is None:
                 raise
             line = _lack(err)
-        sys.stderr.write(f"voxelsmith: {line}\n")
+        sys.stderr.write(f"voxelsmith: {plain(line)}\n")
         raise typer.Exit(1)
 
 
@@ -69,7 +87,6 @@ app = typer.Typer(
     name="voxelsmith",
     cls=CommandLine,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -78,16 +95,16 @@ app = typer.Typer(
 def _tell_version(is_asked: bool) -> None:
     """The same bytes are promised per version, and on the same torch."""
     if is_asked:
-        torch = _version("torch")
-        typer.echo(f"voxelsmith {_version('voxelsmith') or 'unknown'}" + (f" (torch {torch})" if torch else ""))
+        typer.echo(f"voxelsmith {software_version()}" + "".join(f" (torch {version})" for version in _torch_versions()))
         raise typer.Exit
 
 
-def _version(package: str) -> str | None:
+def _torch_versions() -> list[str]:
+    """One, or none where the worker's extra is not installed."""
     try:
-        return metadata.version(package)
+        return [metadata.version("torch")]
     except metadata.PackageNotFoundError:
-        return None
+        return []
 
 
 @app.callback()
@@ -119,6 +136,7 @@ app.add_typer(demo.app)
 app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
+app.add_typer(translate.app)
 app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")

@@ -1,10 +1,12 @@
 """The Python client: `with Client() as c: image = c.generate(seed=42).volume(0)`."""
 
 import hashlib
+import ipaddress
 import json
 import re
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +37,9 @@ class Client:
 
         `timeout_s`: for an answer; longer than the 60 s that `wait_s` may hold one.
 
+        A proxy is used where the environment names one (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), but
+        never to this machine itself.
+
         Raises: BadAddress, BadKey.
         """
         if api_key and not _SENDABLE.fullmatch(api_key):
@@ -43,13 +48,14 @@ class Client:
             base_url = httpx.URL(url)
         except httpx.InvalidURL as err:
             raise BadAddress("the server's address is not a URL such as http://127.0.0.1:8000") from err
-        self._http = httpx.Client(
-            base_url=base_url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
-            timeout=timeout_s,
-            follow_redirects=True,
-            transport=httpx.HTTPTransport(retries=2),  # of the connection only: nothing was sent yet
-        )
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else None
+        options: dict[str, Any] = {"headers": headers, "timeout": timeout_s, "follow_redirects": True}
+        try:
+            self._http = httpx.Client(base_url=base_url, mounts=_direct_routes(base_url.host), **options)
+        except (ImportError, ValueError, httpx.InvalidURL) as err:
+            if not is_loopback(base_url.host):
+                raise BadAddress("the proxy that the environment names is none that can be used here") from err
+            self._http = httpx.Client(base_url=base_url, trust_env=False, **options)
 
     def __enter__(self) -> Self:
         return self
@@ -83,7 +89,8 @@ class Client:
     ) -> Job:
         """POST /generate. A field left None takes the server's default.
 
-        `latents`: (n, z_dim) or (n, num_styles, w_dim). `wait_s`: hold the answer until the job ends, at most so long.
+        `latents`: (n, z_dim) or (n, num_styles, w_dim), or one of (z_dim,). `wait_s`: hold the answer until the job
+        ends, at most so long.
         """
         body = _without_none(
             model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
@@ -108,7 +115,7 @@ class Client:
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST /encode: a scan file (.nii, .nii.gz, .nrrd, .mha), or a `source`: an earlier result as {"job": ...}, a
+        """POST /encode: a scan file (`volumes.formats.READABLE`), or a `source`: an earlier result as {"job": ...}, a
         sample as {"seed": ...}."""
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
@@ -142,17 +149,43 @@ class Client:
         )  # fmt: skip
         return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
+    def translate(
+        self,
+        scan: str | Path | None = None,
+        *,
+        model: str,
+        mask: str | Path | None = None,
+        edges: str | None = None,
+        grid: str | None = None,
+        source: Mapping[str, Any] | None = None,
+        output: Mapping[str, Any] | None = None,
+        wait_s: int | None = None,
+        idempotency_key: str | None = None,
+        priority: str | None = None,
+    ) -> Job:
+        """POST /translate: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source` {"job": ...}.
+
+        `mask`: a file of pathologies on the scan's grid. `edges`: "given" where the scan is an edge image itself.
+        """
+        if (scan is None) == (source is None):
+            raise ValueError("give either a scan file or a source")
+        body = _without_none(model=model, source=source, edges=edges, grid=grid, output=output)
+        return self.submit(
+            "translate", body, scan=scan, mask=mask, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
+        )
+
     def submit(
         self,
         kind: str,
         body: Mapping[str, Any],
         *,
         scan: str | Path | None = None,
+        mask: str | Path | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST the request of a kind as it is; `scan` goes along as its upload.
+        """POST the request of a kind as it is; `scan`, and beside it `mask`, go along as its uploads.
 
         `body`: all of the request's fields, of a fit_direction `model` and `fit`. `priority`: high, normal or low.
         """
@@ -163,12 +196,12 @@ class Client:
         headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
             return Job(self, self._post(path, body, headers))
-        with Path(scan).open("rb") as file:
-            # The file's own name may hold a patient's; the server finds the format by content.
-            parts = {
-                "volume": ("scan", file, "application/octet-stream"),
-                "request": (None, _encoded(body), "application/json"),
-            }
+        parts: dict[str, Any] = {"request": (None, _encoded(body), "application/json")}
+        with ExitStack() as stack:
+            for part, name, file in (("volume", "scan", scan), ("mask", "mask", mask)):
+                # The file's own name may hold a patient's; the server finds the format by content.
+                if file is not None:
+                    parts[part] = (name, stack.enter_context(Path(file).open("rb")), "application/octet-stream")
             return Job(self, self._json("POST", path, files=parts, headers=headers))
 
     # -- looking at jobs -----------------------------------------------------------------------------------------
@@ -300,6 +333,25 @@ class Client:
         return ServerUnreachable(f"no answer from {self._http.base_url}: {err or type(err).__name__}")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _direct_routes(host: str) -> dict[str, httpx.BaseTransport | None]:
+    """Where httpx is to ask no proxy: this machine, and everything where the environment names none for everything."""
+    direct = httpx.HTTPTransport(retries=2)  # of the connection only: nothing was sent yet
+    routes = ["all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]"]
+    if is_loopback(host):
+        routes.append(f"all://[{host}]" if ":" in host else f"all://{host}")
+    if not urllib.request.getproxies().get("all"):
+        routes.append("all://")
+    return dict.fromkeys(routes, direct)
+
+
 def _raise_for_problem(response: httpx.Response) -> None:
     """Raises: the class of voxelsmith.problems for the code of an error answer."""
     if not response.is_error:
@@ -328,4 +380,8 @@ def _plain(value: Any) -> Any:
 
 
 def _listed(vectors: Vectors | None) -> Any:
-    return None if vectors is None else np.asarray(vectors, dtype=np.float64).tolist()
+    """A vector alone is a list of one."""
+    if vectors is None:
+        return None
+    array = np.asarray(vectors, dtype=np.float64)
+    return (array[np.newaxis] if array.ndim == 1 else array).tolist()

@@ -14,7 +14,7 @@ from typing import Any
 from jobs.settings import Settings
 from voxelsmith.client import DEMO_MODEL, Client
 from voxelsmith.contact_sheet import write_contact_sheet
-from voxelsmith.extras import MissingExtraError
+from voxelsmith.extras import MissingExtraError, how_to_install
 from voxelsmith.job import Job
 from voxelsmith.local import Stack, StackError
 from voxelsmith.problems import ServiceUnavailable
@@ -128,7 +128,7 @@ def find_template() -> Path:
     spec = importlib.util.find_spec("nilearn")
     path = Path(spec.origin).parent.joinpath(*_TEMPLATE) if spec and spec.origin else None
     if path is None or not path.is_file():
-        raise MissingExtraError("the demo's scan is nilearn's: pip install 'voxelsmith[demo]', or give --scan FILE")
+        raise MissingExtraError(f"the demo's scan is nilearn's: {how_to_install('demo')}, or give --scan FILE")
     return path
 
 

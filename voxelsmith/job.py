@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 
+from volumes.formats import BY_NAME
 from voxelsmith.problems import JobFailed, JobNotDone, NoSuchResult, ServerUnreachable, ServiceUnavailable
 
 OPEN_STATES = frozenset({"queued", "running"})
@@ -117,7 +118,7 @@ class Job:
         """
         entry = self.wait().result(index)
         name = str(entry["name"])
-        if not name.endswith((".nii", ".nii.gz")):
+        if not any(BY_NAME[form].is_name_of(name) for form in ("nii", "nii.gz")):
             raise NoSuchResult(f"{name} is not a NIfTI file; use download() for other formats")
         data = self._server.read(str(entry["url"]), entry.get("sha256"))
         return nibabel.Nifti1Image.from_bytes(gzip.decompress(data) if name.endswith(".gz") else data)

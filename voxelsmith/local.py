@@ -22,6 +22,7 @@ from jobs.settings import Settings
 from jobs.stop_wish import StopWish
 from jobs.upkeep import Upkeep
 from service.main import check_surroundings, make_server
+from voxelsmith.data_folder import DataFolderError, make_private
 from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.environment import store_url
 from workers.supervisor import Supervisor
@@ -44,7 +45,7 @@ class Stack:
         `workers`: processes per device (more than one on the CPU only).
         """
         self.data = data.resolve()
-        self.valkey = EmbeddedValkey(self.data / "queue")
+        self.valkey = EmbeddedValkey(self.data / "queue", settings.queue_memory_bytes)
         changes = {"redis_url": SecretStr(self.valkey.url), "store_url": store_url(self.data), "ephemeral": False}
         self.settings = settings.model_copy(update=changes)
         self._workers = workers
@@ -62,6 +63,7 @@ class Stack:
     def start(self) -> None:
         """Returns once the API answers; workers may still be loading. Raises: StackError, DataFolderError."""
         with contextlib.ExitStack() as undo:
+            self._close_to_others()
             listener = undo.enter_context(listen(self.settings.host, self.settings.port))
             self.valkey.start()
             undo.callback(self.valkey.stop)
@@ -97,6 +99,13 @@ class Stack:
         supervisor.kill()
         with contextlib.suppress(VoxelsmithError), connect(self.settings, retries=0) as redis:
             Upkeep(redis, self.settings).hand_back_all()
+
+    def _close_to_others(self) -> None:
+        """Raises: DataFolderError."""
+        try:
+            make_private(self.data)
+        except OSError as err:
+            raise DataFolderError(f"cannot use {self.data}: {err.strerror or 'input/output error'}") from err
 
     def _check(self) -> None:
         """Raises: StackError where the service would be open to other machines without a key."""

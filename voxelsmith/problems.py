@@ -2,7 +2,7 @@
 
 ClientError
 ├── HttpProblem               the server answered with application/problem+json: one class per code, see below
-├── BadAddress, BadKey        no request can be made of the URL or the API key
+├── BadAddress, BadKey        no request can be made of the URL, its proxy or the API key
 ├── ServerUnreachable         no answer at all
 ├── DamagedDownload           the bytes are not those of the SHA-256 in the job record
 ├── JobFailed                 the job ended as `failed`

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from jobs.connection import connect
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from voxelsmith.data_folder import make_private
 from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.environment import Surroundings, store_url
 
@@ -26,6 +27,7 @@ def visited(place: Surroundings, data: Path | None) -> Iterator[JobQueue]:
             yield queue
         return
     folder = data or place.data
+    make_private(folder)
     with EmbeddedValkey(folder / "queue").visited() as url:
         changes = {"redis_url": SecretStr(url), "store_url": store_url(folder), "ephemeral": False}
         with _connected(settings.model_copy(update=changes)) as queue:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -20,12 +21,14 @@ from contract.errors import VoxelsmithError
 from jobs.connection import connect
 from jobs.logs import configure
 from jobs.reaper import Reaper
+from jobs.results.durable_files import FOREIGN_AGE_S, here
 from jobs.settings import Settings
 from jobs.stop_wish import StopWish
 from jobs.upkeep import Upkeep
 from workers.devices import check_device, cores, devices
 
-WORKER_COMMAND = (sys.executable, "-m", "workers.main")
+WORKER_COMMAND = (sys.executable, "-P", "-m", "workers.main")
+"""-P: not what happens to lie in the folder that we were started in, were it named as one of our rooms."""
 _EXIT_UNFIT = 78
 """As of workers.process: starting it again will not help."""
 _START_LIMIT_S = 600.0
@@ -39,6 +42,8 @@ _SURROUNDINGS = {"GOMP_SPINCOUNT": "1000"}
 """Of a worker, where nobody says otherwise. torch's threads wait for one another by turning in a loop, 300,000 times,
 on cores that other processes and the thread they wait for may need; after fewer turns they sleep (docs/performance.md,
 "Beside other work")."""
+_SITE = ("site-packages", "dist-packages")
+"""Where installed packages lie: on the path of every Python anyway, and behind its own library."""
 _TICK_S = 0.1
 _SCRATCH_PREFIX = "voxelsmith-worker-"
 log = logging.getLogger("voxelsmith.supervisor")
@@ -154,14 +159,13 @@ class Supervisor:
 
     def _open(self, seat: Seat) -> "subprocess.Popen[bytes]":
         """The seat's next process. Raises: OSError where the system has no room for one more or for its files."""
-        seat.scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-"))
+        seat.scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH_PREFIX}{here()}.{os.getpid()}."))
         seat.beat_fd, theirs = os.pipe()
         try:
             os.set_blocking(seat.beat_fd, False)
             command = [*self.command, "--supervised", str(theirs), "--scratch", str(seat.scratch)]
-            surroundings = {**_SURROUNDINGS, **os.environ}
             seat.process = subprocess.Popen(  # noqa: S603 -- our own
-                command, stdin=subprocess.PIPE, pass_fds=[theirs], env=surroundings
+                command, stdin=subprocess.PIPE, pass_fds=[theirs], env=_surroundings()
             )
         finally:
             os.close(theirs)
@@ -193,6 +197,14 @@ class Supervisor:
             _clear(seat)
 
 
+def _surroundings() -> dict[str, str]:
+    """The environment of a worker. Rooms in a folder of their own, a checkout that is not installed, it finds there."""
+    surroundings, root = {**_SURROUNDINGS, **os.environ}, Path(__file__).parents[1]
+    if root.name not in _SITE:
+        surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    return surroundings
+
+
 def settings_line(settings: Settings) -> bytes:
     """All settings as one line of JSON, secrets included: for a worker's standard input alone."""
     values = settings.model_dump(mode="json")
@@ -203,11 +215,17 @@ def settings_line(settings: Settings) -> bytes:
 
 
 def remove_orphaned_scratch() -> None:
-    """Temporary files of workers whose supervisor was killed before it could remove them."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*-*"):
-        pid = folder.name.removeprefix(_SCRATCH_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not _is_alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
+    """Temporary files of workers whose supervisor was killed before it could remove them.
+
+    A number means a process only where it was given, and containers may share the folder: what comes from elsewhere is
+    left alone for as long as it may be in use.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*"):
+        place, pid, _ = ("", "", *folder.name.removeprefix(_SCRATCH_PREFIX).rsplit(".", 2))[-3:]
+        is_ours = place == here() and pid.isdecimal()
+        with suppress(FileNotFoundError):
+            if (is_ours and not _is_alive(int(pid))) or time.time() - folder.stat().st_mtime > FOREIGN_AGE_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

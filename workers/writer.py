@@ -15,21 +15,14 @@ from contract.fields import OutputOptions
 from contract.state import Manifest, ResultFile
 from model_store.card import AnyCard, DirectionCard
 from volumes.files import write
+from volumes.formats import WRITTEN
 from volumes.hashed import Written
 from volumes.preview import three_planes
 from volumes.volume import Volume
 from workers.recipe_events import Latent, Product, ScanDigest
 from workers.units import in_units, step_of
 
-MEDIA_TYPES = {
-    "nii.gz": "application/gzip",
-    "nii": "application/octet-stream",
-    "nrrd": "application/octet-stream",
-    "mha": "application/octet-stream",
-    "npy": "application/octet-stream",
-    "png": "image/png",
-    "json": "application/json",
-}
+MEDIA_TYPES = {row.name: row.media_type for row in WRITTEN} | {"png": "image/png", "json": "application/json"}
 
 
 class Sink(Protocol):

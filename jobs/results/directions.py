@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from contract.fields import NAME_PATTERN
 from jobs.results.store import ResultStore
 
 _NAME = re.compile(NAME_PATTERN)
+_OWNERS = "owners"
+"""Keys owners/<key>/<model>/<name> tell whose a direction is."""
 
 
 class FittedDirections:
@@ -49,12 +52,29 @@ class FittedDirections:
             raise UnknownDirection("The stored direction of that name is damaged; remove it.") from err
         return direction
 
-    def put(self, model: str, direction: dict[str, Any]) -> None:
+    def owned(self, owner: str) -> Sequence[str]:
+        """Of the directions that an API key has fitted, model/name. Raises: StoreUnavailable."""
+        keys = self._results.list(f"{_OWNERS}/{owner}") if owner else ()
+        return [key.partition("/")[2].partition("/")[2] for key in keys]
+
+    def put(self, model: str, direction: dict[str, Any], owner: str = "") -> None:
         """Stores a direction under its own `name`; storing the very same again is fine, as a rerun of its job does.
 
+        `owner`: the API key whose it is, and which may remove it.
         Raises: DirectionExists, StoreUnavailable, StoreFull.
         """
         name = direction["name"]
+        if owner:
+            self._note(owner, model, name)
+        try:
+            self._put(model, name, direction)
+        except DirectionExists:
+            if owner:  # it is somebody else's
+                with suppress(UnknownResult):
+                    self._results.remove(f"{_OWNERS}/{owner}/{model}/{name}")
+            raise
+
+    def _put(self, model: str, name: str, direction: dict[str, Any]) -> None:
         body = json.dumps(direction, allow_nan=False, indent=1).encode()
         with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
             path = Path(folder) / "direction.json"
@@ -73,6 +93,18 @@ class FittedDirections:
             self._results.remove(_key(model, name))
         except UnknownResult as err:
             raise UnknownDirection("The model has no fitted direction of that name.") from err
+        for key in self._results.list(_OWNERS):
+            if key.endswith(f"/{model}/{name}"):
+                with suppress(UnknownResult):
+                    self._results.remove(key)
+
+    def _note(self, owner: str, model: str, name: str) -> None:
+        """Whose a direction is, before it is there: a list of it is short, and none is without an owner."""
+        _key(model, name)
+        with tempfile.TemporaryDirectory(prefix="voxelsmith-") as folder:
+            path = Path(folder) / "owner"
+            path.write_bytes(b"{}")
+            self._results.write(f"{_OWNERS}/{owner}/{model}/{name}", path)
 
 
 def _key(model: str, name: str) -> str:

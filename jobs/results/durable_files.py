@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 CHUNK_BYTES = 2**20
-_FOREIGN_AGE_S = 24 * 3600
+FOREIGN_AGE_S = 24 * 3600
 """A temp file of another machine or container counts as abandoned after this; one of ours when its process is gone."""
 
 
 def temp_path(folder: Path) -> Path:
     """A new name in a folder of temp files. It says whose it is, so that a sweep can tell who still writes."""
     folder.mkdir(exist_ok=True, mode=0o700)
-    return folder / f"{_here()}.{os.getpid()}.{uuid.uuid4().hex}"
+    return folder / f"{here()}.{os.getpid()}.{uuid.uuid4().hex}"
 
 
 @contextmanager
@@ -92,18 +92,18 @@ def taking_the_place_of(path: Path) -> Iterator[BinaryIO]:
 
 def sweep_temp(folder: Path) -> None:
     """Removes the temp files of processes that are gone."""
-    here, has_proc = _here(), Path("/proc/self").exists()
+    place, has_proc = here(), Path("/proc/self").exists()
     for path in folder.glob("*.*.*"):
         host, pid, _ = path.name.rsplit(".", 2)
-        orphaned = has_proc and host == here and not Path(f"/proc/{pid}").exists()
+        orphaned = has_proc and host == place and not Path(f"/proc/{pid}").exists()
         try:
-            if orphaned or time.time() - path.stat().st_mtime > _FOREIGN_AGE_S:
+            if orphaned or time.time() - path.stat().st_mtime > FOREIGN_AGE_S:
                 path.unlink()
         except FileNotFoundError:
             continue
 
 
-def _here() -> str:
+def here() -> str:
     """Where a process id means something: containers may share a host name, and each has numbers of its own."""
     try:
         return f"{socket.gethostname()}.{Path('/proc/self/ns/pid').stat().st_ino}"

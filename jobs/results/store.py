@@ -21,6 +21,7 @@ from contract.errors import StoreFull, StoreUnavailable, UnknownResult
 from contract.state import ResultFile
 from jobs.results import durable_files
 from jobs.results.bucket import Bucket, digest_of
+from jobs.results.recent import Recent
 
 _KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._=+-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._=+-]{0,127}){0,4}")
 _TEMP = ".tmp"
@@ -54,6 +55,7 @@ class ResultStore:
 
         Raises: StoreUnavailable.
         """
+        self._recent = Recent()
         self._root = Path(unquote(urlsplit(url).path)) if url.startswith("file://") else None
         with _failing_clearly():
             if self._root is None:
@@ -160,8 +162,24 @@ class ResultStore:
                 raise UnknownResult("The file is not the one that was stored.")
             return self._bucket.signed_url(key, life_s)
 
-    def verify(self, key: str, sha256: str) -> bool:
-        """Whether the stored bytes have that digest; reads them all. Raises: UnknownResult, StoreUnavailable."""
+    def verify(self, key: str, sha256: str, within_s: float = 0.0) -> bool:
+        """Whether the stored bytes have that digest; reads them all, unless somebody did within that time and the file
+        is as it was then. Raises: UnknownResult, StoreUnavailable."""
+        if not within_s:
+            return self._has_digest(key, sha256)
+        return self._recent.ask((key, sha256, self._stamp(key)), within_s, lambda: self._has_digest(key, sha256))
+
+    def _stamp(self, key: str) -> tuple[object, ...]:
+        """Changes with the file."""
+        _require(key)
+        with _failing_clearly():
+            if self._root is None:
+                found = self._bucket.look(key)
+                return found.tag, found.size_bytes, found.modified
+            stat = (self._root / key).stat()
+            return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+    def _has_digest(self, key: str, sha256: str) -> bool:
         digest = hashlib.sha256()
         for piece in self.open(key):
             digest.update(piece)
@@ -213,8 +231,11 @@ class ResultStore:
             with suppress(StoreUnavailable):
                 self.remove_prefix(f"{top}/{job_id}")
 
-    def writable(self) -> bool:
-        """Whether a small file can be written and synced now."""
+    def writable(self, within_s: float = 0.0) -> bool:
+        """Whether a small file can be written and synced now, or could within that time."""
+        return self._recent.ask("writable", within_s, self._can_write)
+
+    def _can_write(self) -> bool:
         if self._root is None:
             return self._bucket.works()
         try:

@@ -6,5 +6,6 @@ if not held(id, ARGV[2]) then
 end
 redis.call('HSET', key('job', id), 'manifest', ARGV[3])
 account(id, 'made', ARGV[5])
+weigh(id)
 if ARGV[4] ~= '' then event(id, 'result', ARGV[4]) end
 return redis.call('HGET', key('job', id), 'cancel') and 'cancel' or 'ok'

@@ -44,6 +44,21 @@ local function account(id, field, bytes)
   redis.call('HINCRBY', key('stored'), record[1], integer(tonumber(bytes) - (tonumber(record[2]) or 0)))
 end
 
+-- What a job's record takes of the queue's memory beyond what every record has, as its key's. Safe to repeat.
+local FREE = 4096
+local function weigh(id, is_gone)
+  local job = key('job', id)
+  local record = redis.call('HMGET', job, 'owner', 'weight')
+  if not record[1] or record[1] == '' then return end
+  local weight = 0
+  if not is_gone then
+    for _, field in ipairs({'request', 'payload', 'manifest'}) do weight = weight + redis.call('HSTRLEN', job, field) end
+    weight = math.max(0, weight - FREE)
+  end
+  redis.call('HSET', job, 'weight', weight)
+  redis.call('HINCRBY', key('memory'), record[1], integer(weight - (tonumber(record[2]) or 0)))
+end
+
 -- How far a final job came: to its end, or to the volumes that it keeps of those that it was to store.
 local function settle_progress(id, state)
   local job = key('job', id)
@@ -70,6 +85,7 @@ local function finish(id, state, manifest, err, life)
   local owner = redis.call('HGET', job, 'owner')
   if owner and owner ~= '' then redis.call('HDEL', key('flight', owner), id) end
   account(id, 'uploaded', 0)
+  weigh(id)
   local about = redis.call('HMGET', job, 'kind', 'model')
   count('finished|' .. (about[1] or '') .. '|' .. (about[2] or '') .. '|' .. state)
   event(id, 'end', '{"state":"' .. state .. '"}')
@@ -99,6 +115,7 @@ local function forget(id)
     account(id, 'uploaded', 0)
     account(id, 'made', 0)
     account(id, 'noted', 0)
+    weigh(id, true)
     redis.call('ZREM', key('jobs', owner), id)
     redis.call('HDEL', key('flight', owner), id)
   end

@@ -1,11 +1,10 @@
 -- id, kind, model, model digest, request, payload, request digest, idempotency key or '', queue limit, owner or '',
 -- samples, uploaded bytes, the owner's limits: jobs and samples in flight, stored bytes; priority, its head start,
--- volumes that the job stores, version of the record -> {answer, id}
+-- volumes that the job stores, version of the record, the owner's limit of memory -> {answer, id}
 local id, idem, owner = ARGV[1], ARGV[8], ARGV[10]
 local job = key('job', id)
 -- What the record itself takes beyond FREE bytes is charged like files: the request for as long as the record is there,
 -- the payload, like an upload, until the job has ended.
-local FREE = 4096
 local noted = math.max(0, #ARGV[5] - FREE)
 local uploaded = ARGV[12] + math.max(0, #ARGV[6] - FREE)
 if redis.call('EXISTS', job) == 1 then return {'accepted', id} end
@@ -23,6 +22,8 @@ if owner ~= '' then
   if redis.call('HLEN', key('flight', owner)) >= tonumber(ARGV[13]) then return {'jobs', ''} end
   if samples > tonumber(ARGV[14]) then return {'samples', ''} end
   local stored = tonumber(redis.call('HGET', key('stored'), owner) or 0)
+  local memory = tonumber(redis.call('HGET', key('memory'), owner) or 0) + math.max(0, #ARGV[5] + #ARGV[6] - FREE)
+  if memory > tonumber(ARGV[20]) then return {'memory', ''} end
   if stored >= tonumber(ARGV[15]) or stored + uploaded + noted > tonumber(ARGV[15]) then return {'bytes', ''} end
 end
 local seq = redis.call('INCR', key('seq'))
@@ -41,6 +42,7 @@ if owner ~= '' then
   redis.call('HSET', key('flight', owner), id, ARGV[11])
   account(id, 'uploaded', integer(uploaded))
   account(id, 'noted', integer(noted))
+  weigh(id)
 end
 if idem ~= '' then redis.call('HSET', key('idem', idem), 'id', id, 'digest', ARGV[7]) end
 count('submitted|' .. ARGV[2] .. '|' .. ARGV[3])

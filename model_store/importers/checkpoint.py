@@ -1,34 +1,37 @@
 """The strict reader of PyTorch checkpoints: claims are checked before any tensor exists. Runs in the jail only.
 
 A `.pth` is a zip of stored members: `<root>/data.pkl`, a pickle that describes the tensors, and `<root>/data/<key>`,
-their bytes. The pickle is read twice: first by `ClaimReader`, for which a tensor is a record of numbers, then, when
-every claim holds, by `torch.load(weights_only=True)`. There is no third way.
+their bytes. The pickle is read by `ClaimReader` alone, for which a tensor is a record of numbers. When every claim
+holds, the tensors that are wanted are cut out of the same open file, at the places that were checked: what is used are
+the bytes that were judged, and `torch.load` has no part in it (docs/decisions/0036).
 """
 
 import io
 import math
 import pickle
-import zipfile
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
 import torch
 
+from model_store.importers.archive import LOCAL, Archive, damaged
 from model_store.importers.jail import ImportRefused
+from model_store.regular_files import open_regular
 
 _MAX_FILE_BYTES = 4 << 30
 _MAX_PICKLE_BYTES = 4 << 20
-_MAX_MEMBERS = 4096
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_ITEM_BYTES = {
-    "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2,
-    "LongStorage": 8, "IntStorage": 4, "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1,
+_DTYPES = {
+    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
 _UNREADABLE = (
-    pickle.UnpicklingError, zipfile.BadZipFile, EOFError, AttributeError, TypeError, ValueError, KeyError, IndexError,
+    pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, KeyError, IndexError,
     OverflowError, RecursionError, RuntimeError, OSError,
 )  # fmt: skip
 
@@ -44,6 +47,7 @@ class StorageKind:
 class StorageClaim:
     kind: str
     count: int
+    key: str
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,10 @@ class TensorClaim:
 
     kind: str
     shape: tuple[int, ...]
-
-
-def damaged(role: str, what: str) -> ImportRefused:
-    """The refusal for bytes that are not what torch.save wrote."""
-    return ImportRefused(f"The {role} file is damaged: {what}. Download or copy it again.")
+    key: str
+    """Of the storage."""
+    offset: int
+    """Values before its first one there."""
 
 
 class ClaimReader(pickle.Unpickler):
@@ -68,7 +71,7 @@ class ClaimReader(pickle.Unpickler):
         self._role, self._sizes = role, sizes
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in _ITEM_BYTES:
+        if module == "torch" and name in _DTYPES:
             return StorageKind(name)
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
@@ -86,9 +89,9 @@ class ClaimReader(pickle.Unpickler):
         tag, kind, key, _, count = pid[:5]  # the old format adds a sixth
         if tag != "storage" or not isinstance(kind, StorageKind) or type(count) is not int or count < 0:
             raise damaged(self._role, "it describes a storage that does not exist")
-        if self._sizes is not None and self._sizes.get(str(key)) != count * _ITEM_BYTES[kind.name]:
+        if self._sizes is not None and self._sizes.get(str(key)) != count * _DTYPES[kind.name].itemsize:
             raise damaged(self._role, f"a tensor claims {count} values that the file does not hold")
-        return StorageClaim(kind.name, count)
+        return StorageClaim(kind.name, count, str(key))
 
     def _parameter(self, tensor: TensorClaim, *_: object) -> TensorClaim:
         return tensor
@@ -107,7 +110,7 @@ class ClaimReader(pickle.Unpickler):
             )
         if offset + math.prod(shape) > storage.count:
             raise ImportRefused(f"The {self._role} file claims a larger tensor than it holds.")
-        return TensorClaim(storage.kind, tuple(shape))
+        return TensorClaim(storage.kind, tuple(shape), storage.key, offset)
 
 
 def _dense(shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:
@@ -120,8 +123,50 @@ def _dense(shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(dense)
 
 
-def read_claims(path: Path, role: str) -> dict[str, TensorClaim]:
-    """Names and shapes of the weights in a checkpoint, without `module.`; nothing is loaded.
+class Checkpoint:
+    """An open file whose every claim has been checked; nothing of its tensors is loaded."""
+
+    def __init__(self, archive: Archive, role: str) -> None:
+        """Raises: ImportRefused: damaged, hostile, or not such a checkpoint."""
+        self._archive, self._role = archive, role
+        archive.check_sums()
+        self._root = _root(archive, role)
+        pickled = archive.members[self._root + "data.pkl"]
+        if pickled.size_bytes > _MAX_PICKLE_BYTES:
+            raise ImportRefused(f"The {role} file is larger than any HA-GAN checkpoint.")
+        order = archive.members.get(self._root + "byteorder")
+        if order is not None and archive.read(order, 0, min(order.size_bytes, 16)) != b"little":
+            raise ImportRefused(f"The {role} file was written on a big-endian machine, which is not read here.")
+        prefix = self._root + "data/"
+        sizes = {
+            name.removeprefix(prefix): member.size_bytes
+            for name, member in archive.members.items()
+            if name.startswith(prefix)
+        }
+        top = ClaimReader(io.BytesIO(archive.read(pickled)), role, sizes).load()
+        self.claims: dict[str, TensorClaim] = {plain: claim for plain, (_, claim) in _state(top, role).items()}
+
+    def tensors(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """The named weights, finite and on the CPU, by plain name. Raises: ImportRefused."""
+        tensors = {name: self._tensor(self.claims[name]) for name in names}
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise ImportRefused(f"The {self._role} file has values that are not finite in {name}.")
+        return tensors
+
+    def _tensor(self, claim: TensorClaim) -> torch.Tensor:
+        dtype, count = _DTYPES[claim.kind], math.prod(claim.shape)
+        if not count:
+            return torch.empty(claim.shape, dtype=dtype)
+        start = claim.offset * dtype.itemsize
+        member = self._archive.members[f"{self._root}data/{claim.key}"]
+        data = self._archive.read(member, start, start + count * dtype.itemsize)
+        return torch.frombuffer(bytearray(data), dtype=dtype).reshape(claim.shape)
+
+
+@contextmanager
+def opened(path: Path, role: str) -> Iterator[Checkpoint]:
+    """A checkpoint, open for the time of the block; what is read of it comes from the one open file.
 
     Accepts the authors' {"model": state, "optimizer": ...} and a bare state dict. `role` names the file in messages.
 
@@ -132,46 +177,48 @@ def read_claims(path: Path, role: str) -> dict[str, TensorClaim]:
         raise ImportRefused(f"The {role} file does not exist.")
     if not 0 < path.stat().st_size <= _MAX_FILE_BYTES:
         raise ImportRefused(f"The {role} file is empty or larger than {_MAX_FILE_BYTES >> 30} GiB.")
+    with open_regular(path) as file:
+        yield _checked(file, role)
+
+
+def _checked(file: BinaryIO, role: str) -> Checkpoint:
     try:
-        top = _read_zip(path, role) if zipfile.is_zipfile(path) else _refuse_other(path, role)
-        return {plain: claim for plain, (_, claim) in _state(top, role).items()}
+        if file.read(len(LOCAL)) != LOCAL:
+            file.seek(0)
+            _refuse_other(file, role)
+        return Checkpoint(Archive(file, role), role)
     except _UNREADABLE as err:
         raise damaged(role, "it cannot be read to its end") from err
 
 
-def _read_zip(path: Path, role: str) -> Any:
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        names = [member.filename for member in members]
-        if len(members) > _MAX_MEMBERS or len(set(names)) != len(names):
-            raise ImportRefused(f"The {role} file is not a checkpoint: too many members, or two of the same name.")
-        if any(
-            m.compress_type != zipfile.ZIP_STORED or m.file_size != m.compress_size or m.flag_bits & 1 for m in members
-        ):
-            raise ImportRefused(f"The {role} file has compressed members, which torch.save never writes.")
-        pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
-        if len(pickles) != 1:
-            raise ImportRefused(f"The {role} file is not a PyTorch checkpoint: it has no data.pkl.")
-        if (
-            archive.getinfo(pickles[0]).file_size > _MAX_PICKLE_BYTES
-            or sum(m.file_size for m in members) > _MAX_FILE_BYTES
-        ):
-            raise ImportRefused(f"The {role} file is larger than any HA-GAN checkpoint.")
-        if archive.testzip() is not None:
-            raise damaged(role, "a checksum does not match")
-        prefix = pickles[0].removesuffix("data.pkl") + "data/"
-        sizes = {m.filename.removeprefix(prefix): m.file_size for m in members if m.filename.startswith(prefix)}
-        return ClaimReader(io.BytesIO(archive.read(pickles[0])), role, sizes).load()
+def read_claims(path: Path, role: str) -> dict[str, TensorClaim]:
+    """Names and shapes of the weights in a checkpoint, without `module.`; nothing is loaded. Raises: as `opened`."""
+    with opened(path, role) as checkpoint:
+        return checkpoint.claims
 
 
-def _refuse_other(path: Path, role: str) -> Any:
+def read_tensors(path: Path, role: str, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """The named weights of a checkpoint. Raises: as `opened`, and where a value is not finite."""
+    with opened(path, role) as checkpoint:
+        return checkpoint.tensors(names)
+
+
+def _root(archive: Archive, role: str) -> str:
+    """The folder that all members lie in, with its slash; data.pkl lies in it."""
+    roots = {name.partition("/")[0] for name in archive.members}
+    root = f"{next(iter(roots), '')}/"
+    if len(roots) != 1 or root + "data.pkl" not in archive.members:
+        raise ImportRefused(f"The {role} file is not a PyTorch checkpoint: it has no data.pkl, or two of them.")
+    return root
+
+
+def _refuse_other(file: BinaryIO, role: str) -> NoReturn:
     """Says what a file that is no zip is instead."""
-    with path.open("rb") as file:
-        head = file.read(_MAX_PICKLE_BYTES)
+    head = file.read(_MAX_PICKLE_BYTES)
     if head.lstrip()[:1] == b"<":
         raise damaged(role, "it is a web page, not a checkpoint")
     if head[:2] == b"PK":
-        raise damaged(role, "it is cut short")
+        raise damaged(role, "it does not begin like a PyTorch checkpoint")
     if head[:1] != b"\x80":
         raise damaged(role, "it does not begin like a PyTorch checkpoint")
     stream = io.BytesIO(head)
@@ -203,21 +250,3 @@ def _state(top: Any, role: str) -> dict[str, tuple[str, Any]]:
             f"The {role} file has weights with and without the prefix 'module.'; which to take is unclear."
         )
     return plain
-
-
-def read_tensors(path: Path, role: str, names: Iterable[str]) -> dict[str, torch.Tensor]:
-    """The named weights (claims already checked), finite and on the CPU, by plain name.
-
-    Raises:
-        ImportRefused: torch refuses the file, or a value is not finite.
-    """
-    try:
-        top = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except _UNREADABLE as err:
-        raise damaged(role, "PyTorch cannot read it") from err
-    state = _state(top, role)
-    tensors = {name: state[name][1].clone() for name in names}
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ImportRefused(f"The {role} file has values that are not finite in {name}.")
-    return tensors

@@ -4,12 +4,14 @@ Everyone who states a number is heard; whoever contradicts another is refused, n
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model_store.importers.jail import ImportRefused
+from model_store.regular_files import open_regular
 
 _SIZES = (128, 256)
 _USUAL_LATENT = 1024
@@ -103,8 +105,8 @@ def read_config(path: Path | None) -> dict[str, int]:
     if path is None:
         return {}
     try:
-        with Path(path).open("rb") as file:
-            whole = json.loads(file.read(_MAX_CONFIG_BYTES))
+        with open_regular(Path(path)) as file:
+            whole = json.loads(file.read(_MAX_CONFIG_BYTES).removeprefix(BOM_UTF8))
     except (OSError, ValueError, RecursionError) as err:
         raise ImportRefused("The config file is not readable JSON; it should be the run's configs.json.") from err
     if not isinstance(whole, dict):

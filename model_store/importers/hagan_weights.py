@@ -5,6 +5,7 @@ always 32 (a hard-coded view to 512 channels); the volume's size shows only in t
 """
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from model_store.importers.checkpoint import TensorClaim, read_claims, read_tensors
+from model_store.importers.checkpoint import TensorClaim, opened
 from model_store.importers.jail import ImportRefused
 
 _MAX_LATENT = 8192
@@ -83,14 +84,15 @@ def read(request: dict[str, Any]) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     files = {role: Path(path) for role, path in request["files"].items()}
-    claims = {role: read_claims(path, _spoken(role)) for role, path in files.items()}
-    facts = inspect(claims)
     weights: dict[str, torch.Tensor] = {}
-    for role, table in _tables(facts).items():
-        # E^G alone tells the sizes but cannot encode; it is left out.
-        if role == "generator" or {"encoder", "sub_encoder"} <= claims.keys():
-            tensors = read_tensors(files[role], _spoken(role), table)
-            weights |= {table[name][0]: tensor for name, tensor in tensors.items()}
+    with ExitStack() as stack:
+        checkpoints = {role: stack.enter_context(opened(path, _spoken(role))) for role, path in files.items()}
+        facts = inspect({role: checkpoint.claims for role, checkpoint in checkpoints.items()})
+        for role, table in _tables(facts).items():
+            # E^G alone tells the sizes but cannot encode; it is left out.
+            if role == "generator" or {"encoder", "sub_encoder"} <= files.keys():
+                tensors = checkpoints[role].tensors(table)
+                weights |= {table[name][0]: tensor for name, tensor in tensors.items()}
     try:
         save_file(weights, request["target"])
     except SafetensorError as err:

@@ -10,8 +10,9 @@ import pickle
 from pathlib import Path
 from typing import Any, NoReturn
 
-from model_store.importers.checkpoint import damaged
+from model_store.importers.archive import damaged
 from model_store.importers.jail import ImportRefused
+from model_store.regular_files import open_regular
 
 ROLE = "pickle"
 _MAX_FILE_BYTES = 2 << 30
@@ -150,7 +151,7 @@ def read_networks(path: Path) -> tuple[NetworkClaim, NetworkClaim, NetworkClaim]
     if not 0 < path.stat().st_size <= _MAX_FILE_BYTES:
         raise ImportRefused(f"The {ROLE} file is empty or larger than {_MAX_FILE_BYTES >> 30} GiB.")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _check_start(file.read(64))
             file.seek(0)
             top = RestrictedReader(file, encoding="latin1").load()

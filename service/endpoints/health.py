@@ -17,6 +17,8 @@ from service.metrics import CONTENT_TYPE
 from service.openapi import PROBLEMS
 from service.queue_metrics import QueueView
 
+PROBE_EVERY_S = 2.0
+"""Anyone may ask whether the service can serve: the store is tried at most so often, whoever asks."""
 router = APIRouter(tags=["health"], responses=PROBLEMS)
 
 
@@ -60,7 +62,7 @@ def readiness(overview: Overview, results: ResultStore, min_free_bytes: int) -> 
     draining = sum(bool(worker.about.get("draining")) for worker in workers or ())
     return {
         "queue": workers is not None,
-        "store": has_room(results, min_free_bytes) and results.writable(),
+        "store": has_room(results, min_free_bytes) and results.writable(PROBE_EVERY_S),
         "workers": len(workers or ()) - draining,
         "draining": draining,
         "durable": workers is not None and is_durable(overview),

@@ -1,7 +1,6 @@
 """GET /jobs, GET and DELETE /jobs/{id}, GET /jobs/{id}/events."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncGenerator
 from threading import BoundedSemaphore
@@ -17,9 +16,10 @@ from contract.state import JobKind, JobPage, JobRecord, JobState
 from jobs.events import Event, order_of
 from jobs.ownership import Listen
 from jobs.queue import MAX_PAGE
+from jobs.shared_bodies import LARGE_BYTES
 from service.dependencies import AppServices, JobId, Jobs
 from service.http.errors import TooManyListeners
-from service.http.replies import JSON, NO_CACHE, Streamed, current, require_match
+from service.http.replies import NO_CACHE, Streamed, current, document, in_pieces, require_match
 from service.openapi import DELETED, EVENT_STREAM, PROBLEMS, RECORD
 
 HEARTBEAT_S = 5.0
@@ -60,7 +60,7 @@ def _each_once(request: Request) -> None:
 def list_jobs(query: Annotated[JobFilter, Query()], jobs: Jobs) -> Response:
     """A page of records, newest first. `next_cursor` leads to the next page."""
     page = jobs.list(query.state, query.kind, query.model, query.limit, query.cursor)
-    return Response(page.model_dump_json(), 200, NO_CACHE, JSON)
+    return document(page.model_dump_json(), 200, NO_CACHE)
 
 
 @router.get("/jobs/{job_id}", responses=RECORD, response_model=JobRecord)
@@ -69,17 +69,19 @@ def get_job(
     job_id: JobId, jobs: Jobs, if_match: IfMatch = None, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
     """One record, with an ETag."""
-    return current(require_match(jobs.get(job_id), if_match), if_none_match)
+    return current(jobs.document(job_id), if_match, if_none_match)
 
 
 @router.delete("/jobs/{job_id}", responses=DELETED, response_model=JobRecord)
 def delete_job(job_id: JobId, jobs: Jobs, if_match: IfMatch = None) -> Response:
     """A queued job is canceled at once (200), a running one asked to stop (202), one that has ended removed (204)."""
-    if require_match(jobs.get(job_id), if_match).state.is_terminal:
+    if if_match is not None:
+        require_match(jobs.document(job_id), if_match)
+    if jobs.get(job_id).state.is_terminal:
         jobs.remove(job_id)
         return Response(status_code=204)
     record = jobs.cancel(job_id)
-    return Response(record.model_dump_json(), 200 if record.state.is_terminal else 202, NO_CACHE, JSON)
+    return document(record.model_dump_json(), 200 if record.state.is_terminal else 202, NO_CACHE)
 
 
 @router.get("/jobs/{job_id}/events", responses=EVENT_STREAM, response_class=Response)
@@ -114,6 +116,13 @@ async def frames(listen: Listen) -> AsyncGenerator[bytes, None]:
                 continue
             if event is None:
                 return
-            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n".encode()
+            head = f"id: {event.id}\nevent: {event.type}\ndata: ".encode()
+            if len(event.body.data) <= LARGE_BYTES:
+                yield head + event.body.data + b"\n\n"
+                continue
+            yield head
+            for piece in in_pieces(event.body.data):
+                yield piece
+            yield b"\n\n"
     finally:
         leave()

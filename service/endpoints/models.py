@@ -11,7 +11,7 @@ from contract.requests import FitDirectionRequest
 from jobs.keys import Scope
 from service.admission.submission import submit
 from service.answers import Direction, DirectionList, ModelList, ReadyModel, ReadyTranslator, UnusableModel
-from service.dependencies import AppServices, Card, Jobs, ModelName, Models, Post, needs
+from service.dependencies import AppServices, Caller, Card, Jobs, ModelName, Models, Post, needs
 from service.http.body import JsonBody
 from service.http.replies import accepted, plain
 from service.http.strict_json import parse
@@ -63,10 +63,9 @@ def fit_direction(card: Card, body: JsonBody, services: AppServices, jobs: Jobs,
     return accepted(*submit(request, services, jobs, fields))
 
 
-@router.delete(
-    "/models/{name}/directions/{direction}", status_code=204, response_class=Response, dependencies=[needs(Scope.ADMIN)]
-)
-def remove_direction(card: Card, direction: str, registry: Models) -> Response:
-    """Removes a direction that was fitted here, for everybody. One that came with the model stays."""
-    registry.remove_direction(card, direction)
+@router.delete("/models/{name}/directions/{direction}", status_code=204, response_class=Response)
+def remove_direction(card: Card, direction: str, registry: Models, caller: Caller) -> Response:
+    """Removes a direction that was fitted here, for everybody: an admin any, a key its own. One that came with the
+    model stays."""
+    registry.remove_direction(card, direction, caller)
     return Response(status_code=204)

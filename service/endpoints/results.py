@@ -1,6 +1,7 @@
 """GET /jobs/{id}/results/{name}: whole or by range, under the file's SHA-256 as its ETag; or where a bucket has it."""
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -9,12 +10,14 @@ from starlette.responses import Response
 from contract.errors import ResultNotReady, UnknownResult
 from contract.state import JobRecord, ResultFile
 from jobs.results.store import ResultStore
-from service.dependencies import AppServices, JobId, Jobs
+from service.dependencies import AppServices, JobId, Jobs, Services
 from service.http.errors import DAMAGED, RangeNotSatisfiable, ResultDamaged, missing_is_damaged
 from service.http.header_fields import Span, UnsatisfiableError, names_tag, span_of, word_of
 from service.http.replies import NO_CACHE, Streamed
 from service.openapi import FILE, PROBLEMS
 
+HASH_EVERY_S = 60.0
+"""Of a file that is asked for in parts, while its size and times are what they were."""
 router = APIRouter(tags=["results"], responses=PROBLEMS)
 
 
@@ -42,7 +45,7 @@ def get_result(
     if request.method == "HEAD":
         return _described(services.results, key, file, headers)
     life_s = services.settings.store_redirect_s if _may_redirect(request, if_range, tag) else 0
-    return _elsewhere(services.results, key, file, life_s) or _content(services.results, key, file, span, headers)
+    return _elsewhere(services.results, key, file, life_s) or _content(services, key, file, span, headers)
 
 
 def file_of(record: JobRecord, name: str) -> ResultFile:
@@ -105,14 +108,20 @@ def _described(results: ResultStore, key: str, file: ResultFile, headers: dict[s
     return Response(status_code=200, headers=headers)
 
 
-def _content(results: ResultStore, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]) -> Response:
-    """The bytes, hashed before the first one leaves: a damaged file is never sent as if it were sound."""
-    with missing_is_damaged():
-        if not results.verify(key, file.sha256):
-            raise ResultDamaged(DAMAGED)
-        start, end = span or (0, file.size_bytes)
-        pieces = results.open(key, start, end)
-    return Streamed(_each(pieces), 200 if span is None else 206, headers)
+def _content(services: Services, key: str, file: ResultFile, span: Span | None, headers: dict[str, str]) -> Response:
+    """The bytes, hashed before the first one leaves: a damaged file is never sent as if it were sound.
+
+    A part costs what it is long: the parts of a file that is as it was have it hashed once in a while.
+    """
+    with ExitStack() as stack:
+        services.take_transfer()
+        stack.callback(services.transfers.release)
+        with missing_is_damaged():
+            if not services.results.verify(key, file.sha256, within_s=HASH_EVERY_S if span is not None else 0.0):
+                raise ResultDamaged(DAMAGED)
+            start, end = span or (0, file.size_bytes)
+            pieces = services.results.open(key, start, end)
+        return Streamed(_each(pieces), 200 if span is None else 206, headers, stack.pop_all().close)
 
 
 def _each(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:

@@ -106,10 +106,14 @@ def _request_id(scope: Scope) -> str:
 
 
 def _refusal(scope: Scope) -> VoxelsmithError | None:
+    """The framing comes first: where it is in doubt, so is where the next request begins (RFC 9112, section 6.1)."""
+    names = {name for name, _ in scope["headers"]}
+    if b"transfer-encoding" in names and b"content-length" in names:
+        return MalformedHttp("A request has either Content-Length or Transfer-Encoding.")  # or two servers may disagree
+    if b"transfer-encoding" in names and scope["http_version"] == "1.0":
+        return MalformedHttp("A request of HTTP/1.0 has no Transfer-Encoding.")
     if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MAX_HEADER_BYTES:
         return HeadersTooLarge(f"The header fields may have at most {MAX_HEADER_BYTES} bytes.")
-    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
-        return MalformedHttp("A request has either Content-Length or Transfer-Encoding.")  # or two servers may disagree
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
         return AddressTooLong(f"The address may have at most {MAX_ADDRESS_BYTES} bytes.")
     return None

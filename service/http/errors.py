@@ -69,6 +69,10 @@ class TooManyListeners(tree.VoxelsmithError):
     code, title = "too_many_listeners", "Too many clients are listening"
 
 
+class TooManyConnections(tree.VoxelsmithError):
+    code, title = "too_many_connections", "Too many clients are connected"
+
+
 class KeyRequired(tree.VoxelsmithError):
     code, title = "key_required", "An API key is required"
 
@@ -110,6 +114,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.QueueUnavailable: 503,
     tree.StoreUnavailable: 503,
     tree.StoreFull: 507,
+    tree.TooManyTransfers: 503,
     # These end jobs, so that clients meet their codes in a record's `error`; only a broken model also refuses a POST.
     tree.JobFailure: 500,
     tree.ModelBroken: 409,
@@ -135,6 +140,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     HeadersTooLarge: 431,
     NotReady: 503,
     TooManyListeners: 503,
+    TooManyConnections: 503,
 }
 
 
@@ -181,6 +187,8 @@ def answer(request: Request, err: tree.VoxelsmithError) -> Response:
         headers["Content-Range"] = f"bytes */{err.size_bytes}"
     if isinstance(err, NotReady):
         members["checks"] = err.checks
+    if isinstance(err, MalformedHttp):
+        headers["Connection"] = "close"  # what follows on it may be a part of this request
     status = STATUS[next(cls for cls in type(err).__mro__ if cls in STATUS)]
     if status in RETRY_AFTER_S:
         headers["Retry-After"] = str(RETRY_AFTER_S[HTTPStatus(status)])

@@ -7,8 +7,11 @@ from typing import NamedTuple, cast, get_args
 from contract.state import Priority
 
 MAX_WAIT_S = 60
-_PREFERENCE = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("[^"]*"|[^\s",;]*))?\s*(?:;[^,]*)?')
-_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
+# Blanks are taken off before a pattern is tried: two runs of them side by side can be divided in as many ways as there
+# are blanks, and a pattern that tries them all takes the square of the field's length.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_WORD = re.compile(r'"[^"]*"|[^\s",;]*')
+_DIGITS = re.compile(r"\d{0,18}", re.ASCII)
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
@@ -26,9 +29,9 @@ class UnsatisfiableError(ValueError):
 def word_of(prefer: Iterable[str], name: str) -> str | None:
     """The value of the first preference of that name in the Prefer fields, in lower case."""
     for part in (part for field in prefer for part in field.split(",")):
-        match = _PREFERENCE.fullmatch(part)
-        if match and match[1].lower() == name:
-            return (match[2] or "").strip('"').lower()
+        token, _, value = (side.strip() for side in part.partition(";")[0].partition("="))
+        if token.lower() == name and _TOKEN.fullmatch(token) and _WORD.fullmatch(value):
+            return value.strip('"').lower()
     return None
 
 
@@ -67,11 +70,11 @@ def span_of(field: str | None, if_range: str | None, tag: str, size_bytes: int) 
     Raises:
         UnsatisfiableError: nothing of the file lies in the range.
     """
-    match = _RANGE.fullmatch(field or "")
-    if not match or (if_range is not None and if_range.strip() != tag):
+    unit, _, ends = (field or "").partition("=")
+    first, dash, last = (side.strip() for side in ends.partition("-"))
+    if unit.strip().lower() != "bytes" or not dash or not (_DIGITS.fullmatch(first) and _DIGITS.fullmatch(last)):
         return None
-    first, last = match[1], match[2]
-    if not first and not last:
+    if not (first or last) or (if_range is not None and if_range.strip() != tag):
         return None
     if not first:
         start, end = max(0, size_bytes - int(last)), size_bytes

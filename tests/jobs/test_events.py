@@ -10,6 +10,7 @@ from contract.state import JobRecord, JobState, Manifest, ResultFile
 from jobs.events import Event
 from jobs.queue import JobQueue
 from jobs.settings import Settings
+from jobs.shared_bodies import Body
 from tests.support.processes import eventually
 from tests.support.sides import deliveries, scripts
 
@@ -152,7 +153,7 @@ def test_an_event_that_cannot_be_read_ends_its_listeners_and_not_the_relay(queue
 
 def test_published_events_are_read_like_any_other(queue: JobQueue, submit: Submit) -> None:
     job = submit()
-    queue.events.publish(job.id, Event("", "progress", {"stage": "load"}))
+    queue.events.publish(job.id, Event("", "progress", Body(b'{"stage": "load"}')))
     stream = listened(queue, job.id)
     assert [next(stream).type, next(stream).data] == ["state", {"stage": "load"}]
 

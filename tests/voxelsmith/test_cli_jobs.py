@@ -1,6 +1,8 @@
 """generate, encode, edit and directions on the command line, in this process: files, records, exit codes."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -203,13 +205,29 @@ def test_latents_that_do_not_fit_are_wrong_use(run: Run, tmp_path: Path) -> None
     assert not (tmp_path / "out" / "000.nii.gz").exists()
 
 
+def test_one_latent_and_a_request_with_a_mark_of_utf_8_are_taken(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.linspace(-1, 1, 8))
+    (tmp_path / "body.json").write_text('{"model": "tiny", "output": {"format": "nii"}}', encoding="utf-8-sig")
+    words = ("generate", "--request", tmp_path / "body.json", "--latents", tmp_path / "one.npy")
+    assert run(*words, "--out", tmp_path / "out").exit_code == 0
+    assert (tmp_path / "out" / "000.nii").is_file()
+
+
+def test_a_file_of_no_latents_is_wrong_use(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "none.npy", np.zeros(0))
+    for words in (("generate", "--latents"), ("edit", "--direction", "d", "--strengths", "1", "--latent")):
+        assert run(*words, tmp_path / "none.npy", "--model", "tiny", "--out", tmp_path / "out").exit_code == 2
+
+
 def test_without_torch_a_job_names_the_extra(tmp_path: Path) -> None:
     write_tiny_hagan(tmp_path, "tiny")
     words = ["--models", str(tmp_path), "generate", "--model", "tiny", "--seed", "1", "--out", str(tmp_path / "out")]
     program = f"import sys; sys.modules['torch'] = None; from voxelsmith.cli import app; app({words!r})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.endswith("pip install 'voxelsmith[worker]'\n")
+    assert re.search(r"not installed: pip install (-e )?'\S+\[worker\]'\n$", done.stderr)
+    source = Path(shlex.split(done.stderr)[-1].removesuffix("[worker]"))
+    assert source.exists(), "the hint names a folder or wheel that is there"
     assert done.stderr.count("\n") == 1
 
 

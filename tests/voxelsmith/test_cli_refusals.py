@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 
 HOMELESS = """
 import pwd
+import sys
 
 def unknown(uid):
     raise KeyError(uid)
 
 pwd.getpwuid = unknown
 from voxelsmith.cli import app
-app(["models", "list"])
+app(sys.argv[1:])
 """
 """As for a user ID that a container was given, of which its password file knows nothing."""
 
@@ -167,12 +169,25 @@ def test_a_server_that_cannot_be_asked_is_told_in_one_line(
         assert (result.exit_code, result.stderr) == (1, f"voxelsmith: {reason}\n")
 
 
-def test_a_user_without_a_home_folder_is_told_what_to_set() -> None:
-    words = [sys.executable, "-c", HOMELESS]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HOME", "XDG_"))}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    line = "voxelsmith: ~: there is no home folder here; set HOME or XDG_DATA_HOME\n"
-    assert (done.returncode, done.stderr) == (1, line)
-    folders = {"XDG_DATA_HOME": "/nowhere", "XDG_CACHE_HOME": "/nowhere"}
-    done = subprocess.run(words, env=environment | folders, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("home", [{}, {"HOME": ""}])
+def test_a_user_without_a_home_folder_needs_one_for_what_lies_there_alone(tmp_path: Path, home: dict[str, str]) -> None:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("HOME", "XDG_"))} | home
+
+    def homeless(*words: object, **folders: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", HOMELESS, *map(str, words)]
+        return subprocess.run(command, env=bare | folders, capture_output=True, text=True, check=False)
+
+    line = "there is no home folder here; set HOME or XDG_DATA_HOME, or name the folder by --data or --models"
+    for words in (("verify",), ("keys", "list"), ("serve", "--port", 0)):
+        done = homeless(*words)
+        assert (done.returncode, done.stderr) == (1, f"voxelsmith: ~: {line}\n"), words
+    write_tiny_hagan(tmp_path / "models", "tiny")
+    listed = homeless("models", "list")
+    assert (listed.returncode, "brain-demo-256" in listed.stdout) == (0, True), listed.stderr
+    made = homeless(
+        *("--models", tmp_path / "models", "generate", "--model", "tiny", "--seed", 1, "--out", tmp_path / "out")
+    )
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "out" / "000.nii.gz").is_file()
+    assert homeless("keys", "list", "--data", tmp_path / "data").returncode == 0
+    assert homeless("models", "list", XDG_DATA_HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path)).returncode == 0

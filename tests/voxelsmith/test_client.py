@@ -315,3 +315,72 @@ def test_nobody_there_is_one_clear_error() -> None:
     for url in ("http://127.0.0.1:9", "127.0.0.1", f"http://{'a' * 300}"):
         with Client(url) as client, pytest.raises(problems.ServerUnreachable, match="no answer from"):
             client.models()
+
+
+# -- proxies ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names no proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+ELSEWHERE = "http://voxelsmith.invalid:8000"
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_a_proxy_that_the_environment_names_is_asked(bare: pytest.MonkeyPatch, name: str) -> None:
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[int, bytes]:
+        asked.append(path)
+        return 200, record("queued")
+
+    with serving(answer) as proxy:
+        bare.setenv(name, str(proxy._http.base_url))
+        with Client(ELSEWHERE) as client:
+            assert client.job("a").state == "queued"
+    assert asked == [f"{ELSEWHERE}/jobs/a"]
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_this_machine_is_asked_without_a_proxy(bare: pytest.MonkeyPatch, name: str) -> None:
+    bare.setenv(name, "http://127.0.0.1:9")
+    with serving(lambda _path: (200, record("queued"))) as client:
+        for host in ("127.0.0.1", "localhost"):
+            with Client(str(client._http.base_url.copy_with(host=host))) as own:
+                assert own.job("a").state == "queued"
+
+
+def test_a_host_of_no_proxy_is_asked_directly(bare: pytest.MonkeyPatch) -> None:
+    with serving(lambda _path: (200, record("queued"))) as proxy:
+        bare.setenv("http_proxy", str(proxy._http.base_url))
+        bare.setenv("no_proxy", "voxelsmith.invalid")
+        with Client(ELSEWHERE) as client, pytest.raises(problems.ServerUnreachable):
+            client.job("a")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "gopher://secret@127.0.0.1:9", "http://[::1"])
+def test_a_proxy_of_another_kind_is_one_clear_error_and_nothing_to_this_machine(
+    bare: pytest.MonkeyPatch, proxy: str
+) -> None:
+    bare.setenv("all_proxy", proxy)
+    with pytest.raises(problems.BadAddress, match="the proxy that the environment names") as caught:
+        Client(ELSEWHERE)
+    assert "secret" not in str(caught.value)
+    with serving(lambda _path: (200, record("queued"))) as client:
+        assert client.job("a").state == "queued"
+
+
+# -- latents ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_latent_is_taken_as_it_is(client: Client) -> None:
+    vector = np.linspace(-1, 1, 8)
+    alone = client.generate(model="tiny", latents=vector, output={"format": "nii"})
+    listed = client.generate(model="tiny", latents=vector[np.newaxis], output={"format": "nii"})
+    assert np.array_equal(np.asarray(alone.volume(0).dataobj), np.asarray(listed.volume(0).dataobj))

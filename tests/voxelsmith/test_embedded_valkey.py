@@ -11,7 +11,8 @@ import redis
 
 from tests.support.processes import eventually
 from tests.support.ready import is_alive
-from voxelsmith.embedded_valkey import DataFolderError, EmbeddedValkey
+from voxelsmith.data_folder import DataFolderError
+from voxelsmith.embedded_valkey import EmbeddedValkey
 
 OWNER = """
 import sys, time

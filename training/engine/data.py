@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader, Dataset
 from model_store.folder import replacing
 from training.engine.errors import DataRefused
 from volumes.files import read
+from volumes.formats import READABLE, is_readable
 from volumes.intensity import Range
 from volumes.reader_limits import MAX_SIDE, Limits
 from volumes.scan import Preparation, prepare
 from volumes.volume import VolumeError
 
-SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
 """The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
 
@@ -38,9 +38,9 @@ class Scans:
 
 def scans_in(folder: Path) -> list[Path]:
     """The scans of a folder by name. Raises: DataRefused, where there are none."""
-    files = sorted(path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES))
+    files = sorted(path for path in folder.iterdir() if is_readable(path.name))
     if not files:
-        raise DataRefused(f"no scans ({', '.join(SUFFIXES)}) in the data folder")
+        raise DataRefused(f"no scans ({', '.join(READABLE)}) in the data folder")
     return files
 
 

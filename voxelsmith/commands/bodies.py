@@ -43,23 +43,24 @@ def compose(kind: JobKind, file: IO[str] | None, model: str | None, **options: A
 
 
 def read_vectors(path: Path | None, option: str) -> Any:
-    """Latents of a .npy file as nested lists. Raises: typer.BadParameter."""
+    """Latents of a .npy file as nested lists, a vector alone as a list of one. Raises: typer.BadParameter."""
     if path is None:
         return None
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as err:
         raise typer.BadParameter(f"{option}: {path} is not a .npy file of numbers") from err
-    if not (isinstance(array, np.ndarray) and array.ndim in (1, 2, 3) and np.issubdtype(array.dtype, np.floating)):
+    is_array = isinstance(array, np.ndarray) and array.size > 0
+    if not (is_array and array.ndim in (1, 2, 3) and np.issubdtype(array.dtype, np.floating)):
         raise typer.BadParameter(f"{option}: {path} must hold one to three dimensions of floating-point numbers")
-    return array.astype(np.float64).tolist()
+    return np.atleast_2d(array).astype(np.float64).tolist()
 
 
 def read_vector(path: Path | None, index: int, option: str) -> Any:
-    """Row `index` of a .npy file of latents, or its only vector. Raises: typer.BadParameter."""
+    """Row `index` of a .npy file of latents. Raises: typer.BadParameter."""
     vectors = read_vectors(path, option)
-    if vectors is None or not isinstance(vectors[0], list):
-        return vectors
+    if vectors is None:
+        return None
     if not 0 <= index < len(vectors):
         raise typer.BadParameter(f"{option}: {path} holds {len(vectors)} latents; there is no number {index}")
     return vectors[index]
@@ -67,7 +68,7 @@ def read_vector(path: Path | None, index: int, option: str) -> Any:
 
 def _read(file: IO[str] | None) -> dict[str, Any]:
     try:
-        body = json.load(file) if file else {}
+        body = json.loads(file.read().removeprefix("\ufeff")) if file else {}  # an editor's mark of UTF-8
     except (ValueError, RecursionError) as err:
         raise typer.BadParameter(f"--request: not JSON: {err}") from err
     if not isinstance(body, dict):

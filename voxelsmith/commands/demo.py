@@ -19,7 +19,7 @@ from jobs.stop_wish import StopWish
 from voxelsmith import extras
 from voxelsmith.client import DEMO_MODEL
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import size_text
+from voxelsmith.commands.report import say, shown, size_text
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer()
@@ -62,35 +62,37 @@ def demo(
             return
         steps = demo.run(settings)
     _print(steps, out)
-    is_usual = settings.models_url == str((place.data / "models").resolve())
+    is_usual = settings.models_url in ("", str(place.usual_models))
     models = "" if is_usual else f"--models {shlex.quote(settings.models_url)} "
-    typer.echo("\nTo look at all this in a browser:")
+    say("\nTo look at all this in a browser:")
     program = sys.argv[0] if Path(sys.argv[0]).name == "voxelsmith" else "voxelsmith"
-    typer.echo(f"  {shlex.quote(program)} {models}serve --data {shlex.quote(str(wish.data))}")
-    typer.echo(f"and open http://{settings.host}:{settings.port}/#/jobs")
+    say(f"  {shlex.quote(program)} {models}serve --data {shlex.quote(str(wish.data))}")
+    say(f"and open http://{settings.host}:{settings.port}/#/jobs")
 
 
 def _linger(stack: Any, show: Callable[[], None], status: Status) -> None:
     """Shows what was made, and then serves the page until Ctrl-C."""
     status.stop()
     show()
-    typer.echo(f"\nOpen {stack.url}/#/jobs to look at all this; Ctrl-C stops the service.")
+    say(f"\nOpen {stack.url}/#/jobs to look at all this; Ctrl-C stops the service.")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a script's background process has not
     with suppress(KeyboardInterrupt):
         stack.watch(StopWish())
 
 
 def _print(steps: list[Any], out: Path) -> None:
-    table = Table("step", "made", "files", "size", "seconds", "of these", title=f"Made in {out}", title_justify="left")
+    table = Table(
+        "step", "made", "files", "size", "seconds", "of these", title=shown(f"Made in {out}"), title_justify="left"
+    )
     for step in steps:
-        table.add_row(*_row(step))
+        table.add_row(*map(shown, _row(step)))
     table.add_section()
     table.add_row("all", "", str(sum(len(s.files) for s in steps)), "", f"{sum(s.wall_s for s in steps):.2f}", "")
     Console(width=None if Console().is_terminal else 160).print(table)
     for step in steps:
         for path in step.files:
             if path.name.endswith((".nii.gz", "contact-sheet.png")):
-                typer.echo(f"{size_text(path.stat().st_size):>8}  {path}")
+                say(f"{size_text(path.stat().st_size):>8}  {path}")
 
 
 def _row(step: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from service.registry import Registry
 from voxelsmith.client import Client
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.commands.running import run_and_report
 from voxelsmith.environment import Surroundings
 
@@ -51,7 +51,7 @@ def remove(
     """Remove a fitted direction. Those that came with the model stay."""
     with _shelf(context.obj, server, data) as shelf:
         shelf.remove_direction(model, direction)
-    typer.echo(f"removed {direction}")
+    say(f"removed {direction}")
 
 
 @app.command()

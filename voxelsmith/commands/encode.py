@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from volumes.formats import READABLE, listed
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose
 from voxelsmith.commands.running import run_and_report
@@ -15,9 +16,7 @@ app = typer.Typer()
 @app.command()
 def encode(
     context: typer.Context,
-    scan: Annotated[
-        Path | None, typer.Argument(exists=True, dir_okay=False, help=".nii, .nii.gz, .nrrd or .mha")
-    ] = None,
+    scan: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help=listed(READABLE))] = None,
     model: o.Model = None,
     from_job: Annotated[str | None, typer.Option(metavar="ID", help="Instead of SCAN: a job of --server.")] = None,
     index: Annotated[int, typer.Option(min=0, help="Which result of --from-job.")] = 0,

@@ -10,7 +10,7 @@ import typer
 from jobs.keys import ApiKey, ApiKeys, Scope
 from jobs.queue import JobQueue
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.queues import visited
 
 app = typer.Typer(
@@ -54,8 +54,8 @@ def create(
     if as_json:
         print_json({**_fields(key), "key": token})
         return
-    typer.echo(token)
-    typer.echo(f"This is key {key.id}; it is shown only now. Clients take it from VOXELSMITH_API_KEY.", err=True)
+    say(token)
+    say(f"This is key {key.id}; it is shown only now. Clients take it from VOXELSMITH_API_KEY.", err=True)
 
 
 @app.command("list")
@@ -78,7 +78,7 @@ def revoke(
     """Shut a key out from its next request on. Its jobs stay until they expire."""
     with visited(context.obj, data) as queue:
         _keys(queue).revoke(key_id)
-    typer.echo(f"revoked {key_id}")
+    say(f"revoked {key_id}")
 
 
 def _keys(queue: JobQueue) -> ApiKeys:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from volumes.formats import FileFormat, OutputType
+
 
 def address(text: str | None) -> str | None:
     """Raises: typer.BadParameter for what is no address of a server."""
@@ -41,10 +43,8 @@ TruncationCutoff = Annotated[
 ]
 Noise = Annotated[Literal["constant", "random"] | None, typer.Option(help="Of families with noise inputs.")]
 NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", help="Of random noise; by default the sample's seed.")]
-Format = Annotated[
-    Literal["nii.gz", "nii", "nrrd", "mha", "npy"] | None, typer.Option("--format", help="Of the volumes.")
-]
-Dtype = Annotated[Literal["int16", "uint8", "float32"] | None, typer.Option("--dtype", help="Of the voxels.")]
+Format = Annotated[FileFormat | None, typer.Option("--format", help="Of the volumes.")]
+Dtype = Annotated[OutputType | None, typer.Option("--dtype", help="Of the voxels.")]
 Intensity = Annotated[
     Literal["stored", "unit"] | None, typer.Option("--intensity", help="The card's units, or [0, 1] of the network.")
 ]

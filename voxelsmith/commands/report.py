@@ -10,8 +10,13 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-_OF_A_JOB = re.compile(r"[0-9]{3,}\.(nii|nii\.gz|nrrd|mha|npy|png)|latents\.npy|provenance\.json|direction-.+\.json")
+from contract.plain_text import is_plain, plain
+from volumes.formats import WRITTEN
+
+_VOLUMES = "|".join(re.escape(row.name) for row in WRITTEN)
+_OF_A_JOB = re.compile(rf"[0-9]{{3,}}\.({_VOLUMES}|png)|latents\.npy|provenance\.json|direction-.+\.json")
 """Names that a job gives its files."""
 _SHOWN = 3
 
@@ -24,7 +29,7 @@ def telling_of_others(folder: Path) -> Iterator[None]:
     others = sorted(name for name, _ in before.items() & _files_of_jobs(folder).items())
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        typer.echo(f"{folder} also holds files of an earlier job: {', '.join(others[:_SHOWN])}{more}", err=True)
+        say(f"{folder} also holds files of an earlier job: {', '.join(others[:_SHOWN])}{more}", err=True)
 
 
 def _files_of_jobs(folder: Path) -> dict[str, tuple[int, int]]:
@@ -33,16 +38,32 @@ def _files_of_jobs(folder: Path) -> dict[str, tuple[int, int]]:
     return {name: (state.st_ino, state.st_mtime_ns) for name, state in found.items()}
 
 
+def say(text: str, err: bool = False) -> None:
+    """A line for a person, in which what a stranger wrote is text and nothing else."""
+    typer.echo(plain(text), err=err)
+
+
+def warn(text: str) -> None:
+    """A line on standard error that a person should not miss."""
+    typer.secho(plain(f"warning: {text}"), fg="yellow", err=True)
+
+
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    typer.echo("".join(sign if is_plain(sign) else json.dumps(sign)[1:-1] for sign in text))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(*columns, title=None if title is None else shown(title), title_justify="left")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(shown(cell) for cell in row))
     # A pipe has no width; wrapping at 80 columns would cut names apart.
     Console(width=None if Console().is_terminal else 200).print(table)
+
+
+def shown(cell: object) -> Text:
+    """Not as rich's own markup either, in which brackets colour and link."""
+    return Text(plain(str(cell)))
 
 
 def size_text(size_bytes: float) -> str:

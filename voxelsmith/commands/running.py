@@ -7,14 +7,15 @@ from typing import Any, Protocol, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from contract.errors import InvalidRequest, UnreadableVolume
+from contract.plain_text import plain
 from contract.state import JobKind
 from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
-from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
+from voxelsmith.commands.report import print_json, print_table, say, size_text, telling_of_others, warn
 from voxelsmith.environment import Surroundings
 from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
 
@@ -26,10 +27,23 @@ class InProcess(Protocol):
     """voxelsmith.in_process, which is loaded by name because it needs torch."""
 
     def run_job(
-        self, kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, on_stage: OnStage
+        self,
+        kind: JobKind,
+        body: Body,
+        scan: Path | None,
+        way: Way,
+        place: Surroundings,
+        on_stage: OnStage,
+        mask: Path | None = None,
     ) -> dict[str, Any]: ...
     def replay_job(
-        self, provenance: Body, scan: Path | None, way: Way, place: Surroundings, on_stage: OnStage
+        self,
+        provenance: Body,
+        scan: Path | None,
+        way: Way,
+        place: Surroundings,
+        on_stage: OnStage,
+        mask: Path | None = None,
     ) -> list[dict[str, Any]]: ...
 
 
@@ -38,11 +52,13 @@ def in_process() -> InProcess:
     return cast("InProcess", extras.load("voxelsmith.in_process", "worker"))
 
 
-def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> None:
+def run_and_report(
+    kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, mask: Path | None = None
+) -> None:
     """Raises: typer.BadParameter where the request does not fit the model, and the errors of the job."""
     try:
         with telling_of_others(way.out):
-            record = run(kind, body, scan, way, place)
+            record = run(kind, body, scan, way, place, mask)
     except (InvalidRequest, Unprocessable) as err:
         if isinstance(err, UnreadableVolume) or err.code == UnreadableVolume.code:
             raise
@@ -52,24 +68,26 @@ def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place
         return
     print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
     for name, value in (record.get("metrics") or {}).items():
-        typer.echo(f"{name}: {value}")
+        say(f"{name}: {value}")
     for warning in record.get("warnings") or []:
-        typer.secho(f"warning: {warning}", fg="yellow", err=True)
+        warn(warning)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
-    typer.echo(f"{record['kind']} with {record['model']}: {timings}")
+    say(f"{record['kind']} with {record['model']}: {timings}")
 
 
-def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> dict[str, Any]:
+def run(
+    kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, mask: Path | None = None
+) -> dict[str, Any]:
     """The finished job's record; its files are in `way.out`."""
     with progress_bar(kind) as on_stage:
         if way.server is None:
-            return in_process().run_job(kind, body, scan, way, place, on_stage)
+            return in_process().run_job(kind, body, scan, way, place, on_stage, mask)
         with Client(way.server, place.settings.api_key.get_secret_value()) as client:
-            return _by_server(client, kind, body, scan, way.out, on_stage)
+            return _by_server(client, kind, body, {"scan": scan, "mask": mask}, way.out, on_stage)
 
 
 def _by_server(
-    client: Client, kind: JobKind, body: Body, scan: Path | None, out: Path, on_stage: OnStage
+    client: Client, kind: JobKind, body: Body, files: Mapping[str, Path | None], out: Path, on_stage: OnStage
 ) -> dict[str, Any]:
     """Raises: JobFailed, JobStopped; what the job had finished is in `out` nevertheless."""
 
@@ -77,7 +95,7 @@ def _by_server(
         progress = record.get("progress") or {}
         on_stage(record.get("stage") or record["state"], progress.get("done", 0), progress.get("total", 0))
 
-    job = client.submit(kind, body, scan=scan)
+    job = client.submit(kind, body, scan=files["scan"], mask=files["mask"])
     try:
         job.wait(on_look=look)
     except KeyboardInterrupt:
@@ -97,12 +115,18 @@ def _by_server(
 def progress_bar(title: str) -> Iterator[OnStage]:
     """On standard error, and only where someone watches."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
 
         def on_stage(name: str, done: int, total: int) -> None:
-            progress.update(task, description=f"{title}: {name}", completed=done, total=total or None)
+            progress.update(task, description=plain(f"{title}: {name}"), completed=done, total=total or None)
 
         yield on_stage
 

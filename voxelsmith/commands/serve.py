@@ -19,6 +19,7 @@ from service.key_rule import MAKE_A_KEY
 from service.main import check_surroundings, make_server
 from voxelsmith import extras
 from voxelsmith.commands import options as o
+from voxelsmith.commands.report import say
 from voxelsmith.environment import NO_MODELS, Surroundings
 from voxelsmith.local import Stack, StackError
 from workers.devices import check_device
@@ -55,11 +56,11 @@ def serve(
     stopping = StopWish()
     _on_signals(stopping.set)
     with _advising(place, data), Stack(data or place.data, settings, workers) as stack:
-        typer.echo(f"Voxelsmith is listening on {stack.url}")
-        typer.echo(f"API docs: {stack.url}/docs   data: {stack.data}   Ctrl-C stops it")
+        say(f"Voxelsmith is listening on {stack.url}")
+        say(f"API docs: {stack.url}/docs   data: {stack.data}   Ctrl-C stops it")
         stack.watch(stopping)
-        typer.echo("stopping: workers finish the sample in hand; Ctrl-C again stops at once")
-    typer.echo("stopped")
+        say("stopping: workers finish the sample in hand; Ctrl-C again stops at once")
+    say("stopped")
 
 
 @app.command()

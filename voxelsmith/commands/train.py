@@ -12,6 +12,7 @@ from training.engine.config import CourseConfig
 from training.hagan.config import HAGANConfig
 from training.progressive.config import EncoderConfig, ProGANConfig, StyleGANConfig
 from training.split_shuffle.config import SplitShuffleConfig
+from voxelsmith.commands.report import say
 from voxelsmith.commands.train_options import command
 from voxelsmith.commands.train_running import configured, run
 from voxelsmith.extras import load
@@ -56,4 +57,4 @@ def phantoms(
         task = bar.add_task("phantoms", total=count)
         dataset = load("training.phantoms.dataset", "train")
         dataset.write_dataset(out, count, seed, on_written=lambda done, _total: bar.update(task, completed=done))
-    typer.echo(f"{out}")
+    say(f"{out}")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.engine.config import CourseConfig
+from voxelsmith.commands.report import say
 from voxelsmith.commands.train_options import flag_of
 from voxelsmith.extras import load, require
 
@@ -38,4 +39,4 @@ def run(module: str, config: CourseConfig) -> None:
 
         family = load(module, "train").FAMILY
         folder: Path = load("training.engine.course", "train").train(config, family, tell)
-    typer.echo(f"{folder}")
+    say(f"{folder}")

@@ -8,7 +8,7 @@ from contract.errors import ExpiredJob, UnknownJob, UnknownResult
 from contract.state import JobRecord, JobState
 from jobs.queue import MAX_PAGE, JobQueue
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.queues import visited
 
 app = typer.Typer()
@@ -28,7 +28,7 @@ def verify(context: typer.Context, data: o.Data = None, as_json: o.Json = False)
     else:
         if bad:
             print_table(["job", "file", "state"], [list(row.values()) for row in bad])
-        typer.echo(f"{len(rows)} files, {len(rows) - len(bad)} sound, {len(bad)} not")
+        say(f"{len(rows)} files, {len(rows) - len(bad)} sound, {len(bad)} not")
     if bad:
         raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ import typer
 
 from jobs.overview import Overview, Worker
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.queues import visited
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ def list_workers(context: typer.Context, data: o.Data = None, as_json: o.Json = 
         return
     print_table(["name", "host", "device", "state", "job", "models"], [_row(fields) for fields in rows])
     if names:
-        typer.echo(f"drained: {', '.join(sorted(names))}")
+        say(f"drained: {', '.join(sorted(names))}")
 
 
 @app.command()
@@ -48,7 +48,7 @@ def drain(
         overview.drain(name)
         while wait and any(_is_busy(worker) for worker in _named(overview, name)):
             time.sleep(_LOOK_S)
-    typer.echo(f"drained {name}")
+    say(f"drained {name}")
 
 
 @app.command()
@@ -57,7 +57,7 @@ def resume(context: typer.Context, name: Name, data: o.Data = None) -> None:
     with visited(context.obj, data) as queue:
         if not Overview(queue.redis, queue.settings).resume(name):
             raise typer.BadParameter("nothing of that name is drained")
-    typer.echo(f"resumed {name}")
+    say(f"resumed {name}")
 
 
 def _named(overview: Overview, name: str) -> list[Worker]:

@@ -48,9 +48,9 @@ export async function* follow(jobId: string, signal: AbortSignal): AsyncGenerato
       } catch (fault) {
         if (isAbort(fault) || !(fault instanceof TypeError)) throw fault;
       }
-      const wait_ms = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)] ?? 4000;
+      const waitMs = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)] ?? 4000;
       if (failures >= LOST_AFTER) setLost(jobId, true);
-      await pause(wait_ms, signal);
+      await pause(waitMs, signal);
     }
   } finally {
     setLost(jobId, false);
@@ -76,6 +76,13 @@ async function* listen(jobId: string, last: string, signal: AbortSignal): AsyncG
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

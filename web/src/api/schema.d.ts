@@ -13,7 +13,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["generate_generate_post"];
+        post: operations["generate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -29,7 +29,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["encode_encode_post"];
+        post: operations["encode"];
         delete?: never;
         options?: never;
         head?: never;
@@ -45,7 +45,23 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["edit_edit_post"];
+        post: operations["edit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/translate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["translate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -59,7 +75,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["list_jobs_jobs_get"];
+        get: operations["list_jobs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -75,10 +91,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_job_jobs__job_id__get"];
+        get: operations["get_job"];
         put?: never;
         post?: never;
-        delete: operations["delete_job_jobs__job_id__delete"];
+        delete: operations["delete_job"];
         options?: never;
         head?: never;
         patch?: never;
@@ -91,7 +107,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["follow_job_jobs__job_id__events_get"];
+        get: operations["follow_job"];
         put?: never;
         post?: never;
         delete?: never;
@@ -107,7 +123,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_result_jobs__job_id__results__name__get"];
+        get: operations["get_result"];
         put?: never;
         post?: never;
         delete?: never;
@@ -123,7 +139,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["list_models_models_get"];
+        get: operations["list_models"];
         put?: never;
         post?: never;
         delete?: never;
@@ -139,7 +155,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_model_models__name__get"];
+        get: operations["get_model"];
         put?: never;
         post?: never;
         delete?: never;
@@ -155,9 +171,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["list_directions_models__name__directions_get"];
+        get: operations["list_directions"];
         put?: never;
-        post: operations["fit_direction_models__name__directions_post"];
+        post: operations["fit_direction"];
         delete?: never;
         options?: never;
         head?: never;
@@ -171,10 +187,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_direction_models__name__directions__direction__get"];
+        get: operations["get_direction"];
         put?: never;
         post?: never;
-        delete: operations["remove_direction_models__name__directions__direction__delete"];
+        delete: operations["remove_direction"];
         options?: never;
         head?: never;
         patch?: never;
@@ -187,7 +203,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["healthz_healthz_get"];
+        get: operations["healthz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -203,7 +219,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["readyz_readyz_get"];
+        get: operations["readyz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -219,7 +235,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["metrics_metrics_get"];
+        get: operations["metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -289,12 +305,13 @@ export interface components {
         };
         JobPage: {
             items: components["schemas"]["JobRecord"][];
+            unreadable: components["schemas"]["Unreadable"][];
             next_cursor: string | null;
         };
         JobRecord: {
             id: string;
             /** @enum {string} */
-            kind: "generate" | "encode" | "edit" | "fit_direction";
+            kind: "generate" | "encode" | "edit" | "translate" | "fit_direction";
             model: string;
             model_sha256: string;
             state: components["schemas"]["JobState"];
@@ -591,6 +608,10 @@ export interface components {
             default: number | null;
             cutoff: number | null;
         };
+        Unreadable: {
+            id: string;
+            detail: string;
+        };
         UnusableModel: {
             name: string;
             /** @constant */
@@ -818,6 +839,27 @@ export interface components {
             /** @default null */
             max_strength?: number | null;
         };
+        TranslateRequest: {
+            model: string;
+            /** @default null */
+            source?: components["schemas"]["JobSource"] | null;
+            /**
+             * @default computed
+             * @enum {string}
+             */
+            edges?: "computed" | "given";
+            /** @default null */
+            grid?: ("scan" | "cube") | null;
+            /**
+             * @default {
+             *       "format": "nii.gz",
+             *       "dtype": "int16",
+             *       "intensity": "stored",
+             *       "preview": true
+             *     }
+             */
+            output?: components["schemas"]["OutputOptions"];
+        };
     };
     responses: never;
     parameters: never;
@@ -827,7 +869,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    generate_generate_post: {
+    generate: {
         parameters: {
             query?: never;
             header?: {
@@ -887,7 +929,7 @@ export interface operations {
             };
         };
     };
-    encode_encode_post: {
+    encode: {
         parameters: {
             query?: never;
             header?: {
@@ -952,7 +994,7 @@ export interface operations {
             };
         };
     };
-    edit_edit_post: {
+    edit: {
         parameters: {
             query?: never;
             header?: {
@@ -1012,11 +1054,78 @@ export interface operations {
             };
         };
     };
-    list_jobs_jobs_get: {
+    translate: {
+        parameters: {
+            query?: never;
+            header?: {
+                prefer?: string[] | null;
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    volume: string;
+                    /** Format: binary */
+                    mask?: string;
+                    request: components["schemas"]["TranslateRequest"];
+                };
+                "application/json": components["schemas"]["TranslateRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            202: {
+                headers: {
+                    Location?: string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_jobs: {
         parameters: {
             query?: {
                 state?: components["schemas"]["JobState"] | null;
-                kind?: ("generate" | "encode" | "edit" | "fit_direction") | null;
+                kind?: ("generate" | "encode" | "edit" | "translate" | "fit_direction") | null;
                 model?: string | null;
                 limit?: number;
                 cursor?: string | null;
@@ -1061,7 +1170,7 @@ export interface operations {
             };
         };
     };
-    get_job_jobs__job_id__get: {
+    get_job: {
         parameters: {
             query?: never;
             header?: {
@@ -1124,7 +1233,7 @@ export interface operations {
             };
         };
     };
-    delete_job_jobs__job_id__delete: {
+    delete_job: {
         parameters: {
             query?: never;
             header?: {
@@ -1193,7 +1302,7 @@ export interface operations {
             };
         };
     };
-    follow_job_jobs__job_id__events_get: {
+    follow_job: {
         parameters: {
             query?: never;
             header?: {
@@ -1246,7 +1355,7 @@ export interface operations {
             };
         };
     };
-    get_result_jobs__job_id__results__name__get: {
+    get_result: {
         parameters: {
             query?: never;
             header?: {
@@ -1332,7 +1441,7 @@ export interface operations {
             };
         };
     };
-    list_models_models_get: {
+    list_models: {
         parameters: {
             query?: never;
             header?: never;
@@ -1375,7 +1484,7 @@ export interface operations {
             };
         };
     };
-    get_model_models__name__get: {
+    get_model: {
         parameters: {
             query?: never;
             header?: never;
@@ -1420,7 +1529,7 @@ export interface operations {
             };
         };
     };
-    list_directions_models__name__directions_get: {
+    list_directions: {
         parameters: {
             query?: never;
             header?: never;
@@ -1465,7 +1574,7 @@ export interface operations {
             };
         };
     };
-    fit_direction_models__name__directions_post: {
+    fit_direction: {
         parameters: {
             query?: never;
             header?: {
@@ -1527,7 +1636,7 @@ export interface operations {
             };
         };
     };
-    get_direction_models__name__directions__direction__get: {
+    get_direction: {
         parameters: {
             query?: never;
             header?: never;
@@ -1573,7 +1682,7 @@ export interface operations {
             };
         };
     };
-    remove_direction_models__name__directions__direction__delete: {
+    remove_direction: {
         parameters: {
             query?: never;
             header?: never;
@@ -1617,7 +1726,7 @@ export interface operations {
             };
         };
     };
-    healthz_healthz_get: {
+    healthz: {
         parameters: {
             query?: never;
             header?: never;
@@ -1662,7 +1771,7 @@ export interface operations {
             };
         };
     };
-    readyz_readyz_get: {
+    readyz: {
         parameters: {
             query?: never;
             header?: never;
@@ -1705,7 +1814,7 @@ export interface operations {
             };
         };
     };
-    metrics_metrics_get: {
+    metrics: {
         parameters: {
             query?: never;
             header?: never;

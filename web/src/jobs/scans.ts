@@ -4,12 +4,7 @@ import { signal } from "@preact/signals";
 import type { Shown } from "../viewer/stage";
 import { openFile } from "../viewer/volume";
 
-export const ENDINGS = ".nii,.nii.gz,.nrrd,.mha";
 const scans = signal<ReadonlyMap<string, File>>(new Map());
-
-export function isScan(file: File): boolean {
-  return /\.(nii|nii\.gz|nrrd|mha)$/i.test(file.name);
-}
 
 export function rememberScan(job: string, file: File): void {
   scans.value = new Map(scans.value).set(job, file);

@@ -3,6 +3,7 @@ import { api } from "../api/calls";
 import { apiKey } from "../api/key";
 import { isTerminal, type JobRecord } from "../api/types";
 import { asCurl, asPython } from "../jobs/copy";
+import { kindOf } from "../jobs/kinds";
 import { formatRoute } from "../route";
 import { Button } from "../ui/controls";
 import { confirmed } from "../ui/confirm";
@@ -29,12 +30,6 @@ async function copy(text: string, what: string): Promise<void> {
   }
 }
 
-/** Where the job's request can be changed; null where the page has no form for it. */
-export function repeatLink(record: JobRecord): string | null {
-  if (record.kind === "fit_direction") return formatRoute("edit", null, { tab: "new", model: record.model });
-  return formatRoute(record.kind, null, { from: record.id });
-}
-
 export function editLink(record: JobRecord, index: number): string {
   return formatRoute("edit", null, { model: record.model, source: `${record.id}/${index}` });
 }
@@ -47,21 +42,18 @@ interface ActionsProps {
 }
 
 export function Actions({ record, isCompact = false, onGone }: ActionsProps) {
-  const repeat = repeatLink(record);
   const isLive = !isTerminal(record.state);
   const remove = isLive ? "Cancel the job" : "Delete the job";
   return (
     <div class="actions">
-      {repeat && (
-        <a
-          class={isCompact ? "button quiet square" : "button plain"}
-          href={repeat}
-          {...(isCompact && { title: REPEAT, "aria-label": REPEAT })}
-        >
-          <Icon name="repeat" />
-          {!isCompact && REPEAT}
-        </a>
-      )}
+      <a
+        class={isCompact ? "button quiet square" : "button plain"}
+        href={kindOf(record).repeat(record)}
+        {...(isCompact && { title: REPEAT, "aria-label": REPEAT })}
+      >
+        <Icon name="repeat" />
+        {!isCompact && REPEAT}
+      </a>
       <Button
         kind="quiet"
         icon="copy"

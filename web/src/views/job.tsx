@@ -5,10 +5,11 @@ import { apiKey } from "../api/key";
 import { isTerminal, type JobRecord } from "../api/types";
 import { cardOf } from "../catalogue";
 import { asCurl, asPython, essentials } from "../jobs/copy";
+import { kindOf } from "../jobs/kinds";
 import { scanOf, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
 import { formatRoute, go } from "../route";
-import { KINDS, seconds } from "../text/words";
+import { seconds } from "../text/words";
 import { Actions } from "./actions";
 import { JobPanel } from "./jobpanel";
 import { MissingScan } from "./missingscan";
@@ -20,7 +21,7 @@ export function JobView({ id }: { id: string }) {
     <div class="solo">
       <div class="gallery-head">
         <h1>
-          {record ? KINDS[record.kind] : "Job"} <span class="hint">{id.slice(0, 8)}</span>
+          {record ? kindOf(record).name : "Job"} <span class="hint">{id.slice(0, 8)}</span>
         </h1>
         {record && <Actions record={record} onGone={() => isTerminal(record.state) && go(formatRoute("jobs"))} />}
       </div>
@@ -95,6 +96,8 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
 
 function Code({ label, text }: { label: string; text: string }) {
   return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must scroll by keyboard
+    // biome-ignore lint/a11y/useSemanticElements: a section that is laid out as it is written
     <pre tabIndex={0} role="region" aria-label={label}>
       <code>{text}</code>
     </pre>

@@ -1,17 +1,15 @@
 // The file that a volume is written to. What is usual stands; the rest is folded away.
+import { WRITTEN } from "../api/formats";
 import type { OutputOptions } from "../api/types";
+import { isViewable } from "../text/words";
 import { Select } from "../ui/controls";
 
 export type Output = Required<Pick<OutputOptions, "format" | "dtype" | "intensity">>;
 export const USUAL: Output = { format: "nii.gz", dtype: "int16", intensity: "stored" };
 
-const FORMATS = [
-  ["nii.gz", "NIfTI, compressed (.nii.gz)"],
-  ["nii", "NIfTI (.nii)"],
-  ["nrrd", "NRRD (.nrrd)"],
-  ["mha", "MetaImage (.mha)"],
-  ["npy", "NumPy (.npy), not shown here"],
-] as const;
+const FORMATS = WRITTEN.map(
+  ([name, title]) => [name, isViewable(`.${name}`) ? title : `${title}, not shown here`] as const,
+);
 const TYPES = [
   ["int16", "int16"],
   ["uint8", "uint8"],

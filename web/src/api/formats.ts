@@ -1,0 +1,9 @@
+// Made by `npm run api` from volumes/formats.py: the endings that are read; what is written, and its title.
+export const READABLE = [".nii.gz", ".nii", ".nrrd", ".mha"] as const;
+export const WRITTEN = [
+  ["nii.gz", "NIfTI, compressed (.nii.gz)"],
+  ["nii", "NIfTI (.nii)"],
+  ["nrrd", "NRRD (.nrrd)"],
+  ["mha", "MetaImage (.mha)"],
+  ["npy", "NumPy (.npy)"],
+] as const;
