@@ -122,6 +122,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The whole schema, made once per app."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        if app.servers:
+            schema["servers"] = app.servers
         _, extra = models_json_schema(
             [
                 *((model, "validation") for model in DESCRIBED[:-1]),

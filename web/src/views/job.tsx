@@ -1,6 +1,7 @@
 // One job by its address: what was asked, what came of it, and how to ask again.
 import type { ComponentChildren } from "preact";
 
+import { SERVICE } from "../api/address";
 import { apiKey } from "../api/key";
 import { isTerminal, type JobRecord } from "../api/types";
 import { cardOf } from "../catalogue";
@@ -62,10 +63,10 @@ function About({ record }: { record: JobRecord }) {
         <Code label="The request" text={JSON.stringify(essentials(record.request), shortened, 1)} />
       </Block>
       <Block title="As curl">
-        <Code label="The call for a shell" text={asCurl(record, location.origin, apiKey.value !== "")} />
+        <Code label="The call for a shell" text={asCurl(record, SERVICE, apiKey.value !== "")} />
       </Block>
       <Block title="As Python">
-        <Code label="The call in Python" text={asPython(record, location.origin, apiKey.value !== "")} />
+        <Code label="The call in Python" text={asPython(record, SERVICE, apiKey.value !== "")} />
       </Block>
     </div>
   );
