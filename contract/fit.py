@@ -9,8 +9,6 @@ from model_store.card import AnyCard, DirectionCard, ModelCard, TranslatorCard, 
 
 PATCH = 32
 """Voxels along a side."""
-_VERBS: dict[str, Verb] = {"fit_direction": "edit"}
-"""Of a kind of job that is not called like what it asks of a model."""
 
 
 def unfit(pointer: str, reason: str) -> InvalidRequest:
@@ -18,38 +16,37 @@ def unfit(pointer: str, reason: str) -> InvalidRequest:
     return InvalidRequest(f"The request does not fit the model: {reason}.", [(pointer, reason)])
 
 
-def check_verb(card: AnyCard, kind: str) -> None:
-    """Whether a kind of job can be asked of a model.
+def check_verb(card: AnyCard, verb: Verb) -> None:
+    """Whether a model can do what is asked of it.
 
     Raises:
-        VerbNotSupported: with the list of what can.
+        VerbNotSupported: with the list of what it can.
     """
-    verb = _VERBS.get(kind, kind)
     if verb not in card.verbs:
         raise VerbNotSupported(verb, card.verbs)
 
 
-def generator_card(card: AnyCard, kind: str) -> ModelCard:
-    """The card as that of a generator, for a kind of job that only generators do.
+def generator_card(card: AnyCard, verb: Verb) -> ModelCard:
+    """The card as that of a generator, for what only generators do.
 
     Raises:
         VerbNotSupported: it is another model's.
     """
-    check_verb(card, kind)
+    check_verb(card, verb)
     if not isinstance(card, ModelCard):
-        raise VerbNotSupported(_VERBS.get(kind, kind), card.verbs)
+        raise VerbNotSupported(verb, card.verbs)
     return card
 
 
-def translator_card(card: AnyCard, kind: str) -> TranslatorCard:
-    """The card as that of a translator, for a kind of job that only translators do.
+def translator_card(card: AnyCard, verb: Verb) -> TranslatorCard:
+    """The card as that of a translator, for what only translators do.
 
     Raises:
         VerbNotSupported: it is another model's.
     """
-    check_verb(card, kind)
+    check_verb(card, verb)
     if not isinstance(card, TranslatorCard):
-        raise VerbNotSupported(_VERBS.get(kind, kind), card.verbs)
+        raise VerbNotSupported(verb, card.verbs)
     return card
 
 

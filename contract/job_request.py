@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 from contract import fit
 from contract.fields import JobSource, Name, Part, Source
 from contract.state import JobKind
-from model_store.card import AnyCard, ModelCard, Task
+from model_store.card import AnyCard, ModelCard, Task, Verb
 
 
 class JobRequest(Part):
@@ -16,6 +16,8 @@ class JobRequest(Part):
     """
 
     kind: ClassVar[JobKind]
+    verb: ClassVar[Verb]
+    """What it asks of a model."""
     path: ClassVar[str]
     """Where it is posted; {model} stands for the model's name."""
     body_field: ClassVar[str | None] = None
@@ -96,7 +98,7 @@ class JobRequest(Part):
 
         What only generators do says it in `check_generator`.
         """
-        self.check_generator(fit.generator_card(card, self.kind))
+        self.check_generator(fit.generator_card(card, self.verb))
 
     def check_generator(self, card: ModelCard) -> None:
         """As `check`."""

@@ -30,7 +30,7 @@ from contract.fields import (
 from contract.job_request import JobRequest
 from contract.seeds import drawn_seed
 from contract.state import JobKind
-from model_store.card import AnyCard, ModelCard, Task
+from model_store.card import AnyCard, ModelCard, Task, Verb
 
 EDGE_VALUES, MASK_VALUES = (0.0, 255.0), (0.0, 4.0)
 """Of an edge image, and of a mask: background and four kinds of tissue."""
@@ -77,6 +77,7 @@ class GenerateRequest(_Rendering):
     """Body of POST /generate: make num_samples volumes from seeds or latents."""
 
     kind: ClassVar[JobKind] = "generate"
+    verb: ClassVar[Verb] = "generate"
     path: ClassVar[str] = "/generate"
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
@@ -132,6 +133,7 @@ class EditRequest(_Rendering):
     """Body of POST /edit: one latent, changed."""
 
     kind: ClassVar[JobKind] = "edit"
+    verb: ClassVar[Verb] = "edit"
     path: ClassVar[str] = "/edit"
 
     source: Source
@@ -168,7 +170,7 @@ class EditRequest(_Rendering):
         return self.model_copy(update={"source": sources["/source"], "edit": self.edit.with_ends(sources)})
 
     def alters(self, card: AnyCard, source: Source) -> bool:
-        own, level, cutoff = fit.generator_card(card, self.kind).truncation, self.truncation, self.truncation_cutoff
+        own, level, cutoff = fit.generator_card(card, self.verb).truncation, self.truncation, self.truncation_cutoff
         if source.origin == "w":  # psi would act a second time
             return level is not None or cutoff is not None
         is_same = level in (None, own.default) and cutoff in (None, own.cutoff)
@@ -190,6 +192,7 @@ class EncodeRequest(JobRequest):
     """The `request` part of POST /encode: a scan (the upload, or the volume that `source` names) to its latent."""
 
     kind: ClassVar[JobKind] = "encode"
+    verb: ClassVar[Verb] = "encode"
     path: ClassVar[str] = "/encode"
     takes_scan: ClassVar[bool] = True
 
@@ -239,6 +242,7 @@ class TranslateRequest(JobRequest):
     """The `request` part of POST /translate: a scan, or the volume that `source` names, in another appearance."""
 
     kind: ClassVar[JobKind] = "translate"
+    verb: ClassVar[Verb] = "translate"
     path: ClassVar[str] = "/translate"
     takes_scan: ClassVar[bool] = True
     is_on_scan: ClassVar[bool] = True
@@ -267,7 +271,7 @@ class TranslateRequest(JobRequest):
         return {"translate"}
 
     def check(self, card: AnyCard) -> None:
-        fit.translator_card(card, self.kind)
+        fit.translator_card(card, self.verb)
 
     def check_scan(self, shape: tuple[int, int, int]) -> None:
         fit.check_patch(shape)
@@ -280,6 +284,7 @@ class FitDirectionRequest(JobRequest):
     """A fit with the model's name from the path (the HTTP body holds `fit`'s fields alone)."""
 
     kind: ClassVar[JobKind] = "fit_direction"
+    verb: ClassVar[Verb] = "edit"
     path: ClassVar[str] = "/models/{model}/directions"
     body_field: ClassVar[str | None] = "fit"
     gives_volumes: ClassVar[bool] = False

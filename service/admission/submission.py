@@ -44,7 +44,7 @@ def submit(
         return waited(known, services, fields)
     services.results.check_room(services.settings.min_free_bytes)
     card = registry.card(request.model)
-    check_verb(card, request.kind)
+    check_verb(card, request.verb)
     check_size(request, card, services.settings.max_job_voxels)
     accepted = request.settled()
     sources = Sources(jobs, card)
