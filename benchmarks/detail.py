@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from contract.fit import generator_card
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import SHIPPED, Catalogue
@@ -189,7 +190,7 @@ def main() -> None:
     """The command line."""
     options = _options()
     folder = Path(options.model) if Path(options.model).is_dir() else SHIPPED / options.model
-    card = Catalogue([folder.parent]).card(folder.name)
+    card = generator_card(Catalogue([folder.parent]).card(folder.name), "generate")
     model = load(folder, card)
     scans = of_scans(card, [path for place in options.against for path in scans_in(place)])
     made = reconstruct(model, [path for place in options.reconstruct for path in scans_in(place)])

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.requests import REQUESTS
-from jobs.results.durable_files import taking_the_place_of
+from volumes.whole_file import taking_the_place_of
 from voxelsmith.job import Job
 from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 

@@ -75,6 +75,7 @@ def test_a_folder_gives_its_volumes_by_name(tmp_path: Path) -> None:
     assert scans_in(tmp_path / "b.nii.gz") == [tmp_path / "b.nii.gz"]
 
 
+@pytest.mark.slow
 def test_the_command_measures_samples_scans_and_reconstructions_of_a_shipped_model(tmp_path: Path) -> None:
     """On the smaller of the two, with a ball of noise as the scan."""
     places = np.stack(np.meshgrid(*[np.linspace(-1, 1, 60)] * 3, indexing="ij"))
@@ -95,6 +96,7 @@ FLOORS = {"brain-demo-256": 0.004, "head-style-64": 0.006}
 """Under the medians that docs/models.md gives. Both are blurs beside real scans: a better model raises its floor."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOORS)
 def test_a_shipped_model_keeps_its_detail(name: str) -> None:
     card = Catalogue([SHIPPED]).card(name)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,11 +21,26 @@ from volumes.files import read
 from volumes.formats import READABLE, is_readable
 from volumes.intensity import Range
 from volumes.reader_limits import MAX_SIDE, Limits
-from volumes.scan import Preparation, prepare
-from volumes.volume import VolumeError
+from volumes.volume import Volume, VolumeError
 
 LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
 """The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
+
+
+class Prepares(Protocol):
+    """How a scan comes to a network: a frozen dataclass whose fields are all that decides it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the network's grid, at most."""
+
+    @property
+    def network_range(self) -> Range: ...
+
+    def array(self, scan: Volume) -> NDArray[np.float32]:
+        """The scan as the network sees it. Raises: VolumeError."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ def scans_in(folder: Path) -> list[Path]:
     return files
 
 
-def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = ()) -> Scans:
+def prepare_folder(folder: Path, cache: Path, how: Prepares, classes: Sequence[str] = ()) -> Scans:
     """Every scan of `folder` on the network's grid. What `cache` holds, prepared the same way, is not made again.
 
     Raises:
@@ -57,12 +73,12 @@ def prepare_folder(folder: Path, cache: Path, how: Preparation, classes: Sequenc
     return Scans(tuple(_prepare_file(path, cache, how, recipe) for path in files), labels, how.network_range)
 
 
-def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Path:
+def _prepare_file(path: Path, cache: Path, how: Prepares, recipe: str) -> Path:
     digest = hashlib.sha256(path.read_bytes() + recipe.encode()).hexdigest()[:24]
     target = cache / f"{digest}.npy"
     if not target.exists():
         try:
-            array = prepare(read(path, LARGEST), how).array
+            array = how.array(read(path, LARGEST))
         except VolumeError as err:
             raise DataRefused(f"{path.name}: {err.detail}") from err
         with replacing(target) as partial, partial.open("wb") as file:

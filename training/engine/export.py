@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model_store.card import WEIGHTS, ModelCard
-from model_store.folder import staged, write_card
+from model_store.folder import Card, staged, write_card
 
 DIRECTIONS = "directions"
 """The folder in a model's folder that is no part of the model; of a model that is replaced, it stays."""
@@ -37,7 +37,7 @@ def tensors_of(networks: Mapping[str, nn.Module], dtype: torch.dtype = torch.flo
     }
 
 
-def export_tensors(folder: Path, card: ModelCard, tensors: dict[str, Tensor]) -> ModelCard:
+def export_tensors(folder: Path, card: Card, tensors: dict[str, Tensor]) -> Card:
     """Write the model from the tensors of its weights file, in place of the one that is there.
 
     Raises:

@@ -6,11 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
-from model_store.card import ModelCard
-from training.engine.data import Scans, TrainingVolumes, batches
+from model_store.card import AnyCard
+from training.engine.data import Prepares, Scans, TrainingVolumes, batches
 from training.engine.report import Progress
 from training.engine.trainer import Config, Trainer
-from volumes.scan import Preparation
 
 Trained = TypeVar("Trained", bound=Trainer[Any])
 
@@ -33,7 +32,7 @@ class Family(ABC, Generic[Config, Trained]):
         """
 
     @abstractmethod
-    def preparation(self, trainer: Trained) -> Preparation:
+    def preparation(self, trainer: Trained) -> Prepares:
         """How a scan comes to the network."""
 
     def classes(self, config: Config) -> Sequence[str]:  # noqa: ARG002 -- for the families that have some
@@ -53,7 +52,7 @@ class Family(ABC, Generic[Config, Trained]):
         return int(trainer.config.iterations)
 
     @abstractmethod
-    def card(self, trainer: Trained, scans: int) -> ModelCard:
+    def card(self, trainer: Trained, scans: int) -> AnyCard:
         """The card of the trained model; `scans`: how many it has seen."""
 
     @abstractmethod

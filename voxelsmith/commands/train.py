@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from training.engine.config import CourseConfig
 from training.hagan.config import HAGANConfig
+from training.megan.config import MEGANConfig
 from training.progressive.config import EncoderConfig, ProGANConfig, StyleGANConfig
 from training.split_shuffle.config import SplitShuffleConfig
 from voxelsmith.commands.report import say
@@ -31,6 +32,7 @@ hagan = _training("hagan", HAGANConfig, "training.hagan.trainer")
 progan = _training("progan", ProGANConfig, "training.progressive.trainer")
 stylegan = _training("stylegan", StyleGANConfig, "training.progressive.trainer")
 split_shuffle = _training("split-shuffle", SplitShuffleConfig, "training.split_shuffle.trainer")
+megan = _training("megan", MEGANConfig, "training.megan.trainer")
 encoder = _training("encoder", EncoderConfig, "training.progressive.encoder")
 
 app = typer.Typer(help="Train a model; resumes from the last checkpoint in --out.", no_args_is_help=True)
@@ -38,6 +40,7 @@ app.command()(hagan)
 app.command()(progan)
 app.command()(stylegan)
 app.command()(split_shuffle)
+app.command()(megan)
 app.command()(encoder)
 
 
