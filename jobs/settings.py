@@ -16,6 +16,11 @@ _PREFIX = "VOXELSMITH_"
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT(_\d+_(TCP|UDP)\w*)?$")
 _NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,253})"
 _ROOT_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~@-]+)*")
+OWN_PATHS = frozenset(
+    {"assets", "docs", "edit", "encode", "generate", "healthz", "jobs", "metrics", "models", "openapi.json", "readyz"}
+    | {"translate"}
+)
+"""What the service's own paths begin with, so that no prefix can be taken for one."""
 _LISTED = {
     "allowed_hosts": (re.compile(_NAME), "host names without ports"),
     "cors_origins": (re.compile(rf"https?://{_NAME.lower()}(?::\d{{1,5}})?"), "origins such as https://viewer.example"),
@@ -35,6 +40,8 @@ def root_path_of(text: str) -> str:
     path = text.rstrip("/")
     if not _ROOT_PATH.fullmatch(path):
         raise ValueError("must be a path such as /user/me/voxelsmith")
+    if path and path.split("/")[1] in OWN_PATHS:
+        raise ValueError("must not begin as a path of the service's own does, such as /jobs")
     return path
 
 

@@ -29,7 +29,7 @@ from service.http import errors
 from service.http.descriptors import MAX_TRANSFERS
 from service.http.edge import Edge
 from service.http.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
-from service.http.prefix import Prefix, check_prefix
+from service.http.prefix import Prefix
 from service.http.trailing_slash import TrailingSlash
 from service.key_rule import KeyRule
 from service.metrics import Metrics
@@ -77,8 +77,6 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT, transfers: in
     app.include_router(models.router, dependencies=[KNOWN_CALLER])
     for router in (health.router, page.make_router(page_folder), docs_page.router):
         app.include_router(router)
-    if settings.root_path:
-        check_prefix(settings.root_path, app)
     return app
 
 

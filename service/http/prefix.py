@@ -1,13 +1,9 @@
 """Prefix: the service behind a proxy that gives it a part of an address, such as /user/me/voxelsmith."""
 
-from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.edge import SAFE
-
-_UNTOLD = ("/assets", "/docs", "/openapi.json")
-"""Paths that the schema does not tell."""
 
 
 class Prefix:
@@ -37,10 +33,3 @@ class Prefix:
 
     def _placed(self, name: bytes, value: bytes) -> bytes:
         return self._prefix + value if name.lower() == b"location" and value.startswith(b"/") else value
-
-
-def check_prefix(prefix: str, app: FastAPI) -> None:
-    """Raises: ValueError for a prefix that could be taken for a path of the service."""
-    own = {path.split("/")[1] for path in (*app.openapi()["paths"], *_UNTOLD)}
-    if prefix.split("/")[1] in own:
-        raise ValueError("VOXELSMITH_ROOT_PATH may not begin with a path of the service's own, such as /jobs")
