@@ -42,10 +42,13 @@ class _Rendering(JobRequest):
     goes_on: ClassVar[bool] = True
 
     truncation: Annotated[float, Field(ge=0)] | None = None
+    """As the model's card says: psi, or the level of a cut normal."""
     truncation_cutoff: Annotated[int, Field(ge=1, le=MAX_LATENT_LENGTH)] | None = None
     """psi acts on the first so many styles."""
     class_label: ClassLabel | None = None
+    """Class of a conditional model."""
     noise: Literal["constant", "random"] = "constant"
+    """Of families with noise inputs."""
     noise_seed: Seed | None = None
     """Of random noise: sample k takes noise_seed + k, all volumes of an edit the same. Without one it is the seed that
     they are made from."""
