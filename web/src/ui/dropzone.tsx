@@ -6,6 +6,8 @@ import { bytes } from "../text/words";
 import { Icon } from "./icons";
 import { say } from "./toast";
 
+const listed = new Intl.ListFormat("en-GB", { type: "disjunction" });
+
 interface DropZoneProps {
   label: string;
   file: File | null;
@@ -21,7 +23,7 @@ export function DropZone({ label, file, endings, onFile }: DropZoneProps) {
     const given = files?.[0];
     if (!given) return;
     if (endings.some((ending) => given.name.toLowerCase().endsWith(ending))) onFile(given);
-    else say(`This is none of the files that are read: ${endings.join(", ")}.`, true);
+    else say(`This is no ${listed.format(endings)} file.`, true);
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the input inside does the same by keyboard
