@@ -12,7 +12,7 @@ PAGE := service/static/index.html
 NODE_MODULES := web/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/e2e -prune -o -type f -print)
 
-.PHONY: install hooks demo serve web wheel e2e test faults lint bench bench-gpu load demo-model style-model docker-check clean
+.PHONY: install hooks demo serve web wheel e2e test faults lint lint-page bench bench-gpu load demo-model style-model docker-check clean
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voxelsmith needs Python >= 3.11 (set PYTHON=...)" >&2; exit 1; }
@@ -72,6 +72,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory lint-page; else echo "The page is not looked at, for that needs $(NODE_NEEDED)."; fi
+
+lint-page: $(NODE_MODULES)
+	cd web && npm run lint
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -1,12 +1,12 @@
 """A HA-GAN of random weights as a model folder."""
 
-import hashlib
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
 from model_store.card import IntensitySpec, LatentSpec, ModelCard, Provenance
+from model_store.integrity import sha256_of
 from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
 
 
@@ -34,7 +34,7 @@ def write_hagan(folder: Path, name: str, size: int, width: int, latent: int) -> 
         intensity=IntensitySpec(low=-1024.0, high=600.0, units="HU"),
         has_encoder=True,
         network={"width": width},
-        files={path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+        files={path.name: sha256_of(path)},
         provenance=Provenance(origin="trained", notes="random weights"),
     )
     (target / "card.json").write_text(card.model_dump_json(indent=2))

@@ -1,6 +1,5 @@
 """A 3D-StyleGAN of random weights as a model folder, and the arithmetic of its passes."""
 
-import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
@@ -12,7 +11,8 @@ from safetensors.torch import save_file
 from benchmarks.work import Work, conv_gflop
 from model_store.card import IntensitySpec, LatentSpec, ModelCard, Provenance, TruncationSpec
 from model_store.families.stylegan import ServedStyleGAN
-from model_store.networks.progressive import stage_channels, stage_shape
+from model_store.integrity import sha256_of
+from model_store.sizes.progressive import stage_channels, stage_shape
 
 BASE = 8
 """Edge of the learned constant: 8^3 -> 256^3 in five stages, as issue and paper have it for cubes."""
@@ -45,7 +45,7 @@ def write_stylegan(folder: Path, name: str, size: int, width: int, latent: int) 
     target.mkdir(parents=True)
     path = target / "weights.safetensors"
     save_file({key: value.half().contiguous() for key, value in model.state_dict().items()}, path)
-    card = card.model_copy(update={"files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}})
+    card = card.model_copy(update={"files": {path.name: sha256_of(path)}})
     (target / "card.json").write_text(card.model_dump_json(indent=2))
     return card
 

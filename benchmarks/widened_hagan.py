@@ -6,7 +6,6 @@ count: the same function (Net2WiderNet: Chen, Goodfellow and Shlens, ICLR 2016, 
 side, so that GroupNorm's groups keep their mean and variance. The latent axes beyond the trained ones have no effect.
 """
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from model_store.card import LatentSpec, ModelCard
 from model_store.catalogue import SHIPPED
+from model_store.integrity import sha256_of
 from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
 
 SOURCE, SIZE = SHIPPED / "brain-demo-256", 256
@@ -38,7 +38,7 @@ def write_widened(folder: Path, name: str, width: int, latent: int) -> ModelCard
     path = target / "weights.safetensors"
     trained = load_file(SOURCE / path.name)
     save_file({key: widened(key, value, shapes[key], repeats) for key, value in trained.items()}, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256_of(path)
     facts = {"name": name, "title": "The demo at full width", "network": {"width": width}, "files": {path.name: digest}}
     wide = card.model_copy(update={**facts, "latent": LatentSpec(z_dim=latent, w_dim=latent)})
     (target / "card.json").write_text(wide.model_dump_json(indent=2))

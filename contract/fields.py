@@ -14,7 +14,14 @@ MAX_LATENT_LENGTH = 65_536
 MAX_FLOAT32 = 3.4028234663852886e38
 
 # pydantic's own regex engine has no look-ahead, so names are checked by Python's.
-_CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, regex_engine="python-re")
+_CONFIG = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    strict=True,
+    allow_inf_nan=False,
+    regex_engine="python-re",
+    use_attribute_docstrings=True,
+)
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -38,9 +45,13 @@ class Part(BaseModel):
 
 class OutputOptions(Part):
     format: FileFormat = "nii.gz"
+    """Of the volumes."""
     dtype: OutputType = "int16"
+    """Of the voxels."""
     intensity: Literal["stored", "unit"] = "stored"
+    """The card's units, or [0, 1] of the network."""
     preview: bool = True
+    """A PNG beside each volume."""
 
     @model_validator(mode="after")
     def _is_held(self) -> Self:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from contract.errors import InvalidRequest, VerbNotSupported
+from contract.errors import InvalidRequest, UnreadableVolume, VerbNotSupported
 from contract.fields import ClassLabel, Latent, LatentSpace, Origin
-from model_store.card import AnyCard, DirectionCard, ModelCard, Verb
+from model_store.card import AnyCard, DirectionCard, ModelCard, TranslatorCard, Verb
 
-_VERBS: dict[str, Verb] = {"fit_direction": "edit"}
-"""Of a kind of job that is not called like what it asks of a model."""
+PATCH = 32
+"""Voxels along a side."""
 
 
 def unfit(pointer: str, reason: str) -> InvalidRequest:
@@ -16,26 +16,37 @@ def unfit(pointer: str, reason: str) -> InvalidRequest:
     return InvalidRequest(f"The request does not fit the model: {reason}.", [(pointer, reason)])
 
 
-def check_verb(card: AnyCard, kind: str) -> None:
-    """Whether a kind of job can be asked of a model.
+def check_verb(card: AnyCard, verb: Verb) -> None:
+    """Whether a model can do what is asked of it.
 
     Raises:
-        VerbNotSupported: with the list of what can.
+        VerbNotSupported: with the list of what it can.
     """
-    verb = _VERBS.get(kind, kind)
     if verb not in card.verbs:
         raise VerbNotSupported(verb, card.verbs)
 
 
-def generator_card(card: AnyCard, kind: str) -> ModelCard:
-    """The card as that of a generator, for a kind of job that only generators do.
+def generator_card(card: AnyCard, verb: Verb) -> ModelCard:
+    """The card as that of a generator, for what only generators do.
 
     Raises:
         VerbNotSupported: it is another model's.
     """
-    check_verb(card, kind)
+    check_verb(card, verb)
     if not isinstance(card, ModelCard):
-        raise VerbNotSupported(_VERBS.get(kind, kind), card.verbs)
+        raise VerbNotSupported(verb, card.verbs)
+    return card
+
+
+def translator_card(card: AnyCard, verb: Verb) -> TranslatorCard:
+    """The card as that of a translator, for what only translators do.
+
+    Raises:
+        VerbNotSupported: it is another model's.
+    """
+    check_verb(card, verb)
+    if not isinstance(card, TranslatorCard):
+        raise VerbNotSupported(verb, card.verbs)
     return card
 
 
@@ -51,9 +62,7 @@ class Following(Protocol):
         """Whether that direction must predict an attribute."""
 
 
-def followed_direction(
-    card: ModelCard, request: Following, find: Callable[[str], DirectionCard]
-) -> DirectionCard | None:
+def followed_direction(card: AnyCard, request: Following, find: Callable[[str], DirectionCard]) -> DirectionCard | None:
     """The direction that a request follows, found by its name and held against the model; None where it follows none.
 
     Raises:
@@ -157,6 +166,13 @@ def check_components(card: ModelCard, count: int) -> None:
     length = card.latent.w_dim if card.latent.has_style_space else card.latent.z_dim
     if count > length:
         raise unfit("/count", f"this model has {length} latent dimensions, so at most that many")
+
+
+def check_patch(shape: tuple[int, int, int]) -> None:
+    """Raises: UnreadableVolume, where a scan is on every side smaller than what a translator makes at once."""
+    if max(shape) < PATCH or min(shape) < 2:
+        told = f"The scan is smaller than a patch of {PATCH} voxels, or has a single slice."
+        raise UnreadableVolume(told, [("/volume", told)])
 
 
 def check_samples(card: ModelCard, origins: Sequence[Origin]) -> None:

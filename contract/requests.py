@@ -20,111 +20,20 @@ from contract.fields import (
     Latent,
     LatentSource,
     LatentSpace,
-    Name,
     Origin,
     OutputOptions,
-    Part,
     PreprocessOptions,
     Seed,
     SeedSource,
     Source,
 )
+from contract.job_request import JobRequest
 from contract.seeds import drawn_seed
 from contract.state import JobKind
-from model_store.card import ModelCard, Task
+from model_store.card import AnyCard, ModelCard, Task, Verb
 
-
-class JobRequest(Part):
-    """What every kind of job is asked, and its answer unless it says otherwise.
-
-    Pointers are JSON pointers into the HTTP body.
-    """
-
-    kind: ClassVar[JobKind]
-    path: ClassVar[str]
-    """Where it is posted; {model} stands for the model's name."""
-    body_field: ClassVar[str | None] = None
-    """The HTTP body is this field alone, where the path names the rest; None: it is the whole request."""
-    takes_scan: ClassVar[bool] = False
-    """Whether a scan may come along with it."""
-    goes_on: ClassVar[bool] = False
-    """Whether a rerun goes on after the volumes that an earlier attempt has finished (docs/decisions/0030)."""
-    gives_volumes: ClassVar[bool] = True
-    """Whether its job has what another request can name as its source."""
-
-    model: Name
-
-    @property
-    def samples(self) -> int:
-        """Volumes that a network makes or reads for it, stored or not; at least 1."""
-        return 1
-
-    @property
-    def volumes(self) -> int:
-        """Volumes that it stores."""
-        return 0
-
-    @property
-    def volumes_field(self) -> str:
-        """Pointer of the field that says how many."""
-        return "/model"
-
-    @property
-    def scan_source(self) -> Source | None:
-        """What stands for its scan where none comes along."""
-        return None
-
-    @property
-    def placed_by(self) -> Source | None:
-        """The source whose scan its volumes are laid on, where that one has a scan."""
-        return None
-
-    @property
-    def follows(self) -> str | None:
-        """Name of the direction along which it moves."""
-        return None
-
-    @property
-    def needs_prediction(self) -> bool:
-        """Whether that direction must predict an attribute."""
-        return False
-
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """Names of the directions that it makes."""
-        return ()
-
-    def sources(self) -> dict[str, Source]:
-        """The latents that it names, by pointer; its scan's source is not among them."""
-        return {}
-
-    def with_sources(self, sources: Mapping[str, Source]) -> Self:  # noqa: ARG002 -- a request that names none is itself
-        """The same with other sources under these pointers."""
-        return self
-
-    def alters(self, card: ModelCard, source: Source) -> bool:  # noqa: ARG002
-        """Whether it makes another sample of a source than the job did that this source comes from."""
-        return False
-
-    def settled(self) -> Self:
-        """With what it leaves to chance drawn; the same again when settled twice."""
-        return self
-
-    def tasks(self, *, has_encoder: bool) -> Set[Task]:  # noqa: ARG002
-        """What it asks of a network, one after the other; empty where it reads weights alone."""
-        return {"synthesise"}
-
-    def check(self, card: ModelCard) -> None:
-        """Holds it against the model. Raises: InvalidRequest, for the first thing that does not fit."""
-
-    def told(self) -> dict[str, Any]:
-        """What of it every volume carries in its own header."""
-        return {}
-
-    @property
-    def names_job(self) -> bool:
-        """Whether an earlier job is a source somewhere in it."""
-        return any(isinstance(source, JobSource) for source in (self.scan_source, *self.sources().values()))
+EDGE_VALUES, MASK_VALUES = (0.0, 255.0), (0.0, 4.0)
+"""Of an edge image, and of a mask: background and four kinds of tissue."""
 
 
 class _Rendering(JobRequest):
@@ -133,10 +42,13 @@ class _Rendering(JobRequest):
     goes_on: ClassVar[bool] = True
 
     truncation: Annotated[float, Field(ge=0)] | None = None
+    """As the model's card says: psi, or the level of a cut normal."""
     truncation_cutoff: Annotated[int, Field(ge=1, le=MAX_LATENT_LENGTH)] | None = None
     """psi acts on the first so many styles."""
     class_label: ClassLabel | None = None
+    """Class of a conditional model."""
     noise: Literal["constant", "random"] = "constant"
+    """Of families with noise inputs."""
     noise_seed: Seed | None = None
     """Of random noise: sample k takes noise_seed + k, all volumes of an edit the same. Without one it is the seed that
     they are made from."""
@@ -152,7 +64,7 @@ class _Rendering(JobRequest):
         """What its volumes are made from."""
         return [source.origin for source in self.sources().values()]
 
-    def check(self, card: ModelCard) -> None:
+    def check_generator(self, card: ModelCard) -> None:
         # A style holds its class already; z goes to the network with it.
         is_styled = card.latent.has_style_space and set(self.origins()) == {"w"}
         fit.check_class(card, self.class_label, is_read=not is_styled)
@@ -168,6 +80,7 @@ class GenerateRequest(_Rendering):
     """Body of POST /generate: make num_samples volumes from seeds or latents."""
 
     kind: ClassVar[JobKind] = "generate"
+    verb: ClassVar[Verb] = "generate"
     path: ClassVar[str] = "/generate"
 
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
@@ -213,16 +126,17 @@ class GenerateRequest(_Rendering):
             changes["noise_seed"] = drawn_seed() if seed is None else seed
         return self.model_copy(update=changes)
 
-    def check(self, card: ModelCard) -> None:
+    def check_generator(self, card: ModelCard) -> None:
         latents = enumerate(self.latents or [])
         fit.check_latents(card, ((f"/latents/{k}", latent, self.latent_space) for k, latent in latents))
-        super().check(card)
+        super().check_generator(card)
 
 
 class EditRequest(_Rendering):
     """Body of POST /edit: one latent, changed."""
 
     kind: ClassVar[JobKind] = "edit"
+    verb: ClassVar[Verb] = "edit"
     path: ClassVar[str] = "/edit"
 
     source: Source
@@ -258,8 +172,8 @@ class EditRequest(_Rendering):
     def with_sources(self, sources: Mapping[str, Source]) -> Self:
         return self.model_copy(update={"source": sources["/source"], "edit": self.edit.with_ends(sources)})
 
-    def alters(self, card: ModelCard, source: Source) -> bool:
-        own, level, cutoff = card.truncation, self.truncation, self.truncation_cutoff
+    def alters(self, card: AnyCard, source: Source) -> bool:
+        own, level, cutoff = fit.generator_card(card, self.verb).truncation, self.truncation, self.truncation_cutoff
         if source.origin == "w":  # psi would act a second time
             return level is not None or cutoff is not None
         is_same = level in (None, own.default) and cutoff in (None, own.cutoff)
@@ -271,9 +185,9 @@ class EditRequest(_Rendering):
         drawn = self.source.seed if isinstance(self.source, SeedSource) else drawn_seed()
         return self.model_copy(update={"noise_seed": drawn})
 
-    def check(self, card: ModelCard) -> None:
+    def check_generator(self, card: ModelCard) -> None:
         fit.check_latents(card, _latents(self.sources()))
-        super().check(card)
+        super().check_generator(card)
         self.edit.check(card)
 
 
@@ -281,6 +195,7 @@ class EncodeRequest(JobRequest):
     """The `request` part of POST /encode: a scan (the upload, or the volume that `source` names) to its latent."""
 
     kind: ClassVar[JobKind] = "encode"
+    verb: ClassVar[Verb] = "encode"
     path: ClassVar[str] = "/encode"
     takes_scan: ClassVar[bool] = True
 
@@ -306,7 +221,7 @@ class EncodeRequest(JobRequest):
         found: Task = "refine" if self.refine_steps or not has_encoder else "encode"
         return {found, "synthesise"} if self.reconstruct or self._is_made_here else {found}
 
-    def check(self, card: ModelCard) -> None:
+    def check_generator(self, card: ModelCard) -> None:
         fit.check_latents(card, _latents({"/source": self.source} if self.source else {}))
         fit.check_class(card, self.class_label, is_read=self._reads_class(card))
 
@@ -326,10 +241,53 @@ class EncodeRequest(JobRequest):
         return renders and not card.latent.has_style_space
 
 
+class TranslateRequest(JobRequest):
+    """The `request` part of POST /translate: a scan, or the volume that `source` names, in another appearance."""
+
+    kind: ClassVar[JobKind] = "translate"
+    verb: ClassVar[Verb] = "translate"
+    path: ClassVar[str] = "/translate"
+    takes_scan: ClassVar[bool] = True
+    is_on_scan: ClassVar[bool] = True
+
+    source: JobSource | None = None
+    edges: Literal["computed", "given"] = "computed"
+    """given: the scan is an edge image itself, with values from 0 to 255."""
+    grid: Literal["scan", "cube"] | None = None
+    """Of the networks: in the scan's proportions or stretched to a cube; null takes the card's. The result lies on the
+    scan's own grid either way."""
+    output: OutputOptions = OutputOptions()
+
+    @property
+    def volumes(self) -> int:
+        return 1
+
+    @property
+    def scan_source(self) -> Source | None:
+        return self.source
+
+    @property
+    def scan_values(self) -> tuple[float, float] | None:
+        return EDGE_VALUES if self.edges == "given" else None
+
+    def tasks(self, *, has_encoder: bool) -> Set[Task]:  # noqa: ARG002
+        return {"translate"}
+
+    def check(self, card: AnyCard) -> None:
+        fit.translator_card(card, self.verb)
+
+    def check_scan(self, shape: tuple[int, int, int]) -> None:
+        fit.check_patch(shape)
+
+    def told(self) -> dict[str, Any]:
+        return {"edges": self.edges} | ({} if self.grid is None else {"grid": self.grid})
+
+
 class FitDirectionRequest(JobRequest):
     """A fit with the model's name from the path (the HTTP body holds `fit`'s fields alone)."""
 
     kind: ClassVar[JobKind] = "fit_direction"
+    verb: ClassVar[Verb] = "edit"
     path: ClassVar[str] = "/models/{model}/directions"
     body_field: ClassVar[str | None] = "fit"
     gives_volumes: ClassVar[bool] = False
@@ -358,7 +316,7 @@ class FitDirectionRequest(JobRequest):
     def tasks(self, *, has_encoder: bool) -> Set[Task]:  # noqa: ARG002
         return {"synthesise"} if self.fit.drawn else set()
 
-    def check(self, card: ModelCard) -> None:
+    def check_generator(self, card: ModelCard) -> None:
         fit.check_latents(card, _latents(self.sources()))
         self.fit.check(card)
 
@@ -370,7 +328,7 @@ def _latents(sources: Mapping[str, Source]) -> Iterator[tuple[str, Latent, Laten
             yield f"{pointer}/latent", source.latent, source.space
 
 
-AnyRequest = GenerateRequest | EncodeRequest | EditRequest | FitDirectionRequest
+AnyRequest = GenerateRequest | EncodeRequest | EditRequest | TranslateRequest | FitDirectionRequest
 REQUESTS: dict[str, type[AnyRequest]] = {
-    cls.kind: cls for cls in (GenerateRequest, EncodeRequest, EditRequest, FitDirectionRequest)
+    cls.kind: cls for cls in (GenerateRequest, EncodeRequest, EditRequest, TranslateRequest, FitDirectionRequest)
 }

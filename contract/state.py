@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-JobKind = Literal["generate", "encode", "edit", "fit_direction"]
+JobKind = Literal["generate", "encode", "edit", "translate", "fit_direction"]
 Priority = Literal["high", "normal", "low"]
 SHOWN = frozenset({"image/png", "application/json"})
 """Media types that a browser may show; everything else is for saving."""

@@ -15,6 +15,12 @@ from jobs.logs import LogFormat
 _PREFIX = "VOXELSMITH_"
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT(_\d+_(TCP|UDP)\w*)?$")
 _NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,253})"
+_ROOT_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~@-]+)*")
+OWN_PATHS = frozenset(
+    {"assets", "docs", "edit", "encode", "generate", "healthz", "jobs", "metrics", "models", "openapi.json", "readyz"}
+    | {"translate"}
+)
+"""What the service's own paths begin with, so that no prefix can be taken for one."""
 _LISTED = {
     "allowed_hosts": (re.compile(_NAME), "host names without ports"),
     "cors_origins": (re.compile(rf"https?://{_NAME.lower()}(?::\d{{1,5}})?"), "origins such as https://viewer.example"),
@@ -27,6 +33,16 @@ _NUMBERS_OF_REDIS = {"db", "socket_timeout", "socket_connect_timeout", "max_conn
 _LONGEST_S = 10 * 365 * 24 * 3600
 """Of any time: what is added to the clock has to remain a date."""
 _ENDPOINT = re.compile(rf"https?://{_NAME}(?::\d{{1,5}})?(?:/[A-Za-z0-9._-]+)?")
+
+
+def root_path_of(text: str) -> str:
+    """A path without the slash at its end. Raises: ValueError."""
+    path = text.rstrip("/")
+    if not _ROOT_PATH.fullmatch(path):
+        raise ValueError("must be a path such as /user/me/voxelsmith")
+    if path and path.split("/")[1] in OWN_PATHS:
+        raise ValueError("must not begin as a path of the service's own does, such as /jobs")
+    return path
 
 
 def is_bucket(url: str) -> bool:
@@ -53,6 +69,8 @@ class Settings(BaseSettings):
     """Address the API listens on."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port the API listens on; 0 takes a free one."""
+    root_path: str = ""
+    """Where a proxy has the service under a part of an address, such as /user/me/voxelsmith: that part."""
     allowed_hosts: str = ""
     """Host names, with commas between them, that are served without keys beside those of loopback."""
     cors_origins: str = ""
@@ -162,6 +180,11 @@ class Settings(BaseSettings):
         if url and not _ENDPOINT.fullmatch(url):
             raise ValueError("must be an address such as https://s3.example:9000")
         return url
+
+    @field_validator("root_path")
+    @classmethod
+    def _rooted(cls, path: str) -> str:
+        return root_path_of(path)
 
     @field_validator("allowed_hosts", "cors_origins")
     @classmethod

@@ -20,6 +20,8 @@ a scan."""
 CardName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]|\.[a-z0-9_-])*$", max_length=64)]
 """What a request can name (contract.requests)."""
 NAME_RULE = "a model's name has 1 to 64 of a-z, 0-9, '.', '_', '-', begins with a letter or digit, no '..', no '.' last"
+WEIGHTS = "weights.safetensors"
+"""The file of a model's tensors."""
 FEWEST_LEVELS = 16
 """Whole numbers in the intensity range of a new model. Volumes are stored as whole numbers where nothing else is asked
 for; of [0, 1] they would keep a mask."""

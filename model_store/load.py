@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from model_store.card import WEIGHTS, AnyCard, ModelCard, TranslatorCard
 from model_store.families.base import Served
 from model_store.families.hagan import ServedHAGAN
+from model_store.families.megan import ServedMEGAN
 from model_store.families.progan import ServedProGAN
 from model_store.families.split_shuffle import ServedSplitShuffle
 from model_store.families.stylegan import ServedStyleGAN
@@ -33,6 +34,7 @@ DTYPES: Mapping[Precision, torch.dtype] = {
 }
 _SERVED: tuple[type[Served], ...] = (
     ServedHAGAN,
+    ServedMEGAN,
     ServedProGAN,
     ServedSplitShuffle,
     ServedStyleGAN,

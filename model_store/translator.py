@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -12,18 +11,49 @@ from model_store.loaded_model import LoadedModel, Shape
 
 
 @dataclass(frozen=True)
-class Pass:
-    """How far a translation is: `done` of `total` pieces of one level of networks."""
+class Drawing:
+    """What a family wants its guides to be: edges, and a canvas of the lowest scale, doubled so often at most."""
 
-    level: int
-    levels: int
+    lr_size: int
+    """Edge of the cube at the lowest scale."""
+    doublings: int
+    sigma: float
+    """Of Canny's Gaussian, in voxels of the scan."""
+    low: float
+    high: float
+    """Canny's thresholds, as shares of the scan's steepest gradient."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """What the networks read, and the canvas that their image will fill. Nothing larger than `drawn` is ever kept.
+
+    drawn: (D0, D1, D2) uint8, what was found in the scan or drawn in its stead. shape: of the finest image. spans: per
+    axis the index in `drawn`, whole or not, under the image's first and last voxel. doublings: how often the lowest
+    scale is doubled to make the shape.
+    """
+
+    drawn: Tensor
+    shape: Shape
+    spans: tuple[tuple[float, float], ...]
+    doublings: int
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How far a translation is: `done` of `total` pieces of one scale of networks, the lowest 0, are made."""
+
+    scale: int
+    doublings: int
+    shape: Shape
     done: int
     total: int
 
 
 @dataclass(frozen=True, eq=False)
 class Slab:
-    """Planes of the finished volume: (A0, A1, k) float32 on the CPU, in the card's network range, at `start` of A2."""
+    """Finished planes of the finest image: (k, A1, A2) float32 on the CPU, in the card's network range, at `start` of
+    A0."""
 
     start: int
     planes: Tensor
@@ -35,19 +65,15 @@ class Translator(LoadedModel, Protocol):
     @property
     def card(self) -> TranslatorCard: ...
 
-    def translate(self, guide: Tensor, shape: Shape, scratch: Path) -> Iterator[Pass | Slab]:
-        """The volume of a guide, with the course of the work.
+    @property
+    def drawing(self) -> Drawing: ...
 
-        The slabs come in order along A2 and together are `shape`. Of guide, volume and the results between two levels
-        no more than some planes are in memory at once, so that the peak does not grow with the edges: what is larger
-        lies in files below `scratch`. Between two yields the caller may stop, and the work ends there. A folder that an
-        earlier call with the same guide left is taken up after its last finished level.
+    def translate(self, guide: Guide) -> Iterator[Pass | Slab]:
+        """The image of a guide, with the course of the work. The same guide gives the same bytes.
 
-        Args:
-            guide: (D0, D1, D2) uint8, what the networks read of the scan, or of what was drawn in its stead; it may be
-                mapped from a file.
-            shape: edges of the volume to make, such as the card allows.
-            scratch: a folder of this call's own.
+        The slabs come in order along A0 and together are the guide's shape. Beside the guide and the scale before the
+        finest no more than some planes are in memory, and on the device a batch of patches, however large the image.
+        Between two yields the caller may stop, and the work ends there.
 
         Raises:
             ValueError: a shape that the networks cannot make.

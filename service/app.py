@@ -29,6 +29,7 @@ from service.http import errors
 from service.http.descriptors import MAX_TRANSFERS
 from service.http.edge import Edge
 from service.http.origins import CORS_ASKED, CORS_METHODS, CORS_SHOWN, OriginRule
+from service.http.prefix import Prefix
 from service.http.trailing_slash import TrailingSlash
 from service.key_rule import KeyRule
 from service.metrics import Metrics
@@ -94,6 +95,9 @@ def _guard(app: FastAPI, services: Services) -> None:
         )
     rule = OriginRule(settings.allowed_host_names, origins, services.key_rule.holds)
     app.add_middleware(Edge, metrics=services.metrics, rule=rule)
+    if settings.root_path:
+        app.servers = [{"url": settings.root_path}]
+        app.add_middleware(Prefix, prefix=settings.root_path)
 
 
 def make_services(settings: Settings, transfers: int = MAX_TRANSFERS) -> Services:

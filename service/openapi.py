@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from contract.direction_fits import RegressionFit, SefaFit
-from contract.requests import EditRequest, EncodeRequest, GenerateRequest
+from contract.requests import EditRequest, EncodeRequest, GenerateRequest, TranslateRequest
 from contract.state import JobRecord
 from volumes.formats import READABLE, listed
 
@@ -18,6 +18,7 @@ DESCRIBED: tuple[type[BaseModel], ...] = (
     GenerateRequest,
     EncodeRequest,
     EditRequest,
+    TranslateRequest,
     RegressionFit,
     SefaFit,
     JobRecord,
@@ -98,35 +99,31 @@ def json_body(*names: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-ENCODE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["volume", "request"],
-                    "properties": {
-                        "volume": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": f"A {listed(READABLE)} file; told by its content, not its name",
-                        },
-                        "request": _ref("EncodeRequest"),
-                    },
-                },
-                "encoding": {"request": {"contentType": "application/json"}},
-            },
-            "application/json": {"schema": _ref("EncodeRequest")},
-        },
-    }
+_FILE_PARTS = {
+    "volume": f"A {listed(READABLE)} file; told by its content, not its name",
+    "mask": "Such a file on the volume's grid: 0 background, 1 to 4 kinds of pathology",
 }
+
+
+def scan_body(name: str, *beside: str) -> dict[str, Any]:
+    """The description of a body that takes a scan, and the parts `beside` it that may come along: a form, or JSON."""
+    files = {
+        part: {"type": "string", "format": "binary", "description": _FILE_PARTS[part]} for part in ("volume", *beside)
+    }
+    form = {"type": "object", "required": ["volume", "request"], "properties": {**files, "request": _ref(name)}}
+    content = {
+        "multipart/form-data": {"schema": form, "encoding": {"request": {"contentType": "application/json"}}},
+        "application/json": {"schema": _ref(name)},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The whole schema, made once per app."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        if app.servers:
+            schema["servers"] = app.servers
         _, extra = models_json_schema(
             [
                 *((model, "validation") for model in DESCRIBED[:-1]),

@@ -19,7 +19,7 @@ from jobs.keys import ANYBODY, ApiKey, Scope
 from jobs.overview import Worker
 from jobs.results.directions import FittedDirections
 from jobs.results.store import ResultStore
-from model_store.card import AnyCard, DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from model_store.catalogue import Catalogue, NoSuchFolder
 from model_store.faults import FolderFault
 from service.http.errors import ScopeMissing
@@ -111,7 +111,7 @@ class Registry:
             raise DirectionShipped("This direction came with the model and stays as long as the model does.")
         self._fitted.delete(card.name, name)
 
-    def check(self, card: ModelCard, request: AnyRequest) -> Entry | None:
+    def check(self, card: AnyCard, request: AnyRequest) -> Entry | None:
         """Holds a request against its model; the direction that it follows, where it follows one.
 
         Raises: InvalidRequest, UnknownDirection, DirectionExists.

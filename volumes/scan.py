@@ -30,6 +30,10 @@ class Preparation:
     orientation: str | None = None
     """Axis codes that override a wrong affine's directions."""
 
+    def array(self, scan: Volume) -> NDArray[np.float32]:
+        """(A0, A1, A2) in the network's range. Raises: as `prepare`."""
+        return prepare(scan, self).array
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:

@@ -5,9 +5,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
 from volumes import foreign_files, metaimage, mgh, nifti, nrrd
 from volumes.reader_limits import Header, Limits
-from volumes.stream import Source, Stream, opened_source, skip
+from volumes.stream import CHUNK_BYTES, Source, Stream, opened_source
+from volumes.volume import VolumeError
+
+Range = tuple[float, float]
 
 
 class Reader(NamedTuple):
@@ -31,15 +36,30 @@ READERS = {
 HEAD_BYTES = 264
 
 
-def check(source: Path | BinaryIO, limits: Limits = Limits()) -> Header:  # noqa: B008 -- frozen
+def check(source: Path | BinaryIO, limits: Limits = Limits(), values: Range | None = None) -> Header:  # noqa: B008
     """Read a file, by its path or open, to its last byte in bounded memory and return its checked header.
 
+    values: least and largest that a voxel may have; None: any.
+
     Raises:
-        VolumeError: whatever is not one sound 3-D volume of a known format.
+        VolumeError: whatever is not one sound 3-D volume of a known format, and a voxel beyond `values`.
     """
     with opened(source, limits) as (header, stream):
-        skip(stream, header.data_bytes)
+        left = header.data_bytes
+        while left:
+            data = stream.take(min(left, CHUNK_BYTES))
+            left -= len(data)
+            if values is not None and not _within(data, header, *values):
+                raise VolumeError(f"A voxel lies outside the {values[0]:g} to {values[1]:g} that are taken here.")
     return header
+
+
+def _within(data: bytes, header: Header, low: float, high: float) -> bool:
+    """Whether all voxels of a chunk, scaled as the header says, are numbers from low to high."""
+    voxels = np.frombuffer(data, header.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = [float(end) * header.slope + header.intercept for end in (voxels.min(), voxels.max())]
+    return min(ends) >= low and max(ends) <= high  # not so with NaN, which min and max pass on
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Volume: the one convention outside the networks, an array (X, Y, Z) and its affine into RAS+ millimetres."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ Affine = NDArray[np.float64]
 
 SMALLEST_VOXEL_MM, LARGEST_VOXEL_MM = 1e-5, 1e4
 FARTHEST_MM = 1e6
+SAME_PLACE_MM = 1e-2
 FLATTEST = 1e-3
 """Least volume of the unit-length voxel edges' parallelepiped: below it the directions are all but coplanar."""
 
@@ -59,6 +60,23 @@ class Volume:
     def axis_codes(self) -> str:
         """Anatomical direction in which each array axis increases, such as "RAS" or "LIA"."""
         return codes_of(self.affine)
+
+
+class Placed(Protocol):
+    """Something with a grid: a volume, or a file's header."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def affine(self) -> Affine: ...
+
+
+def on_one_grid(first: Placed, second: Placed) -> bool:
+    """The same shape, and every voxel in the same place but for rounding in a header."""
+    corners = np.array([[0, 0, 0, 1], [*(side - 1 for side in first.shape), 1]]).T
+    is_near = np.allclose(first.affine @ corners, second.affine @ corners, rtol=0, atol=SAME_PLACE_MM)
+    return first.shape == second.shape and bool(is_near) and np.allclose(first.affine, second.affine, atol=1e-3)
 
 
 def checked_affine(affine: Affine) -> Affine:

@@ -19,11 +19,22 @@ from contract.plain_text import plain
 from contract.version import software_version
 from jobs.settings import misspelt
 from model_store.catalogue import NoSuchFolder
-from model_store.faults import FolderFault
-from model_store.importers.jail import ImportRefused
+from model_store.faults import Refusal
 from service.http.pointers import described
-from training.engine.errors import DataRefused
-from voxelsmith.commands import demo, directions, edit, encode, generate, keys, models, replay, serve, train, verify
+from voxelsmith.commands import (
+    demo,
+    directions,
+    edit,
+    encode,
+    generate,
+    keys,
+    models,
+    replay,
+    serve,
+    train,
+    translate,
+    verify,
+)
 from voxelsmith.commands import workers as workers_commands
 from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
@@ -32,8 +43,8 @@ from voxelsmith.local import StackError
 from voxelsmith.problems import ClientError
 
 EXPECTED = (
-    *(VoxelsmithError, ClientError, FolderFault, NoSuchFolder, ImportRefused),
-    *(DataFolderError, StackError, MissingExtraError, DataRefused),
+    *(VoxelsmithError, ClientError, Refusal, NoSuchFolder),
+    *(DataFolderError, StackError, MissingExtraError),
 )
 
 
@@ -125,6 +136,7 @@ app.add_typer(demo.app)
 app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
+app.add_typer(translate.app)
 app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")

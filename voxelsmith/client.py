@@ -6,7 +6,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.requests import REQUESTS
-from jobs.results.durable_files import taking_the_place_of
 from volumes.two_files import as_one_file
+from volumes.whole_file import taking_the_place_of
 from voxelsmith.job import Job
 from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
@@ -150,17 +150,43 @@ class Client:
         )  # fmt: skip
         return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
+    def translate(
+        self,
+        scan: str | Path | None = None,
+        *,
+        model: str,
+        mask: str | Path | None = None,
+        edges: str | None = None,
+        grid: str | None = None,
+        source: Mapping[str, Any] | None = None,
+        output: Mapping[str, Any] | None = None,
+        wait_s: int | None = None,
+        idempotency_key: str | None = None,
+        priority: str | None = None,
+    ) -> Job:
+        """POST /translate: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source` {"job": ...}.
+
+        `mask`: a file of pathologies on the scan's grid. `edges`: "given" where the scan is an edge image itself.
+        """
+        if (scan is None) == (source is None):
+            raise ValueError("give either a scan file or a source")
+        body = _without_none(model=model, source=source, edges=edges, grid=grid, output=output)
+        return self.submit(
+            "translate", body, scan=scan, mask=mask, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
+        )
+
     def submit(
         self,
         kind: str,
         body: Mapping[str, Any],
         *,
         scan: str | Path | None = None,
+        mask: str | Path | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST the request of a kind as it is; `scan` goes along as its upload.
+        """POST the request of a kind as it is; `scan`, and beside it `mask`, go along as its uploads.
 
         `body`: all of the request's fields, of a fit_direction `model` and `fit`. `priority`: high, normal or low. Of a
         scan in two files either one is named, and they are sent as one.
@@ -174,12 +200,13 @@ class Client:
         headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
             return Job(self, self._post(path, body, headers))
-        with as_one_file(Path(scan)) as whole, whole.open("rb") as file:
-            # The file's own name may hold a patient's; the server finds the format by content.
-            parts = {
-                "volume": ("scan", file, "application/octet-stream"),
-                "request": (None, _encoded(body), "application/json"),
-            }
+        parts: dict[str, Any] = {"request": (None, _encoded(body), "application/json")}
+        with ExitStack() as stack:
+            for part, name, file in (("volume", "scan", scan), ("mask", "mask", mask)):
+                # The file's own name may hold a patient's; the server finds the format by content.
+                if file is not None:
+                    whole = stack.enter_context(as_one_file(Path(file)))
+                    parts[part] = (name, stack.enter_context(whole.open("rb")), "application/octet-stream")
             return Job(self, self._json("POST", path, files=parts, headers=headers))
 
     # -- looking at jobs -----------------------------------------------------------------------------------------

@@ -13,11 +13,10 @@ from typing import Any
 import typer
 
 from contract.errors import StoreFull
-from contract.fit import generator_card
 from contract.requests import AnyRequest
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
-from model_store.card import ModelCard
+from model_store.card import AnyCard, ModelCard
 from service.registry import Registry
 from volumes.formats import BY_NAME
 from voxelsmith.commands.options import Way
@@ -39,6 +38,7 @@ def run_job(
     way: Way,
     place: Surroundings,
     on_stage: Callable[[str, int, int], None],
+    mask: Path | None = None,
 ) -> dict[str, Any]:
     """The JobRecord of the finished job; its files are in `way.out`, and `url` says where.
 
@@ -48,7 +48,8 @@ def run_job(
     if request.names_job:
         raise typer.BadParameter("a job as the source needs the --server that ran it")
     bench = _bench(way, place)
-    card = generator_card(bench.card(request.model), kind)
+    card = bench.card(request.model)
+    request.check(card)
     payload: dict[str, Any] = request.model_dump(mode="json")
     store = place.store(way.data) if _needs_store(request, bench) else None
     direction = Registry(bench.catalogue, store).check(card, request) if store else None
@@ -61,7 +62,7 @@ def run_job(
         assert store is not None
         FittedDirections(store).put(card.name, found)
 
-    manifest = run(kind, payload, scan, bench, FolderSink(way.out, on_stage), publish_direction=publish)
+    manifest = run(kind, payload, scan, bench, FolderSink(way.out, on_stage), publish_direction=publish, mask_path=mask)
     record = JobRecord(
         id="in-process",
         kind=kind,
@@ -93,20 +94,23 @@ def replay_job(
     way: Way,
     place: Surroundings,
     on_stage: Callable[[str, int, int], None],
+    mask: Path | None = None,
 ) -> list[dict[str, Any]]:
     """The results of the job that a provenance.json tells of, made again into `way.out`.
 
     Raises: typer.BadParameter; as workers.run.replay.
     """
-    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage))
+    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage), mask)
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
 
 
-def _check_room(out: Path, request: AnyRequest, card: ModelCard) -> None:
-    """Raises: StoreFull, where the volumes cannot fit however well they pack."""
+def _check_room(out: Path, request: AnyRequest, card: AnyCard) -> None:
+    """Raises: StoreFull, where the volumes cannot fit however well they pack. A translator's are as large as its scan,
+    which nobody has read yet."""
     out.mkdir(parents=True, exist_ok=True)
     packed = LEAST_SHARE if BY_NAME[request.output.format].is_packed else 1.0
-    least = int(packed * request.volumes * math.prod(card.shape) * BYTES[request.output.dtype])
+    voxels = math.prod(card.shape) if isinstance(card, ModelCard) else 0
+    least = int(packed * request.volumes * voxels * BYTES[request.output.dtype])
     free = shutil.disk_usage(out).free
     if free < least:
         raise StoreFull(f"{out} has room for {free >> 20} MiB; the volumes take {least >> 20} MiB at least.")

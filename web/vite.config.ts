@@ -48,6 +48,8 @@ export default defineConfig({
   },
   server: {
     // The service refuses posts whose Origin is another site: the proxy speaks for the page under the service's own name.
-    proxy: Object.fromEntries(CALLS.map((path) => [path, { target: API, changeOrigin: true, headers: { origin: API } }])),
+    proxy: Object.fromEntries(
+      CALLS.map((path) => [path, { target: API, changeOrigin: true, headers: { origin: API } }]),
+    ),
   },
 });

@@ -123,7 +123,7 @@ class Bench:
         """
         card = self.card(request.model)
         tasks = request.tasks(has_encoder=isinstance(card, ModelCard) and card.has_encoder)
-        if not tasks:
+        if not tasks or (scan_shape is None and not isinstance(card, ModelCard)):  # whose recipe asks for a scan
             return
         try:
             peak = peak_bytes(card, tasks, self.precision, self.low_memory, self.device, scan_shape)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from contract.state import ResultFile
-from jobs.results.durable_files import taking_the_place_of
+from volumes.whole_file import taking_the_place_of
 
 
 def _silent(_name: str, _done: int, _total: int) -> None:

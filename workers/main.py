@@ -53,14 +53,16 @@ class DeviceWork:
         self._limits = Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes)
         self._directions = FittedDirections(ResultStore(settings.store_url))
 
-    def __call__(self, kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink) -> Manifest:
+    def __call__(
+        self, kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink, mask: Path | None = None
+    ) -> Manifest:
         """Raises: VoxelsmithError, DeviceLost, and what the sink raises."""
 
         def publish(direction: dict[str, Any]) -> None:
             self._directions.put(payload["model"], direction, payload.get("owner") or "")
 
         try:
-            return run(kind, payload, scan, self._bench, sink, self._limits, publish)
+            return run(kind, payload, scan, self._bench, sink, self._limits, publish, mask)
         except torch.OutOfMemoryError as err:
             self._bench.release()
             raise GpuOutOfMemory("The device has too little memory for this job.") from err

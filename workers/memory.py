@@ -16,9 +16,9 @@ from model_store.loaded_model import Shape
 
 PROCESS_BYTES = 400 * 2**20
 """A worker with torch, SciPy and SimpleITK in it before its first model; measured, rounded up."""
-_VOLUMES_OF_FILES = {"synthesise": 3, "encode": 8, "refine": 8, "translate": 8}
+_VOLUMES_OF_FILES = {"synthesise": 3, "encode": 8, "refine": 8, "translate": 3}
 """Float32 volumes beside the network: the one being written, its stored voxels; a scan, its windowed and its resampled
-copy, what is compared."""
+copy, what is compared. A translation has the scan, its edges as bytes, the result, and its stored voxels."""
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 

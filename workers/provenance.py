@@ -24,9 +24,10 @@ def replay_record(
     placement: Placement | None,
     scan_path: Path | None,
     bench: Bench,
+    mask_path: Path | None = None,
 ) -> dict[str, Any]:
     """provenance.json without the results. No times, hosts or file names: the same job gives the same record."""
-    return {
+    record = {
         "provenance_version": PROVENANCE_VERSION,
         "synthetic": True,
         "software": {"name": "voxelsmith", "version": software_version(), "torch": torch.__version__},
@@ -38,6 +39,7 @@ def replay_record(
         "scan": {"sha256": sha256_of(scan_path)} if request.takes_scan and scan_path is not None else None,
         "device": {"type": bench.device.type, "precision": bench.precision},
     }
+    return record if mask_path is None else record | {"mask": {"sha256": sha256_of(mask_path)}}
 
 
 def origin(record: Mapping[str, Any], request: AnyRequest) -> dict[str, Any]:
@@ -53,26 +55,30 @@ def origin(record: Mapping[str, Any], request: AnyRequest) -> dict[str, Any]:
     }
 
 
-def replayed(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench) -> tuple[JobKind, dict[str, Any]]:
+def replayed(
+    provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, mask_path: Path | None = None
+) -> tuple[JobKind, dict[str, Any]]:
     """Kind and payload of the job that a provenance.json tells of.
 
     Raises:
-        InvalidRequest: no such record, other weights under the model's name, another scan or none where there was one.
-            And as `Bench.card`.
+        InvalidRequest: no such record, other weights under the model's name, another scan or mask, or none where there
+            was one. And as `Bench.card`.
     """
     try:
         kind, request, scan = provenance["kind"], dict(provenance["request"]), provenance["scan"]
         known = provenance["provenance_version"] == PROVENANCE_VERSION and kind in REQUESTS
         digest, model, direction = provenance["model"]["sha256"], str(request["model"]), provenance["direction"]
-        scan_digest = None if scan is None else scan["sha256"]
+        files = (("scan", scan, scan_path), ("mask", provenance.get("mask"), mask_path))
+        wanted = [(name, told["sha256"], path) for name, told, path in files if told is not None]
     except (KeyError, TypeError, ValueError) as err:
         raise InvalidRequest("This is not the provenance record of a job.") from err
     if not known:
         raise InvalidRequest("This provenance record is of another version.")
     if bench.card(model).sha256 != digest:
         raise InvalidRequest("The model's weights are not those of the provenance record.")
-    if scan_digest is not None and scan_path is None:
-        raise InvalidRequest("An encode is done again with its scan, and none was given.")
-    if scan_digest is not None and scan_path is not None and sha256_of(scan_path) != scan_digest:
-        raise InvalidRequest("The scan is not the one of the provenance record.")
+    for name, sha256, path in wanted:
+        if path is None:
+            raise InvalidRequest(f"A job that read a {name} is done again with it, and none was given.")
+        if sha256_of(path) != sha256:
+            raise InvalidRequest(f"The {name} is not the one of the provenance record.")
     return kind, {**request, "direction": direction, "placement": provenance.get("placement")}

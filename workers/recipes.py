@@ -10,7 +10,14 @@ import torch
 
 from contract.errors import InvalidRequest, UnreadableVolume
 from contract.fields import JobSource
-from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest, JobRequest
+from contract.job_request import JobRequest
+from contract.requests import (
+    EditRequest,
+    EncodeRequest,
+    FitDirectionRequest,
+    GenerateRequest,
+    TranslateRequest,
+)
 from contract.state import Placement
 from model_store.card import DirectionCard, ModelCard
 from volumes.grid import Grid, grid_of, in_ras_order, resample
@@ -22,8 +29,9 @@ from workers.bench import Bench
 from workers.edits import walk
 from workers.fitting import fit_direction
 from workers.inversion import invert
-from workers.recipe_events import Event, Finding, Finished, Latent, Product, Stage
+from workers.recipe_events import Event, Finding, Finished, Latent, Product, ScanDigest, Stage
 from workers.rendering import Renderer
+from workers.translation import translated
 from workers.units import MEASURED, in_units
 
 R = TypeVar("R", bound=JobRequest)
@@ -43,6 +51,10 @@ class Job(Generic[R]):
     """Of the scan that the volumes are laid on."""
     finished: int = 0
     """How many volumes an earlier attempt has made."""
+    scan_sha256: str = ""
+    """Of the scan's file."""
+    mask: Volume | None = None
+    """Of pathologies, on the scan's grid."""
 
 
 def generate(job: Job[GenerateRequest]) -> Iterator[Event]:
@@ -210,10 +222,20 @@ def _fit(job: Job[FitDirectionRequest]) -> Iterator[Event]:
     yield from fit_direction(job.request, job.bench)
 
 
+def _translate(job: Job[TranslateRequest]) -> Iterator[Event]:
+    """One scan in the appearance of the model's target domain."""
+    yield Stage("load", 0, 1)
+    translator = job.bench.translator(job.request.model)
+    if job.scan is None:
+        raise InvalidRequest("A translation needs a volume.")
+    yield from translated(job.request, translator, job.scan, job.mask, ScanDigest(job.scan_sha256))
+
+
 RECIPES: Mapping[str, Callable[[Job[Any]], Iterator[Event]]] = {
     GenerateRequest.kind: generate,
     EncodeRequest.kind: encode,
     EditRequest.kind: edit,
+    TranslateRequest.kind: _translate,
     FitDirectionRequest.kind: _fit,
 }
 """From a request's kind to what is done."""

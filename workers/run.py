@@ -19,10 +19,10 @@ from contract.errors import (
     UnreadableVolume,
     VoxelsmithError,
 )
-from contract.fit import followed_direction, generator_card
+from contract.fit import followed_direction
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind, Manifest, Placement
-from model_store.card import DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from volumes.files import read
 from volumes.reader_limits import Limits
 from volumes.volume import Volume, VolumeError
@@ -35,9 +35,9 @@ from workers.units import assumed_of
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
-BESIDE_THE_REQUEST = frozenset({"upload", "direction", "placement", "owner"})
-"""Keys of a payload that are no part of the request: the stored scan, the direction that an edit follows, where the
-scan is that its volumes are laid on, and the API key whose fitted directions will be."""
+BESIDE_THE_REQUEST = frozenset({"upload", "mask", "direction", "placement", "owner"})
+"""Keys of a payload that are no part of the request: the stored scan and its mask, the direction that an edit follows,
+where the scan is that its volumes are laid on, and the API key whose fitted directions will be."""
 
 
 def run(
@@ -48,13 +48,14 @@ def run(
     sink: Sink,
     limits: Limits = Limits(),  # noqa: B008 -- frozen
     publish_direction: Callable[[dict[str, Any]], None] | None = None,
+    mask_path: Path | None = None,
 ) -> Manifest:
     """Does one job: each volume goes to the sink as it is made, and the manifest says what was made.
 
     `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
     where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan.
-    The same payload, model, device type and version give the same bytes. `publish_direction` takes each fitted one
-    to where directions live.
+    The same payload, files, model, device type and version give the same bytes. `publish_direction` takes each fitted
+    one to where directions live. `mask_path`: of pathologies, on the scan's grid.
 
     Raises:
         InvalidRequest, UnreadableVolume, NotFound: the job does not fit the model or its scan.
@@ -62,12 +63,15 @@ def run(
         JobCanceled, LeaseLost, JobHandedBack: from the sink.
     """
     request = parse(kind, payload)
-    card = generator_card(bench.card(request.model), kind)
+    card = bench.card(request.model)
     request.check(card)
     direction = followed_direction(card, request, partial(_direction, payload, bench, card))
-    bench.require_memory(request)
+    scan = _scan(scan_path, limits) if request.takes_scan else None
+    if scan is not None:
+        request.check_scan(scan.shape)
+    bench.require_memory(request, None if scan is None else scan.shape)
     placement = Placement.model_validate(payload["placement"]) if payload.get("placement") else None
-    record = replay_record(request, card, direction, placement, scan_path, bench)
+    record = replay_record(request, card, direction, placement, scan_path, bench, mask_path)
     clock = Clock()
     with _plain_failures(), tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
         writer = Writer(card, request.output, Path(scratch), sink, origin(record, request))
@@ -75,7 +79,8 @@ def run(
         with WriteBehind(writer.keep_volume) as behind:
             try:
                 finished = writer.resume(record, kind_of(bench.device)) if request.goes_on else 0
-                job = Job(request, bench, _scan(scan_path, limits), direction, placement, finished)
+                digest = (record["scan"] or {}).get("sha256", "")
+                job = Job(request, bench, scan, direction, placement, finished, digest, _scan(mask_path, limits))
                 found["assumed"] = _assumed(job, writer)
                 for event in RECIPES[request.kind](job):
                     _take(event, writer, behind, sink, clock, found)
@@ -90,14 +95,17 @@ def run(
                 raise
 
 
-def replay(provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, sink: Sink) -> Manifest:
+def replay(
+    provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, sink: Sink, mask_path: Path | None = None
+) -> Manifest:
     """Does again what a provenance.json tells of. On the same device type and version the bytes are the same.
 
     Raises:
-        InvalidRequest: no provenance record, other weights under the model's name, or another scan; and as `run`.
+        InvalidRequest: no provenance record, other weights under the model's name, or another scan or mask; and as
+            `run`.
     """
-    kind, payload = replayed(provenance, scan_path, bench)
-    return run(kind, payload, scan_path, bench, sink)
+    kind, payload = replayed(provenance, scan_path, bench, mask_path)
+    return run(kind, payload, scan_path, bench, sink, mask_path=mask_path)
 
 
 def parse(kind: JobKind, payload: Mapping[str, Any]) -> AnyRequest:
@@ -152,7 +160,8 @@ def _assumed(job: Job[Any], writer: Writer) -> list[str]:
     of_scan = [*job.scan.assumed] if job.scan is not None else [*job.placement.assumed] if job.placement else []
     if of_scan:
         writer.origin = writer.origin | {"assumed": of_scan}
-    return [*of_scan, *assumed_of(writer.output)]
+    of_mask = job.mask.assumed if job.mask is not None else ()
+    return [*dict.fromkeys((*of_scan, *of_mask, *assumed_of(writer.output)))]
 
 
 def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: Clock, found: dict[str, Any]) -> None:
@@ -197,7 +206,7 @@ def _close(
     )
 
 
-def _direction(payload: Mapping[str, Any], bench: Bench, card: ModelCard, name: str) -> DirectionCard:
+def _direction(payload: Mapping[str, Any], bench: Bench, card: AnyCard, name: str) -> DirectionCard:
     """The one of that name that came with the job, or else with the model. Raises: UnknownDirection."""
     given = payload.get("direction")
     for direction in bench.catalogue.directions(card.name) if given is None else [given]:

@@ -47,7 +47,9 @@ class DeviceLost(Exception):  # noqa: N818 -- an outcome: raised by the work, en
 class Work(Protocol):
     """What a worker can do; knows no queue."""
 
-    def __call__(self, kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink) -> Manifest:
+    def __call__(
+        self, kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink, mask: Path | None = None
+    ) -> Manifest:
         """Does one job. Raises: VoxelsmithError, DeviceLost, and what the sink raises."""
 
     def about(self) -> dict[str, Any]:
@@ -111,10 +113,11 @@ class Tasks:
         # A host that clears old folders out of its /tmp may have taken an idle worker's.
         Path(tempfile.gettempdir()).mkdir(mode=0o700, parents=True, exist_ok=True)
         payload = dict(sink.waiting_out(lambda: self._payload(claim)))
-        upload = payload.pop("upload", None)
+        upload, beside = payload.pop("upload", None), payload.pop("mask", None)
         with ExitStack() as stack:
-            scan = sink.waiting_out(lambda: stack.enter_context(self._scan(**upload))) if upload else None
-            manifest = self._work(claim.kind, payload, scan, sink)
+            scan = sink.waiting_out(lambda: stack.enter_context(self._stored(**upload))) if upload else None
+            mask = sink.waiting_out(lambda: stack.enter_context(self._stored(**beside))) if beside else None
+            manifest = self._work(claim.kind, payload, scan, sink, mask)
         waited_s = (claim.started_at - claim.created_at).total_seconds()
         spent = {"queued": waited_s, "store": sink.store_s, "total": time.monotonic() - began}
         timings = manifest.timings_s | {name: round(seconds, 3) for name, seconds in spent.items()}
@@ -137,8 +140,8 @@ class Tasks:
         return payload
 
     @contextmanager
-    def _scan(self, key: str, sha256: str) -> Iterator[Path]:
-        """A stored scan as a local file. Raises: UnreadableVolume where it is not the one that was accepted."""
+    def _stored(self, key: str, sha256: str) -> Iterator[Path]:
+        """A stored scan or mask as a local file. Raises: UnreadableVolume where it is not the one that was accepted."""
         with self._deliveries.results.read_path(key) as path:
             if digest_of(path)[1] != sha256:
                 raise UnreadableVolume("The stored scan does not have its SHA-256 any more; post it again.")

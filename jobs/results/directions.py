@@ -54,7 +54,8 @@ class FittedDirections:
 
     def owned(self, owner: str) -> Sequence[str]:
         """Of the directions that an API key has fitted, model/name. Raises: StoreUnavailable."""
-        return [key.partition("/")[2].partition("/")[2] for key in self._results.list(f"{_OWNERS}/{owner}")]
+        keys = self._results.list(f"{_OWNERS}/{owner}") if owner else ()
+        return [key.partition("/")[2].partition("/")[2] for key in keys]
 
     def put(self, model: str, direction: dict[str, Any], owner: str = "") -> None:
         """Stores a direction under its own `name`; storing the very same again is fine, as a rerun of its job does.

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import socket
 import time
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 CHUNK_BYTES = 2**20
 FOREIGN_AGE_S = 24 * 3600
@@ -68,26 +66,6 @@ def publish(temp: Path, target: Path, root: Path, *, exclusive: bool) -> None:
     except FileNotFoundError:
         # Someone removed the folder, empty until now, between its making and the rename.
         _name(temp, target, root, exclusive=exclusive)
-
-
-@contextmanager
-def taking_the_place_of(path: Path) -> Iterator[BinaryIO]:
-    """A file that becomes `path` when the block ends well, readable by whom the umask lets; otherwise nothing changes.
-
-    It is renamed and not linked: exFAT and some network file systems have no links.
-    Raises: OSError with `path` as its file name, whichever draft or disk it came from.
-    """
-    draft = path.with_name(f".voxelsmith-{secrets.token_hex(8)}")
-    try:
-        with draft.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as err:
-        raise OSError(err.errno, os.strerror(err.errno or errno.EIO), str(path)) from err
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def sweep_temp(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import ClassVar, Protocol
 
 import torch
@@ -12,7 +11,7 @@ from model_store.card import AnyCard, ModelCard, Task, TranslatorCard
 from model_store.families.float16_gradients import widened
 from model_store.loaded_model import Shape
 from model_store.sizes.base import FamilySizes
-from model_store.translator import Pass, Slab
+from model_store.translator import Drawing, Guide, Pass, Slab
 
 
 class Served(nn.Module, ABC):
@@ -104,8 +103,12 @@ class ServedTranslator(Served):
     def __init__(self, card: TranslatorCard) -> None:
         super().__init__(card)
 
+    @property
     @abstractmethod
-    def translate(self, guide: Tensor, shape: Shape, scratch: Path) -> Iterator[Pass | Slab]: ...
+    def drawing(self) -> Drawing: ...
+
+    @abstractmethod
+    def translate(self, guide: Guide) -> Iterator[Pass | Slab]: ...
 
 
 def expect(x: Tensor, tail: tuple[int, ...], what: str) -> None:

@@ -12,8 +12,8 @@ from model_store.loaded_model import Shape
 from model_store.networks.equalised import EqualisedLinear
 from model_store.networks.split_shuffle import MappingNetwork, SynthesisNetwork
 from model_store.networks.split_shuffle_critic import SplitShuffleDiscriminator
-from model_store.networks.split_shuffle_layers import Architecture, PlainConv, StyledConv
-from model_store.sizes.split_shuffle import SplitShuffleSizes
+from model_store.networks.split_shuffle_layers import PlainConv, StyledConv
+from model_store.sizes.split_shuffle import Architecture, SplitShuffleSizes
 
 CONSTANT_NOISE_SEED = 0
 """The noise of `noise: constant` is drawn from this seed, not stored: it would outweigh the network."""

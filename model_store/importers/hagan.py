@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_store.card import CARD, WEIGHTS, ModelCard, Provenance
-from model_store.importers.folder import sha256_of, software_version, staged
+from model_store.card import WEIGHTS, ModelCard, Provenance
+from model_store.folder import software_version, staged, write_card
 from model_store.importers.hagan_sizes import Sizes, read_config, settle
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
+from model_store.integrity import sha256_of
 from model_store.sizes.hagan import HAGANSizes
 
 __all__ = ["ImportRefused", "Limits", "import_hagan"]
@@ -76,7 +77,7 @@ def import_hagan(
         force: replace an existing model of that name.
 
     Raises:
-        ImportRefused: nothing was imported, and why.
+        ImportRefused, NotWritten: nothing was imported, and why.
     """
     paths = {"generator": generator, "encoder": encoder, "sub_encoder": sub_encoder, "discriminator": discriminator}
     files = {role: Path(path).resolve() for role, path in paths.items() if path is not None}
@@ -95,11 +96,8 @@ def import_hagan(
             original_sha256={role: sha256_of(path) for role, path in files.items()},
         )
         parts = {"name": name, "provenance": provenance, "has_encoder": "encoder" in files, "axes": axes,
-                 "spacing_mm": spacing_mm, "intensity": intensity, "licence": licence,
-                 "files": {WEIGHTS: sha256_of(folder / WEIGHTS)}}  # fmt: skip
-        card = make_card(sizes, modality, class_names(classes, sizes.num_classes), parts)
-        (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return card
+                 "spacing_mm": spacing_mm, "intensity": intensity, "licence": licence}  # fmt: skip
+        return write_card(folder, make_card(sizes, modality, class_names(classes, sizes.num_classes), parts))
 
 
 def make_card(sizes: Sizes, modality: Modality, classes: list[str], parts: dict[str, Any]) -> ModelCard:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from model_store.card import FEWEST_LEVELS, ModelCard, spans_space
+from model_store.card import FEWEST_LEVELS, AnyCard, ModelCard, spans_space
 from model_store.importers.jail import ImportRefused
 
+C = TypeVar("C", bound=AnyCard)
 Modality = Literal["CT", "MR"]
 
 
@@ -43,13 +44,18 @@ def class_names(classes: Sequence[str] | None, count: int) -> list[str]:
 
 
 def complete(fields: dict[str, Any]) -> ModelCard:
+    """As `complete_as`, of a generator."""
+    return complete_as(ModelCard, fields)
+
+
+def complete_as(kind: type[C], fields: dict[str, Any]) -> C:
     """The card of these fields.
 
     Raises:
         ImportRefused: the first field that a card cannot have.
     """
     try:
-        return ModelCard.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

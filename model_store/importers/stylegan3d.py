@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from model_store.card import CARD, WEIGHTS, ModelCard, Provenance
-from model_store.importers.folder import sha256_of, software_version, staged
+from model_store.card import WEIGHTS, ModelCard, Provenance
+from model_store.folder import software_version, staged, write_card
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
+from model_store.integrity import sha256_of
 from model_store.sizes.stylegan3d import StyleGAN3DSizes
 
 _WRITTEN_RANGE = (0.0, 255.0)
@@ -50,7 +51,7 @@ def import_stylegan3d(
         force: replace an existing model of that name.
 
     Raises:
-        ImportRefused: nothing was imported, and why.
+        ImportRefused, NotWritten: nothing was imported, and why.
     """
     path = Path(pickle_file).resolve()
     if modality not in ("CT", "MR"):
@@ -66,14 +67,11 @@ def import_stylegan3d(
             "axes": axes or "RAS",
             "spacing_mm": spacing_mm,
             "licence": licence or _LICENCE,
-            "files": {WEIGHTS: sha256_of(folder / WEIGHTS)},
             "provenance": _provenance(path, use, facts),
             "truncation": truncation(facts, psi, cutoff),
             "classes": _classes(classes, facts["num_classes"]),
         }
-        card = make_card(facts, intensity, parts)
-        (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return card
+        return write_card(folder, make_card(facts, intensity, parts))
 
 
 def make_card(facts: dict[str, Any], intensity: tuple[float, float] | None, parts: dict[str, Any]) -> ModelCard:

@@ -14,8 +14,8 @@ from model_store.networks.equalised import (
     leaky_relu,
     swish,
 )
-from model_store.networks.progressive import stage_shape
 from model_store.networks.slabs import InSlabs, Layer, downsampled, in_chunks
+from model_store.sizes.progressive import stage_shape
 
 
 class ReversedEncoder(InSlabs):

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, leaky_relu
 from model_store.networks.layers import wide
-from model_store.networks.split_shuffle_layers import Architecture, StyledConv, ToImage, doubled
-from model_store.sizes.split_shuffle import MAPPING_LAYERS
+from model_store.networks.split_shuffle_layers import StyledConv, ToImage, doubled
+from model_store.sizes.split_shuffle import MAPPING_LAYERS, Architecture
 
 MAPPING_RATE = 0.01
 """The mapping learns at this part of the generator's rate, as in StyleGAN2."""

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, leaky_relu
-from model_store.networks.split_shuffle_layers import Architecture, PlainConv, conv, equalised, low_pass
+from model_store.networks.split_shuffle_layers import PlainConv, conv, equalised, low_pass
+from model_store.sizes.split_shuffle import Architecture
 
 GROUP = 4
 """Samples over which the minibatch standard deviation is taken."""

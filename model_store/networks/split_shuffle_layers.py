@@ -6,7 +6,6 @@ Everything here takes its number of dimensions from the architecture: the 2D net
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, leaky_relu
 from model_store.networks.layers import wide
-from model_store.sizes.split_shuffle import Variant as Variant
+from model_store.sizes.split_shuffle import Architecture, Variant
 
 _EPSILON = 1e-8
 _TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -22,46 +21,9 @@ _CONV: dict[int, Callable[..., Tensor]] = {2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED: dict[int, Callable[..., Tensor]] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Sizes that generator and discriminator share.
-
-    Raises:
-        ValueError: there is no such network.
-    """
-
-    base: tuple[int, ...]
-    """Edges of the constant, two or three."""
-    doublings: int = 4
-    channels: int = 32
-    variant: Variant = "split-shuffle"
-
-    def __post_init__(self) -> None:
-        if len(self.base) not in _CONV or min(self.base) < 1 or self.doublings < 1:
-            raise ValueError("expected two or three edges and at least one doubling")
-        if self.channels < 2 or self.channels % 2:
-            raise ValueError("expected an even number of channels")
-
-    @property
-    def dims(self) -> int:
-        return len(self.base)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Edges of the generated volume or slice."""
-        return tuple(edge * 2**self.doublings for edge in self.base)
-
-    @property
-    def branches(self) -> int:
-        return 1 if self.variant == "baseline" else 2
-
-    def shuffled(self, x: Tensor) -> Tensor:
-        """Channel k of branch b becomes channel 2 k + b; unchanged without shuffle."""
-        return torch.channel_shuffle(x, 2) if self.variant == "split-shuffle" else x
-
-    def flat(self) -> "Architecture":
-        """The 2D network of the slices across A0 (section III-B: the same but for the additional dimension)."""
-        return Architecture(self.base[1:], self.doublings, self.channels, self.variant)
+def shuffled(x: Tensor, variant: Variant) -> Tensor:
+    """Channel k of branch b becomes channel 2 k + b; unchanged without shuffle."""
+    return torch.channel_shuffle(x, 2) if variant == "split-shuffle" else x
 
 
 def conv(x: Tensor, weight: Tensor, **how: int) -> Tensor:
@@ -133,7 +95,7 @@ class StyledConv(nn.Module):
             x = _TRANSPOSED[dims](x, self.transposed(), stride=2, groups=groups)
         else:
             x = conv(x, self.weight, padding=1, groups=groups)
-        x = self.architecture.shuffled(x * demodulation)
+        x = shuffled(x * demodulation, self.architecture.variant)
         if self.doubles:
             x = low_pass(x, padding=1, gain=2**dims)
         x = x + (GAIN * self.bias).view(-1, *(1,) * dims)
@@ -176,7 +138,7 @@ class PlainConv(nn.Module):
         else:
             first, second = x.chunk(2, dim=1)
             x = torch.cat([self._spatial(first), self._pointwise(second)], dim=1)
-            x = self.architecture.shuffled(x)
+            x = shuffled(x, self.architecture.variant)
         return leaky_relu(x + self.bias.view(-1, *(1,) * self.architecture.dims)) * gain
 
     def _spatial(self, x: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, EqualisedToImage, leaky_relu
 from model_store.networks.layers import fold_nearest_upsampling
-from model_store.networks.progressive import Shape, check_stage, doubled, faded, stage_shape
+from model_store.networks.progressive import check_stage, doubled, faded
 from model_store.networks.slabs import InSlabs, Layer, in_chunks, upsampled
-from model_store.sizes.progressive import MAPPING_LAYERS
+from model_store.sizes.progressive import MAPPING_LAYERS, Shape, stage_shape
 from model_store.sizes.progressive import STYLES_PER_STAGE as STYLES_PER_STAGE
 
 _EPSILON = 1e-8

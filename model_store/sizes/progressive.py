@@ -1,5 +1,6 @@
 """Sizes of the bone paper's two families, 3D-ProGAN and 3D-StyleGAN."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +11,21 @@ from model_store.sizes.base import Count, Edges, GeneratorSizes, Width, grown
 STYLES_PER_STAGE = 3
 """A stage has three convolutions (table A.3)."""
 MAPPING_LAYERS = 6
+MOST_CHANNELS = 8
+"""Stages have at most 8 c channels."""
+
+Shape = tuple[int, int, int]
+
+
+def stage_channels(c: int, stages: int) -> list[int]:
+    """Channels of stages 1 to N: c at the last, twice that at each one before, up to 8 c (table A.2: 8, 8, 4, 2, 1)."""
+    return [c * min(MOST_CHANNELS, 2 ** (stages - stage)) for stage in range(1, stages + 1)]
+
+
+def stage_shape(base: Sequence[int], stage: int) -> Shape:
+    """Edges of the volume at a stage; stage 0 is the base."""
+    a0, a1, a2 = grown(tuple(base), stage)
+    return a0, a1, a2
 
 
 class ProgressiveSizes(GeneratorSizes):

@@ -6,11 +6,19 @@ from model_store.card import CARD, AnyCard
 from model_store.faults import FolderFault
 from model_store.sizes.base import FamilySizes
 from model_store.sizes.hagan import HAGANSizes
+from model_store.sizes.megan import MEGANSizes
 from model_store.sizes.progressive import ProGANSizes, StyleGANSizes
 from model_store.sizes.split_shuffle import SplitShuffleSizes
 from model_store.sizes.stylegan3d import StyleGAN3DSizes
 
-_FAMILIES: tuple[type[FamilySizes], ...] = (HAGANSizes, ProGANSizes, SplitShuffleSizes, StyleGANSizes, StyleGAN3DSizes)
+_FAMILIES: tuple[type[FamilySizes], ...] = (
+    HAGANSizes,
+    MEGANSizes,
+    ProGANSizes,
+    SplitShuffleSizes,
+    StyleGANSizes,
+    StyleGAN3DSizes,
+)
 FAMILIES: Mapping[str, type[FamilySizes]] = {sizes.family: sizes for sizes in _FAMILIES}
 
 

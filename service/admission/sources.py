@@ -7,7 +7,7 @@ from contract.fields import JobSource, LatentSource, SeedSource
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobRecord, Placement, ResultFile
 from jobs.ownership import OwnJobs
-from model_store.card import ModelCard
+from model_store.card import AnyCard
 from volumes.formats import is_readable
 
 MAX_RESOLVED_BYTES = 64 * 2**20
@@ -22,7 +22,7 @@ Source = SeedSource | LatentSource | JobSource
 class Sources:
     """Looks up the jobs that one request names, among its caller's."""
 
-    def __init__(self, jobs: OwnJobs, card: ModelCard) -> None:
+    def __init__(self, jobs: OwnJobs, card: AnyCard) -> None:
         self._jobs, self._card = jobs, card
         self._found: dict[str, JobRecord] = {}
         self._resolved: dict[JobSource, tuple[Source, int]] = {}
@@ -45,12 +45,12 @@ class Sources:
         return self._record(source.job).placement if isinstance(source, JobSource) else None
 
     def volume(self, source: JobSource) -> tuple[str, ResultFile]:
-        """The volume that an encode's source names, with its key in the store. Raises: as `resolve`."""
+        """The volume that a scan's source names, with its key in the store. Raises: as `resolve`."""
         record = self._record(source.job)
         file = _result(record, source)
         if not is_readable(file.name):
             raise InvalidRequest(
-                "The source cannot be encoded.", [("/source", "that result is not in a format that can be read again")]
+                "The source cannot be read.", [("/source", "that result is not in a format that can be read again")]
             )
         return self._jobs.results.result_key(record.id, file.name, file.sha256), file
 

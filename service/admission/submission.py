@@ -2,20 +2,22 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from contract.errors import InvalidRequest, StoreUnavailable
 from contract.fields import JobSource
-from contract.fit import generator_card
+from contract.fit import check_verb
 from contract.requests import AnyRequest
+from contract.state import ResultFile
 from jobs.ownership import OwnJobs
 from jobs.quota import Charge, refusal
 from jobs.submission import Submission, new_id
 from service.admission.payloads import kept
-from service.admission.size import check_latents, check_size
+from service.admission.size import check_latents, check_scan_size, check_size
 from service.admission.sources import Sources
-from service.admission.uploads import Original, Scan, check_scan, forget, stored
+from service.admission.uploads import Original, Scan, check_mask, check_scan, forget, stored
 from service.admission.waiting import Submitted, waited
 from service.dependencies import PostFields, Services
 from service.http.errors import DAMAGED, ResultDamaged, missing_is_damaged
@@ -27,6 +29,7 @@ def submit(
     jobs: OwnJobs,
     fields: PostFields,
     scan: Scan | None = None,
+    mask: Scan | None = None,
 ) -> Submitted:
     """Holds a request against its model, resolves what it names, queues it, and waits where the client asked for it.
 
@@ -34,13 +37,14 @@ def submit(
     Raises: whatever the request deserves; nothing of it is left behind then.
     """
     registry = services.registry
-    digest = digest_of(request, scan)
+    digest = digest_of(request, scan, mask)
     # Before anything is looked up: a repeat gets its job even if what it names is gone by now.
     known = jobs.made_before(fields.idempotency_key, digest) if fields.idempotency_key else None
     if known is not None:
         return waited(known, services, fields)
     services.results.check_room(services.settings.min_free_bytes)
-    card = generator_card(registry.card(request.model), request.kind)
+    card = registry.card(request.model)
+    check_verb(card, request.verb)
     check_size(request, card, services.settings.max_job_voxels)
     accepted = request.settled()
     sources = Sources(jobs, card)
@@ -57,13 +61,11 @@ def submit(
     if placement is not None:
         check_size(request, card, services.settings.max_job_voxels, placement)
         payload["placement"] = placement.model_dump(mode="json")
-    job_id, uploaded_bytes = new_id(), 0
+    job_id = new_id()
     with ExitStack() as stack:
-        original = _original(request, scan, sources, services, stack)
-        if original is not None:
-            payload["source"] = None
-            uploaded_bytes = original.size_bytes
-            payload["upload"] = stack.enter_context(stored(original, job_id, services.queue))
+        original = _original(request, scan, mask, sources, services, stack)
+        uploads = {"upload": original, "mask": _opened(mask, stack) if mask else None}
+        uploaded_bytes = _keep(uploads, payload, job_id, services, stack)
         run = stack.enter_context(kept(payload, job_id, services.queue))
         record = jobs.submit(
             Submission(
@@ -85,6 +87,18 @@ def submit(
     return waited(record, services, fields)
 
 
+def _keep(
+    uploads: Mapping[str, Original | None], payload: dict[str, Any], job_id: str, services: Services, stack: ExitStack
+) -> int:
+    """Stores what came along and tells the worker where it lies; the bytes of it all."""
+    names = {"upload": "scan", "mask": "mask"}
+    there = {key: upload for key, upload in uploads.items() if upload is not None}
+    for key, upload in there.items():
+        payload["source"] = None
+        payload[key] = stack.enter_context(stored(upload, job_id, services.queue, names[key]))
+    return sum(upload.size_bytes for upload in there.values())
+
+
 def _check_directions(request: AnyRequest, services: Services, owner: str) -> None:
     """Raises: QuotaExceeded where the key would have more directions than it may."""
     if owner and request.directions:
@@ -93,18 +107,19 @@ def _check_directions(request: AnyRequest, services: Services, owner: str) -> No
             raise refusal("directions", services.settings)
 
 
-def digest_of(request: AnyRequest, scan: Scan | None) -> str:
-    """Identifies what was posted: the request before a seed was drawn, and the scan's bytes."""
+def digest_of(request: AnyRequest, scan: Scan | None, mask: Scan | None = None) -> str:
+    """Identifies what was posted: the request before a seed was drawn, and the bytes of the scan and its mask."""
     identity = [request.kind, request.model_dump(mode="json"), scan.sha256 if scan else None]
+    identity += [mask.sha256] if mask else []
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _original(
-    request: AnyRequest, scan: Scan | None, sources: Sources, services: Services, stack: ExitStack
+    request: AnyRequest, scan: Scan | None, mask: Scan | None, sources: Sources, services: Services, stack: ExitStack
 ) -> Original | None:
-    """The scan that came along, checked, or the volume of an earlier job. It gets a copy under the new job's own id,
-    so that nobody can remove it from under the job. None: the request needs none, or the worker makes the volume of a
-    seed or a latent.
+    """The scan that came along, checked with its mask, or the volume of an earlier job. It gets a copy under the new
+    job's own id, so that nobody can remove it from under the job. None: the request needs none, or the worker makes the
+    volume of a seed or a latent.
 
     Raises: InvalidRequest, where there is no scan or there are two; and what reading it gives rise to.
     """
@@ -115,12 +130,32 @@ def _original(
         reason = "give either a volume part or a source" if scan else "is missing, and there is no volume part"
         raise InvalidRequest("The request takes one scan.", [("/source", reason)])
     if scan is not None:
-        check_scan(scan, services.settings)
-        file = stack.enter_context(scan.reopened())
-        return Original(file, scan.size_bytes, scan.sha256, StoreUnavailable("The volume could not be stored."))
+        header = check_scan(scan, services.settings, request.scan_values)
+        _check_sides(request, header.shape, services)
+        if mask is not None:
+            check_mask(mask, header, services.settings)
+        return _opened(scan, stack)
     if not isinstance(source, JobSource):
         return None
     key, result = sources.volume(source)
+    _check_sides(request, _shape_of(result), services)
     with missing_is_damaged():
         path = stack.enter_context(services.results.read_path(key))
     return Original(path, result.size_bytes, result.sha256, ResultDamaged(DAMAGED))
+
+
+def _opened(upload: Scan, stack: ExitStack) -> Original:
+    """An upload, for as long as the stack lasts."""
+    file = stack.enter_context(upload.reopened())
+    return Original(file, upload.size_bytes, upload.sha256, StoreUnavailable("The volume could not be stored."))
+
+
+def _check_sides(request: AnyRequest, shape: tuple[int, int, int], services: Services) -> None:
+    request.check_scan(shape)
+    check_scan_size(request, shape, services.settings.max_job_voxels)
+
+
+def _shape_of(result: ResultFile) -> tuple[int, int, int]:
+    """Of a volume, which has one."""
+    x, y, z = result.shape or (0, 0, 0)
+    return x, y, z

@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -22,15 +22,17 @@ from contract.errors import (
     UploadTooLarge,
     VoxelsmithError,
 )
+from contract.requests import MASK_VALUES
+from jobs.ownership import OwnJobs
 from jobs.queue import JobQueue
 from jobs.quota import refusal
 from jobs.settings import Settings
-from service.dependencies import AppServices, Jobs
+from service.dependencies import AppServices, Jobs, Services
 from service.http.body import MAX_JSON_BYTES, is_json, limited, read_json
 from service.http.multipart import Form, Memory, Spool
-from volumes.reader_limits import Limits
-from volumes.upload_check import check
-from volumes.volume import VolumeError
+from volumes.reader_limits import Header, Limits
+from volumes.upload_check import Range, check
+from volumes.volume import VolumeError, on_one_grid
 
 
 @dataclass(frozen=True)
@@ -63,22 +65,36 @@ class Original(NamedTuple):
 
 
 @dataclass(frozen=True)
-class EncodeBody:
-    """What POST /encode brought: the request's JSON, and the scan where it came along."""
+class ScanBody:
+    """What a call that takes a scan brought: the request's JSON, and the scan and its mask where they came along."""
 
     request: bytes
-    scan: Scan | None
+    scan: Scan | None = None
+    mask: Scan | None = None
 
 
-async def read_encode(request: Request, services: AppServices, jobs: Jobs) -> AsyncIterator[EncodeBody]:
+async def read_scan(request: Request, services: AppServices, jobs: Jobs) -> AsyncIterator[ScanBody]:
     """JSON, or multipart/form-data with `volume` and `request`. Whatever happens, no file stays behind.
 
     A store without room and a key without bytes left are told before the scan has come.
     Raises: UnsupportedMedia, UploadTooLarge, InvalidRequest, RequestTimeout, StoreFull, QuotaExceeded,
     TooManyTransfers.
     """
+    async with _read(request, services, jobs, ()) as body:
+        yield body
+
+
+async def read_scan_and_mask(request: Request, services: AppServices, jobs: Jobs) -> AsyncIterator[ScanBody]:
+    """As `read_scan`, and perhaps a `mask`."""
+    async with _read(request, services, jobs, ("mask",)) as body:
+        yield body
+
+
+@asynccontextmanager
+async def _read(request: Request, services: Services, jobs: OwnJobs, beside: Sequence[str]) -> AsyncIterator[ScanBody]:
+    """`beside`: the parts that may come along with the volume."""
     if is_json(request):
-        yield EncodeBody(await read_json(request), None)
+        yield ScanBody(await read_json(request))
         return
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise UnsupportedMedia("Send multipart/form-data with the parts volume and request, or application/json.")
@@ -86,12 +102,12 @@ async def read_encode(request: Request, services: AppServices, jobs: Jobs) -> As
     await run_in_threadpool(services.results.check_room, settings.min_free_bytes)
     room_bytes = await run_in_threadpool(jobs.room_bytes)
     services.take_transfer()
-    # The file has no name in any folder, so that even a killed process leaves nothing behind.
+    # The files have no name in any folder, so that even a killed process leaves nothing behind.
     with ExitStack() as stack:
         stack.callback(services.transfers.release)
-        file = stack.enter_context(_nameless())
+        files = {name: stack.enter_context(_nameless()) for name in ("volume", *beside)}
         try:
-            body = await _read_form(request, file, settings, min(settings.max_upload_bytes, room_bytes))
+            body = await _read_form(request, files, settings, min(settings.max_upload_bytes, room_bytes))
         except UploadTooLarge as err:
             if room_bytes < settings.max_upload_bytes:
                 raise refusal("bytes", settings) from err
@@ -99,7 +115,8 @@ async def read_encode(request: Request, services: AppServices, jobs: Jobs) -> As
         yield body
 
 
-Encode = Annotated[EncodeBody, Depends(read_encode)]
+WithScan = Annotated[ScanBody, Depends(read_scan)]
+WithScanAndMask = Annotated[ScanBody, Depends(read_scan_and_mask)]
 
 
 def _nameless() -> BinaryIO:
@@ -110,33 +127,47 @@ def _nameless() -> BinaryIO:
         raise StoreFull("There is no room for the upload now.") from err
 
 
-async def _read_form(request: Request, file: BinaryIO, settings: Settings, max_bytes: int) -> EncodeBody:
-    text, volume = Memory(MAX_JSON_BYTES), Spool(file, settings.min_free_bytes)
-    form = Form(request.headers["content-type"], {"request": text, "volume": volume})
+async def _read_form(request: Request, files: Mapping[str, BinaryIO], settings: Settings, max_bytes: int) -> ScanBody:
+    text = Memory(MAX_JSON_BYTES)
+    spools = {name: Spool(file, settings.min_free_bytes) for name, file in files.items()}
+    form = Form(request.headers["content-type"], {"request": text, **spools})
     async for chunk in limited(request, max_bytes, settings.upload_timeout_s):
         await run_in_threadpool(form.feed, chunk)
     form.close()
     missing = [(f"/{name}", "this part is missing") for name in ("request", "volume") if name not in form.seen]
     if missing:
         raise InvalidRequest("The form is not complete.", missing)
-    return EncodeBody(bytes(text.data), Scan(file, volume.size_bytes, volume.sha256))
+    found = {name: Scan(files[name], spool.size_bytes, spool.sha256) for name, spool in spools.items()}
+    return ScanBody(bytes(text.data), found["volume"], found["mask"] if "mask" in form.seen else None)
 
 
-def check_scan(scan: Scan, settings: Settings) -> None:
-    """Reads the whole file by our own strict readers. Raises: UnreadableVolume."""
+def check_scan(scan: Scan, settings: Settings, values: Range | None = None, part: str = "volume") -> Header:
+    """Reads the whole file by our own strict readers; its header. `values`: least and largest that a voxel may have.
+
+    Raises: UnreadableVolume.
+    """
     if not scan.size_bytes:
-        raise UnreadableVolume("The volume is empty.", [("/volume", "The file has no bytes.")])
+        raise UnreadableVolume(f"The {part} is empty.", [(f"/{part}", "The file has no bytes.")])
     try:
         with scan.reopened() as file:
-            check(file, Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes))
+            limits = Limits(max_voxels=settings.max_voxels, max_bytes=settings.max_upload_bytes)
+            return check(file, limits, values)
     except VolumeError as err:
-        raise UnreadableVolume("The volume cannot be read.", [("/volume", err.detail)]) from err
+        raise UnreadableVolume(f"The {part} cannot be read.", [(f"/{part}", err.detail)]) from err
+
+
+def check_mask(mask: Scan, header: Header, settings: Settings) -> None:
+    """Reads a mask of pathologies, and holds it against its scan. Raises: UnreadableVolume."""
+    own = check_scan(mask, settings, MASK_VALUES, "mask")
+    if not on_one_grid(own, header):
+        told = "It does not lie on the scan's grid: shape and affine must be the same."
+        raise UnreadableVolume("The mask cannot be used.", [("/mask", told)])
 
 
 @contextmanager
-def stored(original: Original, job_id: str, queue: JobQueue) -> Iterator[dict[str, str]]:
-    """The scan's key in the store, where it stays unless the job turns out not to exist, and its SHA-256."""
-    key = f"uploads/{job_id}/scan"
+def stored(original: Original, job_id: str, queue: JobQueue, name: str = "scan") -> Iterator[dict[str, str]]:
+    """The upload's key in the store, where it stays unless the job turns out not to exist, and its SHA-256."""
+    key = f"uploads/{job_id}/{name}"
     _, sha256 = queue.results.write(key, original.source)
     try:
         if sha256 != original.sha256:

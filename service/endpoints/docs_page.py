@@ -43,7 +43,7 @@ def reference(request: Request) -> HTMLResponse:
 def _body(schema: Schema) -> Iterator[str]:
     info = schema["info"]
     yield f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
-    yield '<p>For programs: <a href="/openapi.json">/openapi.json</a>. Where the service has API keys, every call '
+    yield '<p>For programs: <a href="openapi.json">/openapi.json</a>. Where the service has API keys, every call '
     yield "below takes <code>Authorization: Bearer &lt;key&gt;</code>; /healthz and /readyz do not.</p><h2>Calls</h2>"
     for path, methods in schema["paths"].items():
         for method, call in methods.items():

@@ -24,11 +24,11 @@ in the project's folder, then start the server again. All calls work without it.
 <pre><code>curl -X POST http://127.0.0.1:8000/generate -H 'Content-Type: application/json' \\
      -H 'Prefer: wait=60' -d '{"model": "brain-demo-256", "seed": 42}'</code></pre>
 <table>
-<tr><td><a href="/models">/models</a></td><td>the models, with their cards</td></tr>
-<tr><td><a href="/jobs">/jobs</a></td><td>the jobs, newest first</td></tr>
-<tr><td><a href="/docs">/docs</a></td><td>every call and its fields</td></tr>
-<tr><td><a href="/openapi.json">/openapi.json</a></td><td>the same for programs</td></tr>
-<tr><td><a href="/readyz">/readyz</a></td><td>whether the server can serve</td></tr>
+<tr><td><a href="models">/models</a></td><td>the models, with their cards</td></tr>
+<tr><td><a href="jobs">/jobs</a></td><td>the jobs, newest first</td></tr>
+<tr><td><a href="docs">/docs</a></td><td>every call and its fields</td></tr>
+<tr><td><a href="openapi.json">/openapi.json</a></td><td>the same for programs</td></tr>
+<tr><td><a href="readyz">/readyz</a></td><td>whether the server can serve</td></tr>
 </table>
 </body>
 </html>

@@ -1,16 +1,16 @@
-"""POST /generate, /encode, /edit: 202 and the place where the job can be watched."""
+"""POST /generate, /encode, /edit, /translate: 202 and the place where the job can be watched."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from contract.requests import EditRequest, EncodeRequest, GenerateRequest
+from contract.requests import EditRequest, EncodeRequest, GenerateRequest, TranslateRequest
 from service.admission.submission import submit
-from service.admission.uploads import Encode
+from service.admission.uploads import WithScan, WithScanAndMask
 from service.dependencies import AppServices, Jobs, Post
 from service.http.body import JsonBody
 from service.http.replies import accepted
 from service.http.strict_json import parse
-from service.openapi import ACCEPTED, ENCODE_BODY, json_body
+from service.openapi import ACCEPTED, json_body, scan_body
 
 router = APIRouter(tags=["jobs"])
 
@@ -21,8 +21,8 @@ def generate(body: JsonBody, services: AppServices, jobs: Jobs, fields: Post) ->
     return accepted(*submit(parse(GenerateRequest, body), services, jobs, fields))
 
 
-@router.post("/encode", status_code=202, responses=ACCEPTED, openapi_extra=ENCODE_BODY)
-def encode(body: Encode, services: AppServices, jobs: Jobs, fields: Post) -> Response:
+@router.post("/encode", status_code=202, responses=ACCEPTED, openapi_extra=scan_body("EncodeRequest"))
+def encode(body: WithScan, services: AppServices, jobs: Jobs, fields: Post) -> Response:
     """Queues the encoding of a scan: the `volume` part of a form, or the result that the JSON's `source` names."""
     return accepted(*submit(parse(EncodeRequest, body.request), services, jobs, fields, body.scan))
 
@@ -31,3 +31,10 @@ def encode(body: Encode, services: AppServices, jobs: Jobs, fields: Post) -> Res
 def edit(body: JsonBody, services: AppServices, jobs: Jobs, fields: Post) -> Response:
     """Queues a change of one latent: along a direction, to a target value, toward another latent, or mixed with one."""
     return accepted(*submit(parse(EditRequest, body), services, jobs, fields))
+
+
+@router.post("/translate", status_code=202, responses=ACCEPTED, openapi_extra=scan_body("TranslateRequest", "mask"))
+def translate(body: WithScanAndMask, services: AppServices, jobs: Jobs, fields: Post) -> Response:
+    """Queues the translation of a scan: the `volume` part of a form, perhaps with a `mask` of pathologies on its grid,
+    or the result that the JSON's `source` names."""
+    return accepted(*submit(parse(TranslateRequest, body.request), services, jobs, fields, body.scan, body.mask))

@@ -54,7 +54,7 @@ def test_what_a_request_names_can_be_put_in_its_place() -> None:
 def test_the_scan_of_an_encode_is_no_latent_that_it_names() -> None:
     encode = request("encode", source={"job": "a"})
     assert (encode.sources(), encode.scan_source, encode.names_job) == ({}, JobSource(job="a"), True)
-    assert [kind for kind, cls in REQUESTS.items() if cls.takes_scan] == ["encode"]
+    assert [kind for kind, cls in REQUESTS.items() if cls.takes_scan] == ["encode", "translate"]
 
 
 def test_what_is_left_to_chance_is_drawn_once() -> None:
@@ -78,5 +78,6 @@ def test_every_kind_has_its_own_name_and_address() -> None:
         "encode": "/encode",
         "edit": "/edit",
         "fit_direction": "/models/{model}/directions",
+        "translate": "/translate",
     }
     assert all(cls.kind == kind for kind, cls in REQUESTS.items())

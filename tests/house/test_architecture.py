@@ -108,6 +108,18 @@ def test_a_room_imports_only_what_the_house_lists(room: str) -> None:
     assert not wrong
 
 
+def test_the_plan_that_people_read_has_the_same_table() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("## Who imports whom") :].split("\n\n")[1]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)
+    assert {room: set(re.findall(r"`(\w+)`", may)) for room, may in rows} == OURS
+    drawn = re.search(r"^flowchart TD\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert drawn is not None
+    arrows = re.findall(r"^    (\w+)(?:\[.+?\])? --> (\w+)", drawn[1], re.MULTILINE)
+    assert {room for arrow in arrows for room in arrow} == {*OURS, "benchmarks"}
+    assert not [arrow for arrow in arrows if arrow[0] in OURS and arrow[1] not in OURS[arrow[0]]]
+
+
 def test_the_front_end_sees_headers_and_cards_only() -> None:
     wrong = [
         f"{relative(path)}:{line} imports {name}"

@@ -28,7 +28,8 @@ from voxelsmith.cli import app
 from voxelsmith.local import Stack
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOT_DOCS = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")]
+DOCS = [*ROOT_DOCS, *sorted((ROOT / "docs").glob("*.md"))]
 HTTP = (ROOT / "docs" / "http.md").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS: Any = typer.main.get_command(app)
@@ -169,7 +170,7 @@ def test_every_link_and_picture_leads_to_a_file() -> None:
 
 
 def test_decisions_are_numbered_without_gaps_and_name_their_enforcer() -> None:
-    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    records = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
     for record in records:
         text = record.read_text()
@@ -177,6 +178,24 @@ def test_decisions_are_numbered_without_gaps_and_name_their_enforcer() -> None:
         assert all(part in text for part in ("**Decision.**", "**Why.**", "**Enforced by**")), record.name
         for name in re.findall(r"`((?:tests|jobs|volumes|voxelsmith)/[\w/]+\.py)`", text):
             assert (ROOT / name).exists(), f"{record.name}: {name}"
+
+
+def test_the_index_of_decisions_has_every_one_by_its_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    rows = re.findall(r"^\| \[(\d+)\]\((.+)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
+    titles = {path.name: re.match(r"# (\d+)[.:] (.+)", path.read_text()) for path in folder.glob("[0-9]*.md")}
+    assert sorted(rows) == sorted((found[1], name, found[2].strip()) for name, found in titles.items() if found)
+
+
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = {
+        name
+        for name in re.findall(r"`([\w/.-]+(?:\.py|\.md|\.toml|\.txt|/))`", text)
+        if "NAME" not in name and "/" in name
+    }
+    assert len(named) > 15
+    assert not [name for name in named if not (ROOT / name).exists()]
 
 
 # -- examples --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,17 @@ ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 LOCKED = json.loads((WEB / "package-lock.json").read_text())["packages"]
 PACKAGE = json.loads((WEB / "package.json").read_text())
-PERMISSIVE = {"MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Apache-2.0", "(MIT OR CC0-1.0)", "Python-2.0"}
+PERMISSIVE = {
+    "MIT",
+    "ISC",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "0BSD",
+    "Apache-2.0",
+    "(MIT OR CC0-1.0)",
+    "MIT OR Apache-2.0",
+    "Python-2.0",
+}
 
 
 def test_the_pages_client_is_typed_by_the_schema_as_it_is() -> None:

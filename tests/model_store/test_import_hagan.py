@@ -9,6 +9,7 @@ import torch
 import tests.support.hagan_files as authors
 from model_store.card import ModelCard, Provenance
 from model_store.catalogue import Catalogue
+from model_store.folder import NotWritten
 from model_store.importers.checkpoint import read_claims
 from model_store.importers.hagan import import_hagan, make_card
 from model_store.importers.hagan_sizes import Sizes, read_config, settle
@@ -107,7 +108,7 @@ def test_brain_model_of_the_generator_alone(folder: Path, tmp_path: Path) -> Non
     assert card.spacing_mm == pytest.approx((0.65, 0.84, 0.84), abs=0.005)
     assert (card.latent.z_dim, card.classes, card.has_encoder) == (LATENT, [], False)
     assert "Only the generator" in card.provenance.notes
-    with pytest.raises(ImportRefused, match="exists already"):
+    with pytest.raises(NotWritten, match="exists already"):
         import_hagan("brains", folder / "G256.pth", tmp_path, resolution=256)
     again = import_hagan("brains", folder / "G256.pth", tmp_path, resolution=128, intensity=(-1000, 400), force=True)
     assert Catalogue([tmp_path]).card("brains") == again
@@ -148,7 +149,7 @@ def test_refused_import_leaves_nothing_behind(folder: Path, tmp_path: Path) -> N
     with pytest.raises(ImportRefused, match="--sub-encoder"):
         import_hagan("lungs", folder / "G128.pth", tmp_path / "models", encoder=folder / "E.pth")
     for name in ("../lungs", "Lungs", "a..b", "", ".lungs"):
-        with pytest.raises(ImportRefused, match="name"):
+        with pytest.raises(NotWritten, match="name"):
             import_hagan(name, folder / "G128.pth", tmp_path / "models", resolution=128)
     assert [*(tmp_path / "models").iterdir()] == []
 

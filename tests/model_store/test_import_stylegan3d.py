@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from contract.requests import EditRequest, GenerateRequest
 from model_store.catalogue import Catalogue
+from model_store.faults import Refusal
 from model_store.importers.jail import ImportRefused
 from model_store.importers.stylegan3d import import_stylegan3d, make_card, truncation
 from model_store.importers.stylegan3d_pickle import read_networks
@@ -148,7 +149,7 @@ def test_wish_that_makes_no_sense_is_refused_and_leaves_nothing(tmp_path: Path) 
         ({"name": "../x"}, "name"),
         ({"classes": ["one"]}, "names 1 classes, but the network has 0"),
     ):
-        with pytest.raises(ImportRefused, match=message):
+        with pytest.raises(Refusal, match=message):
             import_stylegan3d(**whole | options)
     assert [*(tmp_path / "m").iterdir()] == []
     with pytest.raises(ImportRefused, match="--cutoff lies between 1 and 6"):

@@ -16,10 +16,10 @@ from model_store.networks.equalised import (
     EqualisedUpsampleConv3d,
 )
 from model_store.networks.progan import ProGANGenerator, pixel_norm
-from model_store.networks.progressive import stage_channels, stage_shape
 from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.slabs import InSlabs, in_chunks
 from model_store.networks.stylegan import MappingNetwork, SynthesisNetwork
+from model_store.sizes.progressive import stage_channels, stage_shape
 
 PAPER_BASE, PAPER_CHANNELS = (1, 9, 7), [128, 128, 64, 32, 16]
 BASE, CHANNELS, LATENT = (1, 3, 2), [6, 4, 2], 5

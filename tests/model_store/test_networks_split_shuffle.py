@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model_store.networks.split_shuffle import SplitShuffleGenerator
 from model_store.networks.split_shuffle_critic import SplitShuffleDiscriminator
-from model_store.networks.split_shuffle_layers import Architecture, Variant
+from model_store.sizes.split_shuffle import Architecture, Variant
 
 TAPS = (1, 3, 3, 1)
 CONV = {2: F.conv2d, 3: F.conv3d}

@@ -16,17 +16,16 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from contract.errors import DirectionExists, QueueUnavailable, QuotaExceeded, UnknownKey
+from contract.errors import QueueUnavailable, QuotaExceeded, UnknownKey
 from contract.state import Manifest, ResultFile
 from jobs.connection import connect
 from jobs.keys import ApiKeys, Scope
 from jobs.queue import JobQueue
-from jobs.results.directions import FittedDirections
 from jobs.settings import Settings
 from service.key_rule import KeyRule, check_exposure
 from tests.service.test_uploads import encode, scan  # noqa: F401
 from tests.support.processes import ValkeyProcess
-from tests.support.service_fixtures import LEASE_S, Api, direction_card, models, serving  # noqa: F401
+from tests.support.service_fixtures import LEASE_S, Api, models, serving  # noqa: F401
 from tests.support.sides import deliveries, scripts, upkeep
 from voxelsmith import Client
 from voxelsmith.problems import Unauthorized
@@ -378,35 +377,3 @@ def test_the_client_brings_its_key_and_no_log_has_it(guarded: Guarded, caplog: p
         list(client.jobs())
     assert token not in caplog.text
     assert "vxs_wrong" not in caplog.text
-
-
-def test_a_key_removes_the_directions_that_it_fitted_and_no_others(guarded: Guarded) -> None:
-    body = {"method": "sefa", "name_prefix": "mine", "count": 2}
-    job = guarded.alice.post("/models/tiny/directions", body).json()["id"]
-    owner = deliveries(guarded.api.queue).claim(job, 1, "w").payload["owner"]
-    fitted = FittedDirections(guarded.api.queue.results)
-    card = guarded.api.services.registry.card("tiny")
-    for name in ("mine-1", "mine-2", "other"):
-        fitted.put("tiny", direction_card(card, name).model_dump(mode="json"), owner if name != "other" else "")
-    address = "/models/tiny/directions"
-    assert guarded.bob.http.delete(f"{address}/mine-1").json()["code"] == "scope_missing"
-    assert guarded.alice.http.delete(f"{address}/other").status_code == 403
-    assert guarded.alice.http.delete(f"{address}/mine-1").status_code == 204
-    assert fitted.owned(owner) == ["tiny/mine-2"]
-    assert guarded.admin.http.delete(f"{address}/mine-2").status_code == 204
-    assert fitted.owned(owner) == []
-    with pytest.raises(DirectionExists):
-        fitted.put("tiny", direction_card(card, "other", "sefa").model_dump(mode="json"), owner)
-    assert fitted.owned(owner) == []
-
-
-def test_a_key_has_so_many_directions(settings: Settings, models: Path) -> None:
-    changes = {"port": 0, "models_url": str(models), "lease_s": LEASE_S, "key_max_directions": 2}
-    with serving(settings.model_copy(update=changes)) as api:
-        _, token = ApiKeys(api.queue.redis, api.settings).create("alice", {Scope.JOBS})
-        headers = {"Authorization": f"Bearer {token}"}
-        for count, status in ((3, 429), (2, 202)):
-            body = {"method": "sefa", "name_prefix": "mine", "count": count}
-            answer = api.post("/models/tiny/directions", body, **headers)
-            assert answer.status_code == status, answer.text
-        assert len(api.http.get("/models/tiny/directions", headers=headers).json()["items"]) == 1

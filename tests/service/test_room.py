@@ -87,7 +87,17 @@ def test_an_expired_job_leaves_nothing_of_itself(settings: Settings, models: Pat
         left = {name.decode().removeprefix(f"{settings.queue_prefix}:") for name in api.queue.redis.keys(
             f"{settings.queue_prefix}:*")}  # fmt: skip
         owner = token.split("_")[1]
-        assert left <= {"seq", "accepted", "counts", "stored", "keys", f"key:{owner}", f"gone:{job_id}"}
+        assert left <= {
+            "seq",
+            "accepted",
+            "clock",
+            "counts",
+            "stored",
+            "memory",
+            "keys",
+            f"key:{owner}",
+            f"gone:{job_id}",
+        }
         assert api.queue.stored_bytes(owner) == 0
 
 

@@ -20,10 +20,14 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 CALLS = [
     *("GET /jobs", "GET /jobs/{job_id}", "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/results/{name}"),
     *("DELETE /jobs/{job_id}", "POST /generate", "POST /encode", "POST /edit", "GET /models", "GET /models/{name}"),
+    "POST /translate",
     *("GET /models/{name}/directions", "POST /models/{name}/directions", "GET /models/{name}/directions/{direction}"),
     *("DELETE /models/{name}/directions/{direction}", "GET /healthz", "GET /readyz", "GET /metrics"),
 ]
-BREAKABLE = ("GET /jobs", "POST /generate", "POST /encode", "POST /edit", "POST /models/{name}/directions")
+BREAKABLE = (
+    *("GET /jobs", "POST /generate", "POST /encode", "POST /edit", "POST /translate"),
+    "POST /models/{name}/directions",
+)
 """Calls with more than an id and plain words in them."""
 SOUND, BROKEN = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 

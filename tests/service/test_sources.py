@@ -9,7 +9,6 @@ import httpx
 from contract.fields import LatentSource
 from service.admission.sources import MAX_RESOLVED_BYTES
 from tests.support.service_fixtures import Api, models, shared_api  # noqa: F401
-from tests.support.sides import scripts
 
 
 def fit(api: Api, sources: list[dict[str, Any]]) -> httpx.Response:
@@ -37,8 +36,9 @@ def test_a_job_is_looked_up_once_however_often_a_request_names_it(shared_api: Ap
     answer = fit(shared_api, [{"job": job_id}] * 256)
     assert answer.status_code == 202, answer.text
     assert reads(shared_api) - before < 64
-    payload: Any = shared_api.queue.redis.hget(scripts(shared_api.queue).key("job", answer.json()["id"]), "payload")
-    meant = [sample["source"] for sample in json.loads(payload)["fit"]["samples"]]
+    (payload,) = shared_api.stored(f"uploads/{answer.json()['id']}")
+    body = json.loads(b"".join(shared_api.queue.results.open(payload)))
+    meant = [sample["source"] for sample in body["fit"]["samples"]]
     assert meant == [{"latent": [0.5] * length, "space": "z"}] * 256
 
 

@@ -31,7 +31,9 @@ class PlayWork:
     def about(self) -> dict[str, Any]:
         return {"models": self._models}
 
-    def __call__(self, _kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink) -> Manifest:
+    def __call__(
+        self, _kind: JobKind, payload: dict[str, Any], scan: Path | None, sink: QueueSink, _mask: Path | None = None
+    ) -> Manifest:
         acts = payload["acts"]
         self._models = {payload.get("model", ""): 1}  # as if there were room for one
         if scan is not None:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from model_store.card import IntensitySpec, LatentSpec, ModelCard, Provenance
 from model_store.families.progan import ServedProGAN
-from model_store.networks.progressive import stage_channels, stage_shape
+from model_store.sizes.progressive import stage_channels, stage_shape
 from tests.support.tiny_models import write_card
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from model_store.card import WEIGHTS, AnyCard, IntensitySpec, Provenance, Task, TranslatorCard
 from model_store.families.base import ServedTranslator
@@ -16,7 +16,7 @@ from model_store.load import SERVED
 from model_store.loaded_model import Shape
 from model_store.sizes.base import Count, FamilySizes
 from model_store.sizes.table import FAMILIES
-from model_store.translator import Pass, Slab
+from model_store.translator import Drawing, Guide, Pass, Slab
 from tests.support.tiny_models import write_card
 
 
@@ -42,12 +42,16 @@ class ServedOneLayer(ServedTranslator):
     def work_bytes(self, task: Task, shape: Shape) -> int:  # noqa: ARG002 -- it has one
         return 3 * 4 * shape[0] * shape[1] * self.planes
 
-    def translate(self, guide: Tensor, shape: Shape, scratch: Path) -> Iterator[Pass | Slab]:  # noqa: ARG002
-        for start in range(0, shape[2], self.planes):
-            yield Pass(0, 1, start, shape[2])
-            depth = min(self.planes, shape[2] - start)
-            part = guide[:, :, start : start + depth].to(self.device, self.dtype) / 127.5 - 1
-            part = F.interpolate(part[None, None], size=(shape[0], shape[1], depth))[0, 0]
+    @property
+    def drawing(self) -> Drawing:
+        return Drawing(lr_size=64, doublings=0, sigma=1.0, low=0.1, high=0.2)
+
+    def translate(self, guide: Guide) -> Iterator[Pass | Slab]:
+        drawn = guide.drawn[None, None].to(self.device, self.dtype) / 127.5 - 1
+        drawn = F.interpolate(drawn, size=guide.shape)[0, 0]
+        for start in range(0, guide.shape[0], self.planes):
+            yield Pass(0, 0, guide.shape, start, guide.shape[0])
+            part = drawn[start : start + self.planes]
             yield Slab(start, torch.tanh(self.layer(part[..., None]))[..., 0].float().cpu())
 
 

@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from training.engine.config import HAGANConfig
 from training.hagan.card import card_of
+from training.hagan.config import HAGANConfig
 from training.progressive.config import EncoderConfig
 from voxelsmith.cli import app
 

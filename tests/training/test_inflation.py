@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model_store.networks.split_shuffle import SplitShuffleGenerator
 from model_store.networks.split_shuffle_critic import SplitShuffleDiscriminator
-from model_store.networks.split_shuffle_layers import Architecture
+from model_store.sizes.split_shuffle import Architecture
 from training.split_shuffle.inflation import START_STD, STRATEGIES, Inflation, inflate
 
 FORMULAS = {  # (tap of each spatial axis) -> which value it takes; None: as it started

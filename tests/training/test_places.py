@@ -8,10 +8,10 @@ import torch
 from typer.testing import CliRunner
 
 from tests.support.tiny_progan import write_progan
-from training.engine.config import HAGANConfig
-from training.engine.course import check_folders, resume
+from training.engine.course import check_folders, resume, train
 from training.engine.errors import DataRefused
 from training.hagan import trainer as hagan
+from training.hagan.config import HAGANConfig
 from training.hagan.trainer import HAGANTrainer
 from training.progressive import encoder
 from training.progressive import trainer as progressive
@@ -64,17 +64,18 @@ def test_a_checkpoint_of_other_networks_is_refused(run: Path) -> None:
     card = write_progan(run, critic=False)
     before = files_of(run)
     encoding = {"data": scans(run), "out": run, "model": run / card.name, "name": "other"}
-    for train, config in (
-        (hagan.train, hagan_config(run, width=16)),
-        (progressive.train, progan_config(run)),
-        (split_shuffle.train, split_shuffle_config(run)),
-        (encoder.train, EncoderConfig.model_validate(encoding)),
-    ):
+    runs: tuple[tuple[Any, Any], ...] = (
+        (hagan.FAMILY, hagan_config(run, width=16)),
+        (progressive.FAMILY, progan_config(run)),
+        (split_shuffle.FAMILY, split_shuffle_config(run)),
+        (encoder.FAMILY, EncoderConfig.model_validate(encoding)),
+    )
+    for family, config in runs:
         with pytest.raises(DataRefused, match=r"checkpoint\.pt .* another --out"):
-            train(config)
+            train(config, family)
     (run / "checkpoint.pt").rename(run / "kept")
     with pytest.raises(DataRefused, match=r"checkpoint-2d\.pt is damaged"):
-        split_shuffle.train(split_shuffle_config(run, pretrain_2d=1))
+        train(split_shuffle_config(run, pretrain_2d=1), split_shuffle.FAMILY)
     (run / "kept").rename(run / "checkpoint.pt")
     assert files_of(run) == before
 
@@ -94,7 +95,7 @@ def test_a_model_is_not_replaced_by_itself_with_an_encoder(tmp_path: Path) -> No
     for out in (tmp_path, tmp_path / "link"):
         places = {"data": scans(tmp_path), "out": out, "model": tmp_path / card.name, "name": card.name}
         with pytest.raises(DataRefused, match="would replace"):
-            encoder.train(EncoderConfig.model_validate(places))
+            train(EncoderConfig.model_validate(places), encoder.FAMILY)
     assert files_of(tmp_path) == before
 
 
@@ -102,7 +103,7 @@ def test_a_model_is_replaced_by_its_own_run_alone(tmp_path: Path) -> None:
     card = write_progan(tmp_path, critic=False)
     config = progan_config(tmp_path, name=card.name)
     with pytest.raises(DataRefused, match="not of this run"):
-        progressive.train(config)
+        train(config, progressive.FAMILY)
     (tmp_path / "config.json").write_text(config.model_copy(update={"name": "another"}).model_dump_json())
     with pytest.raises(DataRefused, match="not of this run"):
         check_folders(config)
@@ -116,14 +117,16 @@ def test_a_folder_without_a_model_is_nothing_to_start_from(tmp_path: Path, damag
     folder.mkdir()
     if damage == "no safetensors":
         (folder / "weights.safetensors").write_bytes(b"PK")
-    for train, config in (
-        (hagan.train, hagan_config(out, start_from=folder)),
-        (progressive.train, progan_config(out, start_from=folder)),
-    ):
+    runs: tuple[tuple[Any, Any], ...] = (
+        (hagan.FAMILY, hagan_config(out, start_from=folder)),
+        (progressive.FAMILY, progan_config(out, start_from=folder)),
+    )
+    for family, config in runs:
         with pytest.raises(DataRefused, match=r"weights\.safetensors is missing or damaged"):
-            train(config)
+            train(config, family)
+    encoding = {"data": scans(out), "out": out, "model": folder, "name": "mine"}
     with pytest.raises(DataRefused, match=r"card\.json is missing"):
-        encoder.train(EncoderConfig.model_validate({"data": scans(out), "out": out, "model": folder, "name": "mine"}))
+        train(EncoderConfig.model_validate(encoding), encoder.FAMILY)
     assert not out.exists()
 
 
@@ -140,4 +143,4 @@ def test_a_checkpoint_of_the_same_networks_is_taken_up(tmp_path: Path) -> None:
 def test_a_folder_without_scans_is_refused_before_networks_are_made(run: Path) -> None:
     """And so before the checkpoint is held against them, which is of others."""
     with pytest.raises(DataRefused, match="no scans"):
-        hagan.train(hagan_config(run, data=run, width=16))
+        train(hagan_config(run, data=run, width=16), hagan.FAMILY)

@@ -14,9 +14,10 @@ from model_store.catalogue import Catalogue
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.generator import Generator
 from model_store.load import load
-from model_store.networks.progressive import stage_shape
+from model_store.sizes.progressive import stage_shape
 from tests.support.tiny_progan import write_progan
 from tests.support.tiny_stylegan import write_stylegan
+from training.engine import course
 from training.engine.data import TrainingVolumes, prepare_folder
 from training.engine.errors import DataRefused
 from training.progressive import encoder as encoders
@@ -25,7 +26,7 @@ from training.progressive.config import EncoderConfig, ProGANConfig, StyleGANCon
 from training.progressive.encoder import EncoderTrainer
 from training.progressive.inversion_losses import encoder_loss, half_square, latent_discriminator_loss, plausible_latent
 from training.progressive.schedule import Schedule
-from training.progressive.trainer import ProgressiveTrainer, StagedVolumes, train
+from training.progressive.trainer import FAMILY, ProgressiveTrainer, StagedVolumes
 from training.progressive.wgan import critic_loss, generator_loss, gradient_penalty
 
 FAMILIES = {"progan": ProGANConfig, "stylegan": StyleGANConfig}
@@ -52,6 +53,14 @@ def config_for(family: str, scans: Path, out: Path, **changes: Any) -> ProGANCon
     if family == "stylegan":
         values |= {"w_dim": 8, "mapping_layers": 2}
     return FAMILIES[family].model_validate({"data": scans, "out": out, **values, **changes})
+
+
+def train(config: ProGANConfig | StyleGANConfig) -> Path:
+    return course.train(config, FAMILY)
+
+
+def train_encoder(config: EncoderConfig) -> Path:
+    return course.train(config, encoders.FAMILY)
 
 
 def served(folder: Path) -> Generator:
@@ -207,9 +216,9 @@ def encoder_config(model: Path, scans: Path, out: Path, **changes: Any) -> Encod
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_encoder_is_added_to_a_model_and_nothing_else_changes(family: str, scans: Path, tmp_path: Path) -> None:
     model = train(config_for(family, scans, tmp_path / "model", iterations=1))
-    whole = encoders.train(encoder_config(model, scans, tmp_path / "whole"))
-    encoders.train(encoder_config(model, scans, tmp_path / "parts", iterations=2))
-    parts = encoders.train(encoder_config(model, scans, tmp_path / "parts"))
+    whole = train_encoder(encoder_config(model, scans, tmp_path / "whole"))
+    train_encoder(encoder_config(model, scans, tmp_path / "parts", iterations=2))
+    parts = train_encoder(encoder_config(model, scans, tmp_path / "parts"))
     assert (whole / "weights.safetensors").read_bytes() == (parts / "weights.safetensors").read_bytes()
     before, after = served(model), served(whole)
     assert after.card.has_encoder

@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from model_store.card import ModelCard
 from model_store.families.split_shuffle import ServedSplitShuffle
 from model_store.load import load
+from training.engine import course
 from training.engine.data import prepare_folder
 from training.split_shuffle.card import preparation_of
 from training.split_shuffle.config import SplitShuffleConfig
 from training.split_shuffle.logistic import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from training.split_shuffle.slices import TrainingSlices
-from training.split_shuffle.trainer import SplitShuffleTrainer, train
+from training.split_shuffle.trainer import FAMILY, SplitShuffleTrainer
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,10 @@ def config_for(scans: Path, out: Path, **changes: object) -> SplitShuffleConfig:
     sizes = {"shape": (4, 8, 8), "doublings": 2, "channels": 4, "z_dim": 4, "w_dim": 4, "trim_blank_slices": False}
     course = {"iterations": 2, "batch_size": 2, "save_every": 1, "log_every": 1, "picture_every": 1}
     return SplitShuffleConfig.model_validate({"data": scans, "out": out, **sizes, **course, **changes})
+
+
+def train(config: SplitShuffleConfig) -> Path:
+    return course.train(config, FAMILY)
 
 
 def trainer_for(config: SplitShuffleConfig) -> SplitShuffleTrainer:

@@ -11,12 +11,13 @@ import torch
 from model_store.card import ModelCard
 from model_store.load import load
 from model_store.networks.hagan import select_features, select_sub_volume
-from training.engine.config import HAGANConfig
+from training.engine import course
 from training.engine.data import TrainingVolumes, light_augmentation, prepare_folder
 from training.engine.errors import DataRefused
 from training.hagan.card import preparation_of
+from training.hagan.config import HAGANConfig
 from training.hagan.losses import low_resolution
-from training.hagan.trainer import HAGANTrainer, train
+from training.hagan.trainer import FAMILY, HAGANTrainer
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,10 @@ def config_for(scans: Path, out: Path, **changes: object) -> HAGANConfig:
         "log_every": 1,
     }
     return HAGANConfig.model_validate({"data": scans, "out": out, "trim_blank_slices": False, **values, **changes})
+
+
+def train(config: HAGANConfig) -> Path:
+    return course.train(config, FAMILY)
 
 
 def weights(trainer: HAGANTrainer) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from contract.fields import OutputOptions
-from service.openapi import ENCODE_BODY
+from service.openapi import scan_body
 from tests.support.volume_samples import numbered, placement
 from training.engine.data import scans_in
 from volumes.files import WRITERS, read, write
@@ -74,7 +74,7 @@ def test_training_and_the_upload_take_the_endings_that_are_read(tmp_path: Path) 
     for ending in (*READABLE, ".npy", ".txt"):
         (tmp_path / f"x{ending}").touch()
     assert {path.name for path in scans_in(tmp_path)} == {f"x{ending}" for ending in READABLE}
-    text = str(ENCODE_BODY)
+    text = str(scan_body("EncodeRequest"))
     assert all(ending in text for ending in READABLE)
 
 

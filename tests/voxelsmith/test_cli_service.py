@@ -67,7 +67,8 @@ def test_encode_and_edit_by_a_server(stack: Stack, tmp_path: Path) -> None:
     assert np.allclose(np.load(tmp_path / "encoded" / "latents.npy"), record["latents"])
     words = ("edit", "--model", "tiny", "--from-job", record["id"], "--to-seed", 1, "--steps", 2)
     edited = run(*words, "--out", tmp_path / "edited", *server)
-    assert [entry["name"] for entry in json.loads(edited.stdout)["results"]] == ["000.nii.gz", "001.nii.gz"]
+    made = ["step=1/2", "step=1/2 scan-grid", "step=2/2", "step=2/2 scan-grid"]
+    assert [entry["label"] for entry in json.loads(edited.stdout)["results"]] == made
 
 
 def test_a_job_that_somebody_else_cancels_is_a_failure_with_what_it_had_finished(stack: Stack, tmp_path: Path) -> None:

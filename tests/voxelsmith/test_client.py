@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -384,3 +386,11 @@ def test_one_latent_is_taken_as_it_is(client: Client) -> None:
     alone = client.generate(model="tiny", latents=vector, output={"format": "nii"})
     listed = client.generate(model="tiny", latents=vector[np.newaxis], output={"format": "nii"})
     assert np.array_equal(np.asarray(alone.volume(0).dataobj), np.asarray(listed.volume(0).dataobj))
+
+
+def test_the_client_is_at_home_beside_files_that_are_called_as_the_other_rooms(tmp_path: Path) -> None:
+    for name in ("jobs", "service", "workers", "training", "latents"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user')")
+    command = [sys.executable, "-c", "from voxelsmith import Client; Client('http://127.0.0.1:9').close()"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.state import ResultFile
-from jobs.results.durable_files import taking_the_place_of
+from volumes.whole_file import taking_the_place_of
 from workers.folder_sink import FolderSink
 
 

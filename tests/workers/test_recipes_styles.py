@@ -226,7 +226,8 @@ def test_a_regression_in_w_predicts_and_its_target_is_reached(bench: Bench, mode
     assert slope is not None
     assert intercept is not None
     wanted = [intercept + 0.5 * slope, intercept - 1.5 * slope]
-    products = _edit(model, bench, {"op": "target", "direction": "d", "values": wanted}, direction)
+    change = {"op": "target", "direction": "d", "values": wanted, "max_strength": 100.0}
+    products = _edit(model, bench, change, direction)
     for product, value in zip(products, wanted, strict=True):
         row = product.latent.values.double().mean(0).numpy()
         assert slope * float(row @ vector) + intercept == pytest.approx(value, abs=1e-4 * slope)

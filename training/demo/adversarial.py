@@ -7,7 +7,7 @@ import torch
 from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
 from training.demo.anatomy import draw
 from training.demo.warm_start import Scans, Tell
-from training.engine.config import HAGANConfig
+from training.hagan.config import HAGANConfig
 from training.hagan.trainer import HAGANTrainer, save
 
 RATE = 2e-5

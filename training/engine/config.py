@@ -1,37 +1,57 @@
-"""What a training run is: one frozen object, written beside its checkpoints."""
+"""What a training run is: one frozen object, written beside its checkpoints. No torch: the command line reads it.
+
+Each setting stands once: its default, its bounds and the description that is the option's help.
+"""
 
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from model_store.card import FEWEST_LEVELS, NAME_RULE, is_name, spans_space
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-OWN_FILES = ("config.json", "checkpoint.pt", "checkpoint.partial", "checkpoint-2d.pt", "checkpoint-2d.partial")
+Whole = Annotated[int, Field(ge=1)]
+CHECKPOINT, CONFIG = "checkpoint.pt", "config.json"
+OWN_FILES = (CONFIG, "config.partial", CHECKPOINT, "checkpoint.partial", "checkpoint-2d.pt", "checkpoint-2d.partial")
 """Of a run, beside the folder of its model."""
+CT_WINDOW = (-1024.0, 600.0)
+"""In HU."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a setting is given on a command line, where its name and type do not say it."""
+
+    flag: str | None = None
+    """None: the name with hyphens."""
+    metavar: str | None = None
+    kind: Any = None
+    """What is typed; None: the setting's own type."""
+    must_exist: bool = False
 
 
 class CourseConfig(BaseModel):
     """What every run has: data, sizes of steps, and how often it reports."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data: Path
-    """A folder of scans; labels.csv beside them (file, label) where the model is conditional."""
-    out: Path
-    name: str
-    iterations: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
-    augment: Literal["none", "light"] = "none"
-    seed: int = 0
-    device: str = "cpu"
-    data_workers: Annotated[int, Field(ge=0)] = 0
-    log_every: Annotated[int, Field(ge=1)] = 10
-    picture_every: Annotated[int, Field(ge=1)] = 500
-    save_every: Annotated[int, Field(ge=1)] = 500
+    data: Annotated[Path, Asked(must_exist=True)] = Field(
+        description="Folder of scans; labels.csv beside them where the model has classes."
+    )
+    out: Path = Field(description="Checkpoints, TensorBoard log and the trained model.")
+    name: str = Field(description="Of the trained model.")
+    iterations: Whole
+    batch_size: Whole
+    augment: Literal["none", "light"] = Field(default="none", description="Small random changes of each scan.")
+    seed: int = Field(default=0, ge=0, description="Of weights, noise, order and augmentation.")
+    device: Annotated[str, Asked(metavar="cpu|cuda:N")] = Field(default="cpu", description="Where to train.")
+    data_workers: int = Field(default=0, ge=0, description="Processes that read scans.")
+    log_every: int = Field(default=10, ge=1, description="Iterations between reports of the losses.")
+    picture_every: int = Field(default=500, ge=1, description="Iterations between pictures of samples.")
+    save_every: int = Field(default=500, ge=1, description="Iterations between checkpoints.")
 
     @property
     def cache(self) -> Path:
@@ -69,17 +89,27 @@ class CourseConfig(BaseModel):
 class RunConfig(CourseConfig):
     """What the runs of every generator share: how a scan comes to the network, as the model's card will say it."""
 
-    modality: str = "CT"
-    anatomy: str = ""
-    axes: str = "SPL"
-    spacing_mm: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
-    """Along the network's axes; nominal with placement "stretch"."""
-    placement: Literal["stretch", "head"] = "stretch"
-    trim_blank_slices: bool = True
-    window: tuple[float, float] | None = (-1024.0, 600.0)
-    """[low, high] of the stored values that become the network's range; None takes quantiles of each scan."""
-    units: str | None = None
-    """Of the window; None: HU for CT, a.u. for all else."""
+    modality: Annotated[str, Asked(kind=Literal["CT", "MR"])] = Field(
+        default="CT", description="CT: window in HU. MR: quantiles of each scan."
+    )
+    anatomy: str = Field(default="", description="What the scans show, for the model's card.")
+    axes: str = Field(default="SPL", description="Where the network's axes point, as axis codes.")
+    spacing_mm: Annotated[tuple[Positive, Positive, Positive], Asked("--spacing", "A0 A1 A2")] = Field(
+        default=(1.0, 1.0, 1.0), description="Voxel size in mm along A0, A1, A2; nominal with placement stretch."
+    )
+    placement: Literal["stretch", "head"] = Field(
+        default="stretch", description="The whole field of view, or a box at the head."
+    )
+    trim_blank_slices: Annotated[bool, Asked("--trim-blank-slices/--keep-blank-slices")] = Field(
+        default=True, description="Whether empty slices at the ends are left out."
+    )
+    window: Annotated[tuple[float, float] | None, Asked(metavar="LOW HIGH")] = Field(
+        default_factory=lambda data: CT_WINDOW if data.get("modality") == "CT" else None,
+        description="Stored values that become the network's range; without it -1024 600 for CT, quantiles of each "
+        "scan for MR.",
+    )
+    """None takes quantiles of each scan."""
+    units: str | None = Field(default=None, description="Of the window; without it HU for CT, a.u. for all else.")
 
     @field_validator("axes")
     @classmethod
@@ -101,23 +131,17 @@ class RunConfig(CourseConfig):
         return window
 
 
-class HAGANConfig(RunConfig):
-    """The defaults are the paper's (section III-E)."""
+class StartingConfig(RunConfig):
+    """A run that may start from a finished model."""
 
-    name: str = "hagan"
-    start_from: Path | None = None
-    """A model folder (imported, or trained before) whose generator and encoder are the start; same sizes."""
-    size: Literal[32, 64, 128, 256] = 256
-    width: Annotated[int, Field(ge=8, multiple_of=8)] = 32
-    latent_dim: Annotated[int, Field(ge=1)] = 1024
-    classes: list[str] = Field(default_factory=list)
-    """Names in the order of the labels; empty for an unconditional model."""
-    iterations: Annotated[int, Field(ge=1)] = 80_000
-    batch_size: Annotated[int, Field(ge=1)] = 4
-    lr_generator: Positive = 1e-4
-    lr_encoder: Positive = 1e-4
-    lr_discriminator: Positive = 4e-4
-    lambda_1: Positive = 5.0
-    """Weight of eq. 6 in eq. 8."""
-    lambda_2: Positive = 5.0
-    """Weight of eq. 7 in eq. 8."""
+    start_from: Path | None = Field(
+        default=None, description="Model folder to train on, of the same sizes; only a run without checkpoint reads it."
+    )
+
+    @field_validator("start_from")
+    @classmethod
+    def _is_needed_once(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
+        has_begun = "out" in info.data and (info.data["out"] / CHECKPOINT).exists()
+        if folder is not None and not has_begun and not folder.is_dir():
+            raise ValueError("there is no such folder")
+        return folder

@@ -1,44 +1,55 @@
-"""The course of a training run, the same for every family: batches, reports, checkpoints, resumption."""
+"""The course of a training run, the same for every family."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
 
+from model_store.folder import replacing
 from training.engine.checkpoint import save
-from training.engine.config import CourseConfig
-from training.engine.data import Batches, scans_in
+from training.engine.config import CHECKPOINT, CONFIG, CourseConfig
+from training.engine.data import TrainingVolumes, light_augmentation, prepare_folder, scans_in
 from training.engine.errors import DataRefused
-from training.engine.report import Report
+from training.engine.export import export_tensors
+from training.engine.family import Family, Trained
+from training.engine.report import Progress, Report
+from training.engine.trainer import Config, Trainer
 
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (iterations done, of how many, losses)."""
-CONFIG = "config.json"
+Batches = Callable[[int, int], Iterator[list[Tensor]]]
+"""(first, last) -> the batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
 UNFIT = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
 """What a state of other networks gives rise to."""
 
 
-class Trainer(Protocol):
-    """Networks and optimisers; what `step` does depends on the batch, the state and the iteration alone."""
+def train(config: Config, family: Family[Config, Trained], progress: Progress | None = None) -> Path:
+    """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
 
-    @property
-    def iteration(self) -> int:
-        """How many are done."""
-
-    def step(self, real: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One iteration on real data (n, 1, *shape) and labels (n,), -1 without classes; returns the losses."""
-
-    def sample(self, count: int) -> Tensor:
-        """(count, 1, *shape) in the network's range, for looking at."""
-
-    def state(self) -> dict[str, Any]:
-        """All that the next iteration depends on."""
-
-    def restore(self, state: dict[str, Any]) -> None: ...
+    Raises:
+        DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
+        NotWritten: the model cannot be written.
+    """
+    family.check(config)
+    check_folders(config)
+    trainer, checkpoint = family.trainer(config), config.out / CHECKPOINT
+    is_new = not resume(trainer, checkpoint, config.device)
+    if is_new:
+        family.start(trainer)
+    how = family.preparation(trainer)
+    scans = prepare_folder(config.data, config.cache, how, family.classes(config))
+    begin(config)
+    if is_new:
+        family.warm_up(trainer, scans, progress)
+    augmentation = light_augmentation(how.shape) if config.augment == "light" else None
+    volumes = TrainingVolumes(scans, config.seed, augmentation)
+    fit(trainer, partial(family.batches, trainer, volumes), checkpoint, config.log, family.last(trainer), progress)
+    folder = config.out / config.name
+    export_tensors(folder, family.card(trainer, len(scans.paths)), family.tensors(trainer))
+    return folder
 
 
 def check_folders(config: CourseConfig) -> None:
@@ -63,7 +74,7 @@ def _name_of_run(out: Path) -> str | None:
         return None
 
 
-def resume(trainer: Trainer, checkpoint: Path, device: str) -> bool:
+def resume(trainer: Trainer[Any], checkpoint: Path, device: str) -> bool:
     """Take up the last checkpoint; False where there is none.
 
     Raises:
@@ -87,18 +98,19 @@ def resume(trainer: Trainer, checkpoint: Path, device: str) -> bool:
 def begin(config: CourseConfig) -> None:
     """Make the run's folder and write down what the run is, once it is known to fit what lies there."""
     config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
+    with replacing(config.out / CONFIG) as partial:
+        partial.write_text(config.model_dump_json(indent=2) + "\n")
 
 
-def fit(trainer: Trainer, batches: Batches, config: CourseConfig, checkpoint: Path, log: Path,
-        iterations: int, progress: Progress | None = None) -> None:  # fmt: skip
+def fit(trainer: Trainer[Config], batches: Batches, checkpoint: Path, log: Path, iterations: int,
+        progress: Progress | None = None) -> None:  # fmt: skip
     """Step from the trainer's iteration to `iterations`.
 
     Args:
-        batches: gives those of iterations [first, last): pairs of data (n, 1, *shape) and labels (n,).
-        checkpoint: replaced every `config.save_every` iterations and at the end.
+        checkpoint: replaced every `save_every` iterations of the run and at the end.
         log: TensorBoard's folder.
     """
+    config = trainer.config
     with Report(log) as report:
         for real, labels in batches(trainer.iteration, iterations):
             losses = trainer.step(real, labels)

@@ -4,9 +4,10 @@ import csv
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -15,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from model_store.folder import replacing
 from training.engine.errors import DataRefused
 from volumes.files import read
 from volumes.formats import READABLE_HERE, is_readable, is_readable_here
 from volumes.intensity import Range
 from volumes.reader_limits import MAX_SIDE, Limits
-from volumes.scan import Preparation, prepare
 from volumes.two_files import as_one_file
-from volumes.volume import VolumeError
+from volumes.volume import Volume, VolumeError
 
 LOG = logging.getLogger(__name__)
 READING = 2
@@ -31,8 +32,22 @@ BESIDE_SCANS = {".csv", ".json", ".txt", ".md", ".bval", ".bvec"}
 MOST_NAMED = 10
 LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
 """The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
-Batches = Callable[[int, int], Iterator[list[Tensor]]]
-"""(first, last) -> the batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
+
+
+class Prepares(Protocol):
+    """How a scan comes to a network: a frozen dataclass whose fields are all that decides it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the network's grid, at most."""
+
+    @property
+    def network_range(self) -> Range: ...
+
+    def array(self, scan: Volume) -> NDArray[np.float32]:
+        """The scan as the network sees it. Raises: VolumeError."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +68,7 @@ def scans_in(folder: Path) -> list[Path]:
 
 
 def prepare_folder(
-    folder: Path, cache: Path, how: Preparation, classes: Sequence[str] = (), skip_unreadable: bool = False
+    folder: Path, cache: Path, how: Prepares, classes: Sequence[str] = (), skip_unreadable: bool = False
 ) -> Scans:
     """Every scan of `folder` on the network's grid. What `cache` holds, prepared the same way, is not made again.
 
@@ -103,7 +118,7 @@ def _tell_of_others(folder: Path, files: Sequence[Path]) -> None:
         LOG.warning("%d files of the data folder are in no format that is read: %s", len(others), shown)
 
 
-def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Path:
+def _prepare_file(path: Path, cache: Path, how: Prepares, recipe: str) -> Path:
     """Raises: VolumeError."""
     with as_one_file(path) as whole:
         digest = hashlib.sha256(whole.read_bytes() + recipe.encode()).hexdigest()[:24]
@@ -113,10 +128,9 @@ def _prepare_file(path: Path, cache: Path, how: Preparation, recipe: str) -> Pat
         scan = read(whole, LARGEST)
         for sentence in scan.assumed:
             LOG.warning("%s: %s", path.name, sentence)
-        array = prepare(scan, how).array
-    partial = target.with_suffix(".partial.npy")
-    np.save(partial, array.astype(np.float16))
-    partial.replace(target)
+        array = how.array(scan)
+    with replacing(target) as partial, partial.open("wb") as file:
+        np.save(file, array.astype(np.float16))
     return target
 
 

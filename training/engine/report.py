@@ -1,5 +1,6 @@
 """TensorBoard scalars and slice pictures of a run."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -8,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called with (iterations done, of how many, losses)."""
 
 
 class Report:

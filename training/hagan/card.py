@@ -2,7 +2,7 @@
 
 from model_store.card import LatentSpec, ModelCard
 from training.engine.card import preparation, trained_card
-from training.engine.config import HAGANConfig
+from training.hagan.config import HAGANConfig
 from volumes.scan import Preparation
 
 

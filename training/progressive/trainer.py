@@ -10,23 +10,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 
+from model_store.card import ModelCard
 from model_store.networks.critic import Critic
-from model_store.networks.progressive import doubled, faded, halved, stage_shape
+from model_store.networks.progressive import doubled, faded, halved
+from model_store.sizes.progressive import stage_shape
 from training.engine.average import ParameterAverage
-from training.engine.course import Progress, begin, check_folders, fit, resume
-from training.engine.data import TrainingVolumes, light_augmentation, prepare_folder
+from training.engine.data import TrainingVolumes
 from training.engine.errors import DataRefused
-from training.engine.export import export
+from training.engine.export import tensors_of
+from training.engine.family import Family
 from training.engine.start import tensors_in
+from training.engine.trainer import Trainer
 from training.progressive.card import card_of, preparation_of
 from training.progressive.config import ProGANConfig, StyleGANConfig
 from training.progressive.networks import GrowingProGAN, GrowingStyleGAN
 from training.progressive.schedule import Moment
 from training.progressive.wgan import critic_loss, generator_loss
+from volumes.scan import Preparation
 
 BETAS = (0.0, 0.98)
 GENERATOR_EPSILON, CRITIC_EPSILON = 1e-7, 5e-5
@@ -34,17 +37,20 @@ LARGEST_NORM = 2.0
 """Of the generator's gradient."""
 
 
-class ProgressiveTrainer:
-    """Networks and optimisers; `step` is one iteration."""
+class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
+    """Generator, its average, and critic."""
+
+    average: ParameterAverage
 
     def __init__(self, config: ProGANConfig | StyleGANConfig) -> None:
-        self.config, self.schedule, self.iteration = config, config.schedule, 0
-        torch.manual_seed(config.seed)
+        super().__init__(config, draws_on=config.device)
+        self.schedule, self.first = config.schedule, 0
         device = torch.device(config.device)
         generator = GrowingStyleGAN(config) if isinstance(config, StyleGANConfig) else GrowingProGAN(config)
         self.generator = generator.to(device)
         self.critic = Critic(config.critic_widths).to(device)
-        for parameter in (*self.generator.parameters(), *self.critic.parameters()):
+        self.networks = nn.ModuleDict({"generator": self.generator, "critic": self.critic})
+        for parameter in self.networks.parameters():
             if parameter.ndim == 5:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
         self.average = ParameterAverage(self.generator, config.average)
@@ -55,27 +61,22 @@ class ProgressiveTrainer:
         }
         self._rates = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimisers.items()}
 
-    def step(self, real: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002 -- the families have no classes
+    def step(self, real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002 -- there are no classes
         """One iteration on real volumes (n_c * batch, 1, *shape) in [0, 1], of the stage's resolution or a higher one;
         returns the losses of its last updates."""
-        moment = self.schedule.at(self.iteration)
-        for name, optimiser in self.optimisers.items():
-            for group, rate in zip(optimiser.param_groups, self._rates[name], strict=True):
-                group["lr"] = rate * moment.decay
-        source = self._source(self.config.seed * 1_000_003 + self.iteration)
+        moment, source = self.schedule.at(self.iteration), self.source(self.iteration)
+        self._set_rates(moment)
         for part in torch.split(real.to(self.config.device), moment.batch_size):
-            loss, distance = self._update_critic(self._at(part, moment), moment, source)
-        losses = {"critic": loss, "distance": distance, "generator": self._update_generator(moment, source)}
+            losses = self._update_critic(self._at(part, moment), moment, source)
+        losses["generator"] = self.update("generator", lambda: self._generator_loss(moment, source), LARGEST_NORM)
         self.average.update()
         self.iteration += 1
         return losses
 
-    def _source(self, seed: int) -> torch.Generator:
-        """All randomness of one iteration."""
-        return torch.Generator(self.config.device).manual_seed(seed)
-
-    def _draw(self, count: int, source: torch.Generator) -> Tensor:
-        return torch.randn(count, self.config.z_dim, generator=source, device=self.config.device)
+    def _set_rates(self, moment: Moment) -> None:
+        for name, optimiser in self.optimisers.items():
+            for group, rate in zip(optimiser.param_groups, self._rates[name], strict=True):
+                group["lr"] = rate * moment.decay
 
     def _at(self, real: Tensor, moment: Moment) -> Tensor:
         """Real volumes at the moment's stage; while it fades in they go from the stage before to it, as in [14]."""
@@ -83,26 +84,27 @@ class ProgressiveTrainer:
             real = halved(real)
         return real if moment.alpha == 1 else faded(doubled(halved(real)), real, moment.alpha)
 
-    def _update_critic(self, real: Tensor, moment: Moment, source: torch.Generator) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            made = self.generator(self._draw(len(real), source), moment.stage, moment.alpha, source)
-        mix = torch.rand(len(real), generator=source, device=self.config.device)
-        self.optimisers["critic"].zero_grad(set_to_none=True)
-        loss, distance = critic_loss(lambda x: self.critic(x, moment.stage, moment.alpha), real, made, mix)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimisers["critic"].step()
-        return loss.detach(), distance
+    def _make(self, count: int, moment: Moment, source: torch.Generator) -> Tensor:
+        z = self.draw(source, count, self.config.z_dim)
+        made: Tensor = self.generator(z, moment.stage, moment.alpha, source)
+        return made
 
-    def _update_generator(self, moment: Moment, source: torch.Generator) -> Tensor:
-        self.critic.requires_grad_(False)
-        self.optimisers["generator"].zero_grad(set_to_none=True)
-        made = self.generator(self._draw(moment.batch_size, source), moment.stage, moment.alpha, source)
-        loss = generator_loss(lambda x: self.critic(x, moment.stage, moment.alpha), made)
-        loss.backward()  # type: ignore[no-untyped-call]
-        clip_grad_norm_(self.generator.parameters(), LARGEST_NORM)
-        self.optimisers["generator"].step()
-        self.critic.requires_grad_(True)
-        return loss.detach()
+    def _update_critic(self, real: Tensor, moment: Moment, source: torch.Generator) -> dict[str, Tensor]:
+        with torch.no_grad():
+            made = self._make(len(real), moment, source)
+        mix = torch.rand(len(real), generator=source, device=self.config.device)
+        distances: list[Tensor] = []
+
+        def loss() -> Tensor:
+            found, distance = critic_loss(lambda x: self.critic(x, moment.stage, moment.alpha), real, made, mix)
+            distances.append(distance)
+            return found
+
+        return {"critic": self.update("critic", loss), "distance": distances[0]}
+
+    def _generator_loss(self, moment: Moment, source: torch.Generator) -> Tensor:
+        made = self._make(moment.batch_size, moment, source)
+        return generator_loss(lambda x: self.critic(x, moment.stage, moment.alpha), made)
 
     def averaged(self) -> GrowingProGAN | GrowingStyleGAN:
         """A copy of the generator with the averaged weights, ready to export."""
@@ -115,27 +117,18 @@ class ProgressiveTrainer:
     def sample(self, count: int) -> Tensor:
         """(count, 1, *stage shape) in [-1, 1] at the stage that is being trained, for looking at."""
         moment = self.schedule.at(max(self.iteration - 1, 0))
-        source = self._source(0)
-        made: Tensor = self.averaged()(self._draw(count, source), moment.stage, moment.alpha, source)
+        source = torch.Generator(self.config.device).manual_seed(0)
+        z = self.draw(source, count, self.config.z_dim)
+        made: Tensor = self.averaged()(z, moment.stage, moment.alpha, source)
         return made * 2 - 1
 
     def state(self) -> dict[str, Any]:
-        """All that the next iteration depends on, and the averaged weights."""
-        return {
-            "iteration": self.iteration,
-            "generator": self.generator.state_dict(),
-            "critic": self.critic.state_dict(),
-            "average": self.average.state(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-        }
+        return super().state() | {"first": self.first}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.iteration = state["iteration"]
-        self.generator.load_state_dict(state["generator"])
-        self.critic.load_state_dict(state["critic"])
-        self.average.restore(state["average"])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+        super().restore(state)
+        # An older checkpoint does not say it, nor does it need to be told which model it was.
+        self.first = state.get("first", self.schedule.last_stage if self.config.start_from else 0)
 
     def start_from(self, folder: Path) -> None:
         """Take generator and critic (where it has one) from a model folder, and go to the last stage, faded in.
@@ -154,7 +147,7 @@ class ProgressiveTrainer:
                 raise DataRefused("the model to start from is of another family or of other sizes")
             network.load_state_dict(found or network.state_dict())
         self.average = ParameterAverage(self.generator, self.config.average)
-        self.iteration = self.schedule.last_stage
+        self.iteration = self.first = self.schedule.last_stage
 
 
 class StagedVolumes(Dataset[tuple[Tensor, int]]):
@@ -175,30 +168,36 @@ class StagedVolumes(Dataset[tuple[Tensor, int]]):
         return volume, label
 
 
-def train(config: ProGANConfig | StyleGANConfig, progress: Progress | None = None) -> Path:
-    """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
+class ProgressiveFamily(Family[ProGANConfig | StyleGANConfig, ProgressiveTrainer]):
+    """What is exported are the averaged generator and the critic; a run may start from both, at the last stage."""
 
-    Raises:
-        DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
-    """
-    check_folders(config)
-    trainer, checkpoint = ProgressiveTrainer(config), config.out / "checkpoint.pt"
-    if config.start_from is not None:
-        trainer.start_from(config.start_from)
-    first, schedule = trainer.iteration, config.schedule
-    resume(trainer, checkpoint, config.device)
-    scans = prepare_folder(config.data, config.cache, preparation_of(config))
-    begin(config)
-    augmentation = light_augmentation(config.shape) if config.augment == "light" else None
-    volumes = StagedVolumes(TrainingVolumes(scans, config.seed, augmentation))
+    def trainer(self, config: ProGANConfig | StyleGANConfig) -> ProgressiveTrainer:
+        return ProgressiveTrainer(config)
 
-    def of_iterations(begin: int, end: int) -> Iterator[list[Tensor]]:
-        workers, items = config.data_workers, schedule.items(begin, end)
-        return iter(DataLoader(volumes, batch_sampler=items, num_workers=workers, persistent_workers=workers > 0))
+    def start(self, trainer: ProgressiveTrainer) -> None:
+        if trainer.config.start_from is not None:
+            trainer.start_from(trainer.config.start_from)
 
-    last = first + config.iterations if config.iterations else schedule.iterations
-    fit(trainer, of_iterations, config, checkpoint, config.log, last, progress)
-    made, folder = trainer.averaged(), config.out / config.name
-    networks = {**dict(made.named_children()), "critic": trainer.critic}
-    export(folder, card_of(config, trainer.iteration - first, len(scans.paths)), networks)
-    return folder
+    def preparation(self, trainer: ProgressiveTrainer) -> Preparation:
+        return preparation_of(trainer.config)
+
+    def batches(
+        self, trainer: ProgressiveTrainer, volumes: TrainingVolumes, first: int, last: int
+    ) -> Iterator[list[Tensor]]:
+        """n_c batches in one, at the resolution of the iteration's stage."""
+        items, workers = trainer.schedule.items(first, last), trainer.config.data_workers
+        staged = StagedVolumes(volumes)
+        return iter(DataLoader(staged, batch_sampler=items, num_workers=workers, persistent_workers=workers > 0))
+
+    def last(self, trainer: ProgressiveTrainer) -> int:
+        asked = trainer.config.iterations
+        return trainer.first + asked if asked else trainer.schedule.iterations
+
+    def card(self, trainer: ProgressiveTrainer, scans: int) -> ModelCard:
+        return card_of(trainer.config, trainer.iteration - trainer.first, scans)
+
+    def tensors(self, trainer: ProgressiveTrainer) -> dict[str, Tensor]:
+        return tensors_of({**dict(trainer.averaged().named_children()), "critic": trainer.critic})
+
+
+FAMILY = ProgressiveFamily()

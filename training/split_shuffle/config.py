@@ -1,47 +1,51 @@
 """What a Split&Shuffle-GAN run is: its sizes, its pre-training, its rates. The defaults are the paper's."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from model_store.networks.split_shuffle_layers import Architecture, Variant
-from training.engine.config import Positive, RunConfig
-from training.split_shuffle.inflation import Inflation
+from model_store.sizes.split_shuffle import Architecture, Variant
+from training.engine.config import Asked, Positive, RunConfig, Whole
 
-Whole = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Inflation = Literal["inflate-1", "inflate-2", "inflate-3", "inflate-asc", "inflate-nwi"]
 
 
 class SplitShuffleConfig(RunConfig):
-    """Section IV-B; what the paper leaves to "the StyleGAN2 configuration" is that of Karras et al. 2020."""
+    """Split&Shuffle-GAN (Liu et al., 2022), by default with the paper's settings, without its 2D pre-training."""
 
-    name: str = "split-shuffle"
-    shape: tuple[Whole, Whole, Whole] = (64, 64, 64)
-    """Of the volumes; 32 x 64 x 64 for the paper's hearts."""
-    doublings: Annotated[int, Field(ge=1, le=10)] = 4
-    """From the constant to the volume; each edge of the shape divides by 2 that often."""
-    channels: Annotated[int, Field(ge=2, multiple_of=2)] = 32
-    variant: Variant = "split-shuffle"
-    z_dim: Whole = 64
-    w_dim: Whole = 64
-    iterations: Whole = 39_063
+    # Section IV-B; what the paper leaves to "the StyleGAN2 configuration" is that of Karras et al., 2020.
+
+    name: str = Field(default="split-shuffle", description="Of the trained model.")
+    shape: Annotated[tuple[Whole, Whole, Whole], Asked(metavar="S0 S1 S2")] = Field(
+        default=(64, 64, 64), description="Of the volumes, along A0, A1, A2; 32 64 64 for the paper's hearts."
+    )
+    doublings: int = Field(default=4, ge=1, le=10, description="From the constant to the volume; 4 in the paper.")
+    """Each edge of the shape divides by 2 that often."""
+    channels: int = Field(default=32, ge=2, multiple_of=2, description="Of every layer; 32 in the paper.")
+    variant: Variant = Field(
+        default="split-shuffle",
+        description="Plain StyleGAN2 in 3D, two branches that never meet, or the paper's two branches shuffled.",
+    )
+    z_dim: int = Field(default=64, ge=1, description="64 in the paper.")
+    w_dim: int = Field(default=64, ge=1, description="64 in the paper.")
+    iterations: int = Field(default=39_063, ge=1, description="On volumes; 39063 in the paper.")
     """5,000,000 volumes."""
-    batch_size: Whole = 128
-    pretrain_2d: Annotated[int, Field(ge=0)] = 0
-    """Iterations on slices across A0 before the volumes; 195,313 in the paper. 0: none, and no inflation."""
-    inflation: Inflation = "inflate-1"
-    learning_rate: Positive | None = None
-    """Of the volumes' run; None takes 0.0025 from scratch and 0.002 after inflation."""
-    learning_rate_2d: Positive = 0.0025
-    r1_weight: Annotated[float, Field(ge=0)] = 0.0512
-    """gamma."""
-    r1_every: Whole = 16
-    path_length_weight: Annotated[float, Field(ge=0)] = 2.0
-    path_length_every: Whole = 4
-    mixing: Share = 0.9
-    """How often a sample takes its styles from two latents."""
-    average_images: Positive = 10_000.0
-    """Images over which the averaged weights forget half."""
+    batch_size: int = Field(default=128, ge=1, description="128 in the paper.")
+    pretrain_2d: int = Field(default=0, ge=0, description="Iterations on slices before; 195313 in the paper, 0: none.")
+    """Slices across A0. With 0 nothing is inflated."""
+    inflation: Inflation = Field(default="inflate-1", description="How 2D weights become 3D ones (eq. 3 to 7).")
+    learning_rate: Positive | None = Field(
+        default=None, description="Of the volumes' run; 0.0025, or 0.002 after inflation, where not given."
+    )
+    learning_rate_2d: Positive = Field(default=0.0025, description="On slices.")
+    r1_weight: float = Field(default=0.0512, ge=0, description="gamma; 0.0512 in the paper.")
+    r1_every: int = Field(default=16, ge=1, description="Iterations between gradient penalties.")
+    path_length_weight: float = Field(default=2.0, ge=0, description="2 in StyleGAN2; 0: no path length penalty.")
+    path_length_every: int = Field(default=4, ge=1, description="Iterations between path length penalties.")
+    mixing: float = Field(default=0.9, ge=0, le=1, description="How often a sample takes its styles from two latents.")
+    average_images: Positive = Field(
+        default=10_000.0, description="Images over which the averaged weights forget half."
+    )
 
     @field_validator("doublings")
     @classmethod

@@ -6,14 +6,13 @@ third dimension is the first spatial one. The center is tap 1 of the paper's thr
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from model_store.networks.split_shuffle_layers import Architecture
+from model_store.sizes.split_shuffle import Architecture
+from training.split_shuffle.config import Inflation
 
-Inflation = Literal["inflate-1", "inflate-2", "inflate-3", "inflate-asc", "inflate-nwi"]
 START_STD = 0.1
 """Of the Gaussian that w_3 starts from; the stored weights of these networks have standard deviation 1."""
 T = 3

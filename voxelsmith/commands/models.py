@@ -10,6 +10,7 @@ from model_store.card import AnyCard, ModelCard
 from model_store.catalogue import SHIPPED
 from model_store.faults import FolderFault
 from model_store.importers.hagan import import_hagan
+from model_store.importers.megan import AUTHORS_LR_SIZE, Target, import_megan
 from model_store.importers.stylegan3d import import_stylegan3d
 from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.environment import Surroundings
@@ -177,7 +178,48 @@ def import_stylegan3d_file(
     _report(card, place, as_json)
 
 
-def _report(card: ModelCard, place: Surroundings, as_json: bool) -> None:
+@imports.command("megan")
+def import_megan_files(
+    context: typer.Context,
+    name: Name,
+    lr: Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True, help="NETG_best.pth of ..._LR.")],
+    hr: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True, dir_okay=False, readable=True, help="That of ..._HR1; once more for each HR network."
+        ),
+    ] = None,
+    lr_size: Annotated[int, typer.Option(help="Edge of the cube that LR makes.")] = AUTHORS_LR_SIZE,
+    target: Annotated[
+        str, typer.Option(help='Domain that the networks were trained on, such as "T1-weighted MR".')
+    ] = "",
+    modality: Annotated[Literal["CT", "MR"], typer.Option()] = "MR",
+    intensity: Intensity = None,
+    input_window: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Of scans that come in, as for CT.")
+    ] = None,
+    axes: Axes = None,
+    grid: Annotated[Literal["scan", "cube"], typer.Option(help="Where a request names none.")] = "cube",
+    licence: Licence = "",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Checkpoints in the format of the MEGAN authors (Uzunova et al.): one generator per scale."""
+    place: Surroundings = context.obj
+    card = import_megan(
+        name,
+        lr,
+        hr or [],
+        place.models,
+        lr_size=lr_size,
+        target=Target(target, modality, intensity, input_window, axes, grid),
+        licence=licence,
+        force=force,
+    )
+    _report(card, place, as_json)
+
+
+def _report(card: AnyCard, place: Surroundings, as_json: bool) -> None:
     """What an import brought."""
     if as_json:
         print_json(card.model_dump(mode="json"))

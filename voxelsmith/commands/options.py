@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from contract.fields import OutputOptions, Part
+from contract.requests import GenerateRequest
 from volumes.formats import FileFormat, OutputType
 
 
@@ -14,6 +16,11 @@ def address(text: str | None) -> str | None:
     if text is not None and not text.lower().startswith(("http://", "https://")):
         raise typer.BadParameter(f"an address begins with http:// or https://; {text} does not")
     return text
+
+
+def told(kind: type[Part], field: str) -> str:
+    """What a request says of its field: written once, for the schema and for the option."""
+    return " ".join((kind.model_fields[field].description or "").split())
 
 
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="`voxelsmith models list` shows them.")]
@@ -36,19 +43,21 @@ Precision = Annotated[
     Literal["float32", "tf32", "bfloat16", "float16"] | None, typer.Option(help="Of the forward pass.")
 ]
 Threads = Annotated[int | None, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
-ClassLabel = Annotated[str | None, typer.Option("--class", metavar="NAME|INDEX", help="Class of a conditional model.")]
-Truncation = Annotated[float | None, typer.Option(help="As the model's card says: psi, or the level of a cut normal.")]
+ClassLabel = Annotated[
+    str | None, typer.Option("--class", metavar="NAME|INDEX", help=told(GenerateRequest, "class_label"))
+]
+Truncation = Annotated[float | None, typer.Option(help=told(GenerateRequest, "truncation"))]
 TruncationCutoff = Annotated[
-    int | None, typer.Option("--truncation-cutoff", help="psi acts on the first so many styles.")
+    int | None, typer.Option("--truncation-cutoff", help=told(GenerateRequest, "truncation_cutoff"))
 ]
-Noise = Annotated[Literal["constant", "random"] | None, typer.Option(help="Of families with noise inputs.")]
-NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", help="Of random noise; by default the sample's seed.")]
-Format = Annotated[FileFormat | None, typer.Option("--format", help="Of the volumes.")]
-Dtype = Annotated[OutputType | None, typer.Option("--dtype", help="Of the voxels.")]
+Noise = Annotated[Literal["constant", "random"] | None, typer.Option(help=told(GenerateRequest, "noise"))]
+NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", help=told(GenerateRequest, "noise_seed"))]
+Format = Annotated[FileFormat | None, typer.Option("--format", help=told(OutputOptions, "format"))]
+Dtype = Annotated[OutputType | None, typer.Option("--dtype", help=told(OutputOptions, "dtype"))]
 Intensity = Annotated[
-    Literal["stored", "unit"] | None, typer.Option("--intensity", help="The card's units, or [0, 1] of the network.")
+    Literal["stored", "unit"] | None, typer.Option("--intensity", help=told(OutputOptions, "intensity"))
 ]
-Preview = Annotated[bool | None, typer.Option("--preview/--no-preview", help="A PNG beside each volume.")]
+Preview = Annotated[bool | None, typer.Option("--preview/--no-preview", help=told(OutputOptions, "preview"))]
 
 
 @dataclass(frozen=True)

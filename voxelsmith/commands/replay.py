@@ -19,7 +19,8 @@ app = typer.Typer()
 def replay(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="A provenance.json.")],
-    scan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="The scan of an encode.")] = None,
+    scan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="That the job read.")] = None,
+    mask: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="That came with the scan.")] = None,
     out: o.Out = Path("voxelsmith-out"),
     device: o.Device = None,
     precision: o.Precision = None,
@@ -30,10 +31,12 @@ def replay(
     way = o.Way(out, None, as_json, device, precision, threads)
     record = _read(file)
     if scan is None and record.get("scan") is not None:
-        raise typer.BadParameter("the job was an encode, which needs its scan again: give it as --scan FILE")
+        raise typer.BadParameter("the job needs its scan again: give it as --scan FILE")
+    if mask is None and record.get("mask") is not None:
+        raise typer.BadParameter("the job needs its mask again: give it as --mask FILE")
     try:
-        with telling_of_others(out), progress_bar("replay") as on_stage, whole(scan) as one:
-            made = in_process().replay_job(record, one, way, context.obj, on_stage)
+        with telling_of_others(out), progress_bar("replay") as on_stage, whole(scan) as one, whole(mask) as its_mask:
+            made = in_process().replay_job(record, one, way, context.obj, on_stage, its_mask)
     except UnreadableVolume:
         raise
     except InvalidRequest as err:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from contract.errors import InvalidRequest, UnreadableVolume
 from contract.plain_text import plain
@@ -29,10 +29,23 @@ class InProcess(Protocol):
     """voxelsmith.in_process, which is loaded by name because it needs torch."""
 
     def run_job(
-        self, kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, on_stage: OnStage
+        self,
+        kind: JobKind,
+        body: Body,
+        scan: Path | None,
+        way: Way,
+        place: Surroundings,
+        on_stage: OnStage,
+        mask: Path | None = None,
     ) -> dict[str, Any]: ...
     def replay_job(
-        self, provenance: Body, scan: Path | None, way: Way, place: Surroundings, on_stage: OnStage
+        self,
+        provenance: Body,
+        scan: Path | None,
+        way: Way,
+        place: Surroundings,
+        on_stage: OnStage,
+        mask: Path | None = None,
     ) -> list[dict[str, Any]]: ...
 
 
@@ -41,11 +54,13 @@ def in_process() -> InProcess:
     return cast("InProcess", extras.load("voxelsmith.in_process", "worker"))
 
 
-def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> None:
+def run_and_report(
+    kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, mask: Path | None = None
+) -> None:
     """Raises: typer.BadParameter where the request does not fit the model, and the errors of the job."""
     try:
         with telling_of_others(way.out):
-            record = run(kind, body, scan, way, place)
+            record = run(kind, body, scan, way, place, mask)
     except (InvalidRequest, Unprocessable) as err:
         if isinstance(err, UnreadableVolume) or err.code == UnreadableVolume.code:
             raise
@@ -64,13 +79,15 @@ def run_and_report(kind: JobKind, body: Body, scan: Path | None, way: Way, place
     say(f"{record['kind']} with {record['model']}: {timings}")
 
 
-def run(kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings) -> dict[str, Any]:
+def run(
+    kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, mask: Path | None = None
+) -> dict[str, Any]:
     """The finished job's record; its files are in `way.out`."""
-    with progress_bar(kind) as on_stage, whole(scan) as one:
+    with progress_bar(kind) as on_stage, whole(scan) as one, whole(mask) as its_mask:
         if way.server is None:
-            return in_process().run_job(kind, body, one, way, place, on_stage)
+            return in_process().run_job(kind, body, one, way, place, on_stage, its_mask)
         with Client(way.server, place.settings.api_key.get_secret_value()) as client:
-            return _by_server(client, kind, body, one, way.out, on_stage)
+            return _by_server(client, kind, body, {"scan": one, "mask": its_mask}, way.out, on_stage)
 
 
 @contextmanager
@@ -85,7 +102,7 @@ def whole(scan: Path | None) -> Iterator[Path | None]:
 
 
 def _by_server(
-    client: Client, kind: JobKind, body: Body, scan: Path | None, out: Path, on_stage: OnStage
+    client: Client, kind: JobKind, body: Body, files: Mapping[str, Path | None], out: Path, on_stage: OnStage
 ) -> dict[str, Any]:
     """Raises: JobFailed, JobStopped; what the job had finished is in `out` nevertheless."""
 
@@ -93,7 +110,7 @@ def _by_server(
         progress = record.get("progress") or {}
         on_stage(record.get("stage") or record["state"], progress.get("done", 0), progress.get("total", 0))
 
-    job = client.submit(kind, body, scan=scan)
+    job = client.submit(kind, body, scan=files["scan"], mask=files["mask"])
     try:
         job.wait(on_look=look)
     except KeyboardInterrupt:
@@ -113,7 +130,13 @@ def _by_server(
 def progress_bar(title: str) -> Iterator[OnStage]:
     """On standard error, and only where someone watches."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
 

@@ -13,7 +13,7 @@ import typer
 
 from jobs.connection import check_server, connect
 from jobs.logs import configure
-from jobs.settings import Settings
+from jobs.settings import Settings, root_path_of
 from jobs.stop_wish import StopWish
 from service.key_rule import MAKE_A_KEY
 from service.main import check_surroundings, make_server
@@ -32,6 +32,10 @@ Host = Annotated[
     typer.Option("--host", help="Address to listen on; if not loopback, keys are needed. [127.0.0.1]"),
 ]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="0 takes a free one. [8000]")]
+RootPath = Annotated[
+    str | None,
+    typer.Option("--root-path", metavar="/PATH", help="The path that a proxy has the service under, where it has one."),
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes per device (more than one on the CPU only).")]
 AnyDevice = Annotated[str | None, typer.Option("--device", metavar="cpu|cuda:N|all", help="all: every CUDA device.")]
 
@@ -41,6 +45,7 @@ def serve(
     context: typer.Context,
     host: Host = None,
     port: Port = None,
+    root_path: RootPath = None,
     data: o.Data = None,
     workers: Workers = 1,
     device: AnyDevice = None,
@@ -50,7 +55,8 @@ def serve(
     """Start everything: embedded Valkey, API and workers. Ctrl-C stops it all; jobs stay."""
     place: Surroundings = context.obj
     extras.require("torch", "worker")
-    settings = _changed(place.settings, host=host, port=port, device=device, precision=precision, threads=threads)
+    at = {"host": host, "port": port, "root_path": _path(root_path)}
+    settings = _changed(place.settings, **at, device=device, precision=precision, threads=threads)
     _check(settings)
     _begin(place, settings)
     stopping = StopWish()
@@ -64,10 +70,10 @@ def serve(
 
 
 @app.command()
-def api(context: typer.Context, host: Host = None, port: Port = None) -> None:
+def api(context: typer.Context, host: Host = None, port: Port = None, root_path: RootPath = None) -> None:
     """The HTTP API alone, against VOXELSMITH_REDIS_URL and VOXELSMITH_STORE_URL."""
     place: Surroundings = context.obj
-    settings = _changed(place.settings, host=host, port=port)
+    settings = _changed(place.settings, host=host, port=port, root_path=_path(root_path))
     _begin(place, settings)
     try:
         check_surroundings(settings)
@@ -102,6 +108,14 @@ def worker(
 
 def _changed(settings: Settings, **changes: object) -> Settings:
     return settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def _path(given: str | None) -> str | None:
+    """Raises: typer.BadParameter for what is no path."""
+    try:
+        return None if given is None else root_path_of(given)
+    except ValueError as err:
+        raise typer.BadParameter(f"--root-path {err}") from err
 
 
 def _check(settings: Settings) -> None:

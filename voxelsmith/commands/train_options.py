@@ -1,43 +1,97 @@
-"""Options that several training commands have."""
+"""The options of a training command, made of its configuration's settings: default, help and bounds stand there."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+import inspect
+import operator
+from collections.abc import Callable, Iterator
+from functools import reduce
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
-Data = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of scans.")]
-Out = Annotated[Path, typer.Option(file_okay=False, help="Checkpoints, TensorBoard log and the trained model.")]
-Name = Annotated[str, typer.Option(help="Of the trained model.")]
-StartFrom = Annotated[
-    Path | None, typer.Option(exists=True, file_okay=False, help="Model folder to train on, of the same sizes.")
-]
-Augment = Annotated[Literal["none", "light"], typer.Option(help="Small random changes of each scan.")]
-Device = Annotated[str, typer.Option(metavar="cpu|cuda:N", help="Where to train.")]
-DataWorkers = Annotated[int, typer.Option(min=0, help="Processes that read scans.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of weights, noise, order and augmentation.")]
-SaveEvery = Annotated[int, typer.Option(min=1, help="Iterations between checkpoints.")]
-Modality = Annotated[Literal["CT", "MR"], typer.Option(help="CT: window in HU. MR: quantiles of each scan.")]
-Window = Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored values used.")]
-Placement = Annotated[Literal["stretch", "head"], typer.Option(help="The whole field of view, or a box at the head.")]
-Spacing = Annotated[tuple[float, float, float], typer.Option("--spacing", metavar="A0 A1 A2", help="Voxel size in mm.")]
-Axes = Annotated[str, typer.Option(help="Where the network's axes point, as axis codes.")]
-TrimBlankSlices = Annotated[bool, typer.Option("--trim-blank-slices/--keep-blank-slices")]
-
-Base = Annotated[
-    tuple[int, int, int], typer.Option(metavar="B0 B1 B2", help="Grid that the stages double; 1 9 7 in the paper.")
-]
-Stages = Annotated[int, typer.Option(help="5 in the paper: the volume is the base times 32.")]
-Channels = Annotated[int, typer.Option(help="c, of the generator's last stage; 16 or 20 in the paper.")]
-CriticChannels = Annotated[int, typer.Option(help="c of the critic; 12 to 20 in the paper.")]
-ZDim = Annotated[int, typer.Option(help="512 in the paper.")]
-StageSamples = Annotated[int, typer.Option(help="Scans that the critic sees in each half stage; 180000 in the paper.")]
-Iterations = Annotated[int, typer.Option(help="Generator updates after which to stop; 0: when the schedule ends.")]
-BatchSize = Annotated[int, typer.Option(help="Of the last stage; earlier ones have up to 8 times as much.")]
-CriticSteps = Annotated[int, typer.Option(help="Critic updates for each one of the generator; 5 to 8 in the paper.")]
-LearningRate = Annotated[float, typer.Option(help="On the first stage; 0.002 to 0.006 in the paper.")]
+from training.engine.config import Asked, CourseConfig
 
 
-def read(values: dict[str, Any]) -> dict[str, Any]:
-    """The configuration's fields from a command's options: the window follows the modality where none is given."""
-    window = values["window"] or ((-1024.0, 600.0) if values["modality"] == "CT" else None)
-    return values | {"window": window}
+def command(name: str, kind: type[CourseConfig], run: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+    """A function for typer, called like the command, with an option for each setting of `kind`.
+
+    Args:
+        run: called with the settings that were given.
+    """
+
+    def chosen(**values: Any) -> None:
+        """Hand over what was given: an option left out is None where the setting has no plain default."""
+        run({field: value for field, value in values.items() if value is not None})
+
+    chosen.__name__, chosen.__doc__ = name, kind.__doc__
+    chosen.__signature__ = inspect.Signature(list(_options(kind)))  # type: ignore[attr-defined]
+    return chosen
+
+
+def flag_of(kind: type[CourseConfig], name: str) -> str:
+    """What the option of a setting is called."""
+    return _asked(kind.model_fields[name]).flag or "--" + name.replace("_", "-")
+
+
+def _options(kind: type[CourseConfig]) -> Iterator[inspect.Parameter]:
+    for name, field in kind.model_fields.items():
+        if not _is_fixed(field.annotation):
+            yield inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=_default(field), annotation=_option(kind, name, field)
+            )
+
+
+def _option(kind: type[CourseConfig], name: str, field: FieldInfo) -> Any:
+    asked, typed = _asked(field), _typed(field)
+    shown = typer.Option(
+        flag_of(kind, name),
+        metavar=asked.metavar,
+        help=field.description,
+        exists=asked.must_exist,
+        file_okay=False,  # every path is a folder
+        min=_bound(field, "ge") if typed is int else None,
+        max=_bound(field, "le") if typed is int else None,
+    )
+    return Annotated[typed, shown]
+
+
+def _typed(field: FieldInfo) -> Any:
+    """What the command line is given for a setting."""
+    typed = _asked(field).kind or _plain(field.annotation)
+    is_left_out = not field.is_required() and _default(field) is None
+    return typed | None if is_left_out and type(None) not in get_args(typed) else typed
+
+
+def _plain(annotation: Any) -> Any:
+    """A type without the bounds of its parts. Of whole numbers that are named one by one: int."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain(parts[0])
+    if origin is tuple:
+        return tuple[tuple(_plain(part) for part in parts)]  # type: ignore[misc]
+    if origin in (Union, UnionType):
+        return reduce(operator.or_, map(_plain, parts))
+    if origin is Literal and all(isinstance(part, int) for part in parts):
+        return int
+    return annotation
+
+
+def _default(field: FieldInfo) -> Any:
+    """None where the configuration finds one itself; that option is left out of what it is given."""
+    if field.is_required():
+        return inspect.Parameter.empty
+    return None if field.default_factory is not None else field.default
+
+
+def _bound(field: FieldInfo, name: Literal["ge", "le"]) -> int | None:
+    return next((getattr(part, name) for part in field.metadata if hasattr(part, name)), None)
+
+
+def _asked(field: FieldInfo) -> Asked:
+    return next((part for part in field.metadata if isinstance(part, Asked)), Asked())
+
+
+def _is_fixed(annotation: Any) -> bool:
+    """Whether there is but one value."""
+    return get_origin(annotation) is Literal and len(get_args(annotation)) == 1

@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.engine.config import CourseConfig
 from voxelsmith.commands.report import say
+from voxelsmith.commands.train_options import flag_of
 from voxelsmith.extras import load, require
 
-Config = TypeVar("Config", bound=BaseModel)
-OPTIONS = {"spacing_mm": "--spacing"}
-"""Where an option is not called like its field."""
+Config = TypeVar("Config", bound=CourseConfig)
 
 
 def configured(kind: type[Config], values: dict[str, Any]) -> Config:
@@ -23,13 +23,12 @@ def configured(kind: type[Config], values: dict[str, Any]) -> Config:
         return kind.model_validate(values)
     except ValidationError as err:
         first = err.errors(include_url=False)[0]
-        field = str(first["loc"][0])
-        option = OPTIONS.get(field, "--" + field.replace("_", "-"))
+        option = flag_of(kind, str(first["loc"][0]))
         raise typer.BadParameter(f"{option}: {first['msg'].removeprefix('Value error, ')}") from err
 
 
-def run(module: str, config: BaseModel) -> None:
-    """Call `train` of a module of training; prints the trained model's folder."""
+def run(module: str, config: CourseConfig) -> None:
+    """Train the family of a module of training; prints the trained model's folder."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"))
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, losses="")
@@ -38,5 +37,6 @@ def run(module: str, config: BaseModel) -> None:
             shown = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
             bar.update(task, completed=done, total=total, losses=shown)
 
-        folder: Path = load(module, "train").train(config, tell)
+        family = load(module, "train").FAMILY
+        folder: Path = load("training.engine.course", "train").train(config, family, tell)
     say(f"{folder}")

@@ -9,7 +9,13 @@ export function chromium(): LaunchOptions {
     chromiumSandbox: false, // tests run as root in CI
     args: [
       ...["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"],
-      ...["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+      ...[
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
     ],
   };
 }

@@ -26,7 +26,10 @@ test("the start is told while it is made, and when it is", async ({ page }) => {
   await expect(status).toContainText(/Done.*1 volume/);
 });
 
-test("the start's job goes when another start is chosen or the page is left, unless it is kept", async ({ page, request }) => {
+test("the start's job goes when another start is chosen or the page is left, unless it is kept", async ({
+  page,
+  request,
+}) => {
   const made = async (seed: number): Promise<number> => {
     const { items } = (await (await request.get("/jobs?kind=edit&model=tiny&limit=50")).json()) as {
       items: { request: { source: { seed?: number } } }[];
@@ -55,18 +58,26 @@ test("the start's job goes when another start is chosen or the page is left, unl
   expect(await made(7702), "its volume is kept").toBe(1);
 });
 
-test("an edit is of the class that is chosen, at first that of the result it starts from", async ({ page, request }) => {
+test("an edit is of the class that is chosen, at first that of the result it starts from", async ({
+  page,
+  request,
+}) => {
   await page.goto("/");
   await choose(page, "tiny-classes");
   await page.getByLabel("Class").selectOption("severe");
-  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await page
+    .getByRole("main")
+    .getByRole("button", { name: /^Generate/ })
+    .click();
   await succeeded(page);
   await page.getByRole("main").getByRole("link", { name: "Edit it" }).click();
   await expect(page.getByLabel("Class")).toHaveValue("severe");
   await page.getByText("Interpolate", { exact: true }).click();
   const classes = async (): Promise<unknown[]> => {
     const listed = await request.get("/jobs?kind=edit&model=tiny-classes&state=succeeded");
-    return ((await listed.json()) as { items: { request: { class_label: unknown } }[] }).items.map((job) => job.request.class_label);
+    return ((await listed.json()) as { items: { request: { class_label: unknown } }[] }).items.map(
+      (job) => job.request.class_label,
+    );
   };
   const interpolate = page.getByRole("button", { name: "Interpolate" });
   await interpolate.click();

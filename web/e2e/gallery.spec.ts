@@ -51,7 +51,10 @@ test("a job is repeated with changes, and edited from where it ended", async ({ 
   await page.getByRole("main").getByRole("link", { name: "Repeat with changes" }).click();
   await expect(page.getByLabel("Seed", { exact: true })).toHaveValue("52");
   await expect(page.getByLabel("Model", { exact: true })).toHaveValue("tiny");
-  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await page
+    .getByRole("main")
+    .getByRole("button", { name: /^Generate/ })
+    .click();
   await expect.poll(() => jobOf(page)).not.toBe("");
   expect(jobOf(page)).not.toBe(job);
   await succeeded(page);

@@ -83,7 +83,9 @@ test("the window darkens and brightens the picture, and the file's own comes bac
   await expect.poll(async () => apart(plain, await look(canvas(page)))).toBeLessThan(2);
 });
 
-test("two results lie side by side, their cursors linked, or one over the other as their difference", async ({ page }) => {
+test("two results lie side by side, their cursors linked, or one over the other as their difference", async ({
+  page,
+}) => {
   await generate(page, "tiny", 20, 2);
   await succeeded(page);
   const alone = await look(await drawn(page));
@@ -178,6 +180,9 @@ test("a volume is saved as the very file that the service has", async ({ page, r
   const chunks: Buffer[] = [];
   for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
   expect(Buffer.concat(chunks).equals(stored)).toBe(true);
-  const [archive] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: /^All files/ }).click()]);
+  const [archive] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: /^All files/ }).click(),
+  ]);
   expect(archive.suggestedFilename()).toMatch(/^tiny-[0-9a-f]{8}\.zip$/);
 });

@@ -74,15 +74,24 @@ test("a service that goes away is told, and the page finds it when it is back", 
   await generate(page, "tiny", 2);
   await drawn(page);
   await page.context().setOffline(true);
-  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await page
+    .getByRole("main")
+    .getByRole("button", { name: /^Generate/ })
+    .click();
   await expect(page.getByRole("alert")).toContainText("The service does not answer");
   await page.context().setOffline(false);
-  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await page
+    .getByRole("main")
+    .getByRole("button", { name: /^Generate/ })
+    .click();
   await expect(page.getByRole("alert")).toHaveCount(0);
   await succeeded(page);
 });
 
-test("a connection that is lost is told, and what was refused meanwhile is no news when it is back", async ({ page, stack }) => {
+test("a connection that is lost is told, and what was refused meanwhile is no news when it is back", async ({
+  page,
+  stack,
+}) => {
   await page.goto("/");
   await page.getByRole("dialog").getByLabel("Key", { exact: true }).fill(stack.key);
   await page.keyboard.press("Enter");
@@ -90,7 +99,10 @@ test("a connection that is lost is told, and what was refused meanwhile is no ne
   await generate(page, "tiny", 4);
   await expect(status(page)).toContainText("Connection lost, trying again");
   await page.route("**/generate", (route) => route.abort());
-  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await page
+    .getByRole("main")
+    .getByRole("button", { name: /^Generate/ })
+    .click();
   await expect(page.getByRole("alert")).toContainText("The service does not answer");
   await page.unrouteAll();
   await succeeded(page);

@@ -16,14 +16,19 @@ declare global {
 }
 
 const median = (values: number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
-const report = (what: string, value: string): void => console.log(`${what}: ${value} (load ${loadavg()[0]?.toFixed(1)})`);
+const report = (what: string, value: string): void =>
+  console.log(`${what}: ${value} (load ${loadavg()[0]?.toFixed(1)})`);
 
 /** Notes when the attributes of job and pane first had a value, by the clock that the service has too. */
 async function watch(page: Page): Promise<void> {
   await page.addInitScript(() => {
     window.seen = {};
     new MutationObserver(() => {
-      for (const [id, name] of [["job-status", "state"], ["pane-0", "phase"], ["edit-status", "busy"]] as const) {
+      for (const [id, name] of [
+        ["job-status", "state"],
+        ["pane-0", "phase"],
+        ["edit-status", "busy"],
+      ] as const) {
         const value = document.querySelector<HTMLElement>(`[data-testid="${id}"]`)?.dataset[name];
         if (value) window.seen[`${id} ${value}`] ??= Date.now();
       }
@@ -45,17 +50,25 @@ test("first paint", async ({ browser, url }) => {
     const page = await context.newPage();
     await page.goto(url);
     await page.getByLabel("Seed", { exact: true }).waitFor();
-    const painted = await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+    const painted = await page.waitForFunction(
+      () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+    );
     paints.push((await painted.jsonValue()) ?? NaN);
     await context.close();
   }
-  report("first contentful paint, nothing cached, ms", `${median(paints).toFixed(0)}, of ${paints.map((ms) => ms.toFixed(0)).join(" ")}`);
+  report(
+    "first contentful paint, nothing cached, ms",
+    `${median(paints).toFixed(0)}, of ${paints.map((ms) => ms.toFixed(0)).join(" ")}`,
+  );
 });
 
 test("a 256^3 volume", async ({ page, request }) => {
   const scripts: [string, number][] = [];
   page.on("requestfinished", (done) => {
-    if (done.resourceType() === "script") void done.sizes().then(({ responseBodySize }) => scripts.push([done.url().replace(/.*\//, ""), responseBodySize]));
+    if (done.resourceType() === "script")
+      void done
+        .sizes()
+        .then(({ responseBodySize }) => scripts.push([done.url().replace(/.*\//, ""), responseBodySize]));
   });
   await watch(page);
   await page.goto("/");
@@ -65,11 +78,17 @@ test("a 256^3 volume", async ({ page, request }) => {
   await generate(page, "brain-demo-256", 7);
   await succeeded(page, SLOW);
   await drawn(page, 0, SLOW);
-  const record = (await (await request.get(`/jobs/${jobOf(page)}`)).json()) as { ended_at: string; results: { size_bytes: number }[] };
+  const record = (await (await request.get(`/jobs/${jobOf(page)}`)).json()) as {
+    ended_at: string;
+    results: { size_bytes: number }[];
+  };
   const seen = await page.evaluate(() => window.seen);
   const after = await heldBytes(page);
   const ended = Date.parse(record.ended_at);
-  report("scripts as they travelled, kB", `${(shell / 1e3).toFixed(0)} before a volume, ${(scripts.reduce((sum, [, size]) => sum + size, 0) / 1e3).toFixed(0)} in all`);
+  report(
+    "scripts as they travelled, kB",
+    `${(shell / 1e3).toFixed(0)} before a volume, ${(scripts.reduce((sum, [, size]) => sum + size, 0) / 1e3).toFixed(0)} in all`,
+  );
   report("the page knows of the end after, ms", String((seen["job-status succeeded"] ?? NaN) - ended));
   report("256^3 on screen after the job's end, ms", String((seen["pane-0 shown"] ?? NaN) - ended));
   report("held for it, MB (33.6 MB of voxels)", ((after - before) / 1e6).toFixed(1));
@@ -88,8 +107,13 @@ test("a slider", async ({ page, request }) => {
     await status.waitFor(SLOW);
     await drawn(page, 0, SLOW);
     const shown = Date.now();
-    const { items } = (await (await request.get("/jobs?kind=edit&limit=1")).json()) as { items: { timings_s: Record<string, number> }[] };
+    const { items } = (await (await request.get("/jobs?kind=edit&limit=1")).json()) as {
+      items: { timings_s: Record<string, number> }[];
+    };
     const { total = NaN, forward = NaN } = items[0]?.timings_s ?? {};
-    report("slider to picture, s", `${((shown - began) / 1e3).toFixed(2)}, of which the job ${total.toFixed(2)} (forward ${forward.toFixed(2)})`);
+    report(
+      "slider to picture, s",
+      `${((shown - began) / 1e3).toFixed(2)}, of which the job ${total.toFixed(2)} (forward ${forward.toFixed(2)})`,
+    );
   }
 });

@@ -25,7 +25,10 @@ export async function generate(page: Page, model: string, seed: number, samples 
   await choose(page, model);
   await page.getByLabel("Seed", { exact: true }).fill(String(seed));
   await page.getByLabel("Samples").fill(String(samples));
-  await page.getByRole("main").getByRole("button", { name: /^Generate/ }).click();
+  await page
+    .getByRole("main")
+    .getByRole("button", { name: /^Generate/ })
+    .click();
 }
 
 /** Waits until the pane has drawn a volume. */

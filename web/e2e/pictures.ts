@@ -20,7 +20,8 @@ async function keep(page: Page, name: string): Promise<void> {
     seen = now;
     await page.waitForTimeout(1000);
   }
-  const shrink = "import sys; from PIL import Image; p = sys.argv[1]; Image.open(p).convert('RGB').quantize(256).save(p, optimize=True)";
+  const shrink =
+    "import sys; from PIL import Image; p = sys.argv[1]; Image.open(p).convert('RGB').quantize(256).save(p, optimize=True)";
   execFileSync(PYTHON, ["-c", shrink, path], { cwd: ROOT });
 }
 
@@ -35,7 +36,8 @@ test("generate", async ({ page }) => {
 });
 
 test("encode", async ({ page }) => {
-  const find = "import importlib.util, pathlib; p = pathlib.Path(importlib.util.find_spec('nilearn').origin).parent; print(next(p.rglob('mni_icbm152_t1*.nii.gz')))";
+  const find =
+    "import importlib.util, pathlib; p = pathlib.Path(importlib.util.find_spec('nilearn').origin).parent; print(next(p.rglob('mni_icbm152_t1*.nii.gz')))";
   const scan = execFileSync(PYTHON, ["-c", find], { encoding: "utf8" }).trim();
   await page.goto("/#/encode");
   await choose(page, "brain-demo-256");

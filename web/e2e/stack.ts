@@ -19,7 +19,9 @@ export interface Stack {
   stop: () => Promise<void>;
 }
 
-export async function startStack(options: { keys?: boolean; environment?: Record<string, string> } = {}): Promise<Stack> {
+export async function startStack(
+  options: { keys?: boolean; environment?: Record<string, string> } = {},
+): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), "voxelsmith-e2e-"));
   // Pictures show what a user has: the models that ship.
   const models = process.env["E2E_SHIPPED_ONLY"] ? [] : ["--models", join(folder, "models")];
@@ -39,7 +41,9 @@ export async function startStack(options: { keys?: boolean; environment?: Record
   try {
     const url = await address(service);
     await ready(url, service);
-    const made = options.keys ? execFileSync(PYTHON, command("keys", "create", "--json", ...data), { cwd: ROOT, encoding: "utf8" }) : "";
+    const made = options.keys
+      ? execFileSync(PYTHON, command("keys", "create", "--json", ...data), { cwd: ROOT, encoding: "utf8" })
+      : "";
     const key = made ? (JSON.parse(made) as { key: string }).key : "";
     return { url, scans: join(folder, "scans"), key, stop };
   } catch (fault) {

@@ -12,7 +12,7 @@ interface Extras {
   scans: string;
   /** What the console may say where a test has a call refused on purpose. */
   allowed: RegExp | null;
-  quiet: void;
+  quiet: undefined;
 }
 
 const IS_OWN = /^(blob:|data:|about:)/;
@@ -35,7 +35,7 @@ export const test = base.extend<Extras>({
       context.on("request", (request) => {
         if (!IS_OWN.test(request.url()) && !request.url().startsWith(url)) hear(`foreign request: ${request.url()}`);
       });
-      await use();
+      await use(undefined);
       expect(noise, "the page is quiet and stays at home").toEqual([]);
     },
     { auto: true },
@@ -66,7 +66,10 @@ export function mean({ grey }: Picture): number {
 /** How many of 16 shades of grey are there in earnest: text and lines have few, tissue has many. */
 export function shades({ grey }: Picture): number {
   const counts = new Array<number>(16).fill(0);
-  for (const value of grey) counts[Math.min(15, value >> 4)]! += 1;
+  for (const value of grey) {
+    const shade = Math.min(15, value >> 4);
+    counts[shade] = (counts[shade] ?? 0) + 1;
+  }
   return counts.filter((count) => count > grey.length / 1000).length;
 }
 

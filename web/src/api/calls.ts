@@ -1,6 +1,7 @@
 // Every call that the page makes, one function each, typed by the service's schema.
 import createClient from "openapi-fetch";
 
+import { addressOf, SERVICE } from "./address";
 import { keyedFetch } from "./key";
 import { accepted, problemOf } from "./problem";
 import type { paths } from "./schema";
@@ -21,7 +22,7 @@ import {
 /** Whether the service runs on the machine of the browser: its volumes need no packing, and share the processor. */
 export const isLoopback = /^(localhost|127\.|\[::1\])/.test(location.hostname);
 
-const client = createClient<paths>({ baseUrl: location.origin, fetch: keyedFetch });
+const client = createClient<paths>({ baseUrl: SERVICE, fetch: keyedFetch });
 
 interface Answer<T> {
   data?: T;
@@ -36,7 +37,12 @@ async function told<T>(call: Answer<T> | Promise<Answer<T>>): Promise<T> {
   throw await problemOf(new Response(JSON.stringify(error ?? {}), { status: response.status }));
 }
 
-const once = () => ({ "Idempotency-Key": crypto.randomUUID() });
+/** 128 random bits, from what is also there over plain HTTP beyond loopback, where `crypto.randomUUID` is not. */
+function drawn(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const once = () => ({ "Idempotency-Key": drawn() });
 
 export interface JobFilter {
   state?: JobState;
@@ -79,7 +85,7 @@ export const api = {
     const form = new FormData();
     form.append("volume", scan);
     form.append("request", new Blob([JSON.stringify(request)], { type: "application/json" }));
-    const answer = await keyedFetch("/encode", { method: "POST", headers: once(), body: form });
+    const answer = await keyedFetch(addressOf("/encode"), { method: "POST", headers: once(), body: form });
     return (await accepted(answer)).json() as Promise<JobRecord>;
   },
 
@@ -107,7 +113,7 @@ export const api = {
     told(client.DELETE("/jobs/{job_id}", { params: { path: { job_id: id } } })),
 };
 
-/** A file of the service's, with the key; never by way of a bucket, where the page may not go. Throws: Problem. */
+/** A file of the service's by its `url`, with the key; never by way of a bucket, where the page may not go. Throws: Problem. */
 export async function fetchFile(url: string, signal?: AbortSignal): Promise<Response> {
-  return accepted(await keyedFetch(url, { headers: { Prefer: "redirect=no" }, signal: signal ?? null }));
+  return accepted(await keyedFetch(addressOf(url), { headers: { Prefer: "redirect=no" }, signal: signal ?? null }));
 }

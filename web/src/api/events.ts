@@ -1,6 +1,7 @@
 // A job's events. EventSource sends no headers, so the stream is read from fetch: same format, same resuming.
 import { signal } from "@preact/signals";
 
+import { addressOf } from "./address";
 import { EventParser, type RawEvent } from "./eventstream";
 import { keyedFetch } from "./key";
 import { isAbort, problemOf } from "./problem";
@@ -48,9 +49,9 @@ export async function* follow(jobId: string, signal: AbortSignal): AsyncGenerato
       } catch (fault) {
         if (isAbort(fault) || !(fault instanceof TypeError)) throw fault;
       }
-      const wait_ms = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)] ?? 4000;
+      const waitMs = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)] ?? 4000;
       if (failures >= LOST_AFTER) setLost(jobId, true);
-      await pause(wait_ms, signal);
+      await pause(waitMs, signal);
     }
   } finally {
     setLost(jobId, false);
@@ -59,7 +60,7 @@ export async function* follow(jobId: string, signal: AbortSignal): AsyncGenerato
 
 async function* listen(jobId: string, last: string, signal: AbortSignal): AsyncGenerator<RawEvent, void, void> {
   const headers = { Accept: "text/event-stream", ...(last ? { "Last-Event-ID": last } : {}) };
-  const answer = await keyedFetch(`/jobs/${jobId}/events`, { headers, signal, cache: "no-store" });
+  const answer = await keyedFetch(addressOf(`/jobs/${jobId}/events`), { headers, signal, cache: "no-store" });
   if (answer.status === 503 || answer.status === 429) return; // too many listeners: asks again after a pause
   if (!answer.ok) throw await problemOf(answer);
   if (!answer.body) return;
@@ -76,6 +77,13 @@ async function* listen(jobId: string, last: string, signal: AbortSignal): AsyncG
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

@@ -34,7 +34,10 @@ export async function keyedFetch(input: string | Request, init: RequestInit = {}
   if (apiKey.value) headers.set("Authorization", `Bearer ${apiKey.value}`);
   const answer = await fetch(input, { ...init, headers });
   if (answer.status === 401) {
-    const told = (await answer.clone().json().catch(() => ({}))) as Partial<ProblemDocument>;
+    const told = (await answer
+      .clone()
+      .json()
+      .catch(() => ({}))) as Partial<ProblemDocument>;
     if (before === answers) keyRefusal.value = told.detail || told.title || "The service asks for a key.";
   }
   return answer;

@@ -52,6 +52,22 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/translate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: operations["translate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/jobs": {
         parameters: {
             query?: never;
@@ -295,7 +311,7 @@ export interface components {
         JobRecord: {
             id: string;
             /** @enum {string} */
-            kind: "generate" | "encode" | "edit" | "fit_direction";
+            kind: "generate" | "encode" | "edit" | "translate" | "fit_direction";
             model: string;
             model_sha256: string;
             state: components["schemas"]["JobState"];
@@ -335,6 +351,7 @@ export interface components {
             /** @default null */
             placement: components["schemas"]["Placement"] | null;
             warnings: string[];
+            assumed: string[];
             /** @default null */
             metrics: {
                 [key: string]: unknown;
@@ -364,6 +381,7 @@ export interface components {
             model_affine: number[][];
             scan_shape: number[];
             scan_affine: number[][];
+            assumed: string[];
         };
         PreprocessSpec: {
             /**
@@ -823,6 +841,27 @@ export interface components {
             /** @default null */
             max_strength?: number | null;
         };
+        TranslateRequest: {
+            model: string;
+            /** @default null */
+            source?: components["schemas"]["JobSource"] | null;
+            /**
+             * @default computed
+             * @enum {string}
+             */
+            edges?: "computed" | "given";
+            /** @default null */
+            grid?: ("scan" | "cube") | null;
+            /**
+             * @default {
+             *       "format": "nii.gz",
+             *       "dtype": "int16",
+             *       "intensity": "stored",
+             *       "preview": true
+             *     }
+             */
+            output?: components["schemas"]["OutputOptions"];
+        };
     };
     responses: never;
     parameters: never;
@@ -1017,11 +1056,78 @@ export interface operations {
             };
         };
     };
+    translate: {
+        parameters: {
+            query?: never;
+            header?: {
+                prefer?: string[] | null;
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    volume: string;
+                    /** Format: binary */
+                    mask?: string;
+                    request: components["schemas"]["TranslateRequest"];
+                };
+                "application/json": components["schemas"]["TranslateRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            202: {
+                headers: {
+                    Location?: string;
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobRecord"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_jobs: {
         parameters: {
             query?: {
                 state?: components["schemas"]["JobState"] | null;
-                kind?: ("generate" | "encode" | "edit" | "fit_direction") | null;
+                kind?: ("generate" | "encode" | "edit" | "translate" | "fit_direction") | null;
                 model?: string | null;
                 limit?: number;
                 cursor?: string | null;

@@ -6,7 +6,7 @@ import { asCurl, asPython, essentials, pythonic } from "./copy";
 const OUTPUT = { format: "nii.gz", dtype: "int16", intensity: "stored", preview: true };
 
 function record(kind: JobRecord["kind"], request: Record<string, unknown>): JobRecord {
-  return { id: "a", kind, model: "m", request } as unknown as JobRecord;
+  return { id: "a", kind, model: "m", request, volumes: kind === "edit" ? 1 : 0, results: [] } as unknown as JobRecord;
 }
 
 test("what the service fills in by itself is left out", () => {

@@ -1,5 +1,6 @@
 // The call that made a job, as text for a shell or for Python.
 import type { JobRecord } from "../api/types";
+import { isUpload, kindOf } from "./kinds";
 
 const KEY = "$VOXELSMITH_API_KEY";
 
@@ -30,6 +31,7 @@ const DEFAULTS: Fields = {
   preview: true,
   refine_steps: 0,
   reconstruct: false,
+  edges: "computed",
 };
 
 function isFields(value: unknown): value is Fields {
@@ -40,28 +42,19 @@ function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-interface Call {
-  path: string;
-  body: Fields;
-  isUpload: boolean;
-}
-
-export function callOf(record: JobRecord): Call {
-  const request = record.request as Fields;
-  if (record.kind === "fit_direction") {
-    const fit = isFields(request["fit"]) ? request["fit"] : {};
-    return { path: `/models/${record.model}/directions`, body: essentials(fit), isUpload: false };
-  }
-  const isUpload = record.kind === "encode" && !request["source"];
-  return { path: `/${record.kind}`, body: essentials(request), isUpload };
+/** What was posted, without what goes without saying. */
+function bodyOf(record: JobRecord): Fields {
+  const { body } = kindOf(record);
+  const posted = body === null ? record.request : record.request[body];
+  return isFields(posted) ? essentials(posted) : {};
 }
 
 export function asCurl(record: JobRecord, origin: string, hasKey: boolean): string {
-  const { path, body, isUpload } = callOf(record);
-  const lines = [`curl -fsS -X POST ${origin}${path}`];
+  const body = bodyOf(record);
+  const lines = [`curl -fsS -X POST ${origin}${kindOf(record).path(record)}`];
   if (hasKey) lines.push(`-H "Authorization: Bearer ${KEY}"`);
   lines.push("-H 'Prefer: wait=60'");
-  if (isUpload)
+  if (isUpload(record))
     lines.push("-F volume=@scan.nii.gz", `-F ${shellQuoted(`request=${JSON.stringify(body)};type=application/json`)}`);
   else lines.push("-H 'Content-Type: application/json'", `-d ${shellQuoted(JSON.stringify(body))}`);
   return lines.join(" \\\n     ");
@@ -82,12 +75,12 @@ export function pythonic(value: unknown): string {
 }
 
 export function asPython(record: JobRecord, origin: string, hasKey: boolean): string {
-  const { body, isUpload } = callOf(record);
+  const body = bodyOf(record);
   const key = hasKey ? ', api_key=os.environ["VOXELSMITH_API_KEY"]' : "";
   const words = Object.entries(body).map(([name, value]) => `${name}=${pythonic(value)}`);
-  const wanted = record.kind === "fit_direction" ? [JSON.stringify(record.model), pythonic(body)] : words;
-  if (isUpload) wanted.unshift('"scan.nii.gz"');
-  const isImage = record.kind !== "fit_direction" && (record.kind !== "encode" || body["reconstruct"] === true);
+  const wanted = kindOf(record).body === null ? words : [JSON.stringify(record.model), pythonic(body)];
+  if (isUpload(record)) wanted.unshift('"scan.nii.gz"');
+  const isImage = Math.max(record.volumes, record.results.length) > 0;
   const lines = [
     ...(hasKey ? ["import os", ""] : []),
     "from voxelsmith import Client",
@@ -97,6 +90,6 @@ export function asPython(record: JobRecord, origin: string, hasKey: boolean): st
     "    job.wait()",
   ];
   if (isImage) lines.push("    image = job.volume(0)  # a nibabel.Nifti1Image");
-  if (record.kind === "encode") lines.push("    latents = job.latents  # a numpy array");
+  if (kindOf(record).latents) lines.push("    latents = job.latents  # a numpy array");
   return lines.join("\n");
 }

@@ -76,6 +76,7 @@ export async function discard(id: string): Promise<void> {
 }
 
 async function removed({ id, state }: JobRecord): Promise<void> {
-  if (!isTerminal(state)) for await (const event of follow(id, AbortSignal.timeout(60_000))) if (event.type === "end") break;
+  if (!isTerminal(state))
+    for await (const event of follow(id, AbortSignal.timeout(60_000))) if (event.type === "end") break;
   await api.removeJob(id);
 }

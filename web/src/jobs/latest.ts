@@ -2,7 +2,7 @@
 
 /**
  * Runs `work` for one wish at a time. A newer wish aborts the running one and replaces those that wait; wishes closer
- * together than `calm_ms` count as one. Failures are for the work itself to tell.
+ * together than `calmMs` count as one. Failures are for the work itself to tell.
  */
 export class LatestWins<T> {
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -12,14 +12,14 @@ export class LatestWins<T> {
 
   constructor(
     private readonly work: (wish: T, signal: AbortSignal) => Promise<void>,
-    private readonly calm_ms = 150,
+    private readonly calmMs = 150,
   ) {}
 
   ask(wish: T): void {
     if (this.isClosed) return;
     this.waiting = { wish };
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.next(), this.calm_ms);
+    this.timer = setTimeout(() => this.next(), this.calmMs);
   }
 
   /** Aborts what runs and forgets what waits. */

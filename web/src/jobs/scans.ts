@@ -1,18 +1,10 @@
 // The scans that were encoded in this tab, by job. The service does not keep them; a File is a handle, not a copy.
 import { signal } from "@preact/signals";
 
-import { READABLE } from "../api/formats";
 import type { Shown } from "../viewer/stage";
 import { openFile } from "../viewer/volume";
 
-export const ENDINGS = READABLE.join(",");
-export const ENDINGS_TOLD = READABLE.join(", ");
 const scans = signal<ReadonlyMap<string, File>>(new Map());
-
-export function isScan(file: File): boolean {
-  const name = file.name.toLowerCase();
-  return READABLE.some((ending) => name.endsWith(ending));
-}
 
 export function rememberScan(job: string, file: File): void {
   scans.value = new Map(scans.value).set(job, file);

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 
 import type { JobRecord, ResultFile } from "../api/types";
-import { moved } from "../jobs/latents";
 import { ago, bytes, doing, figure, grid, nameOf, seconds } from "./words";
 
 test("numbers are as people read them", () => {
@@ -37,24 +36,4 @@ test("a job says what it is doing", () => {
   const results = [{} as ResultFile];
   expect(doing({ ...record, state: "canceled", results })).toBe("1 volume kept");
   expect(doing({ ...record, state: "succeeded", results, timings_s: { total: 2.34 } })).toBe("1 volume in 2.3 s");
-});
-
-test("a latent moves along every direction by its strength, in each row of w alike", () => {
-  const steps = [
-    { vector: [1, 0], std: 2, strength: 1.5 },
-    { vector: [0, 1], std: 1, strength: -1 },
-  ];
-  expect(moved([1, 1], steps)).toEqual([4, 0]);
-  expect(
-    moved(
-      [
-        [0, 0],
-        [1, 2],
-      ],
-      steps,
-    ),
-  ).toEqual([
-    [3, -1],
-    [4, 1],
-  ]);
 });

@@ -1,12 +1,5 @@
 // Numbers and names as people read them.
-import type { JobKind, JobRecord, JobState, ModelCard, ResultFile } from "../api/types";
-
-export const KINDS: Record<JobKind, string> = {
-  generate: "Generate",
-  encode: "Encode",
-  edit: "Edit",
-  fit_direction: "Fit direction",
-};
+import type { JobRecord, JobState, ModelCard, ResultFile } from "../api/types";
 
 export const STATES: Record<JobState, string> = {
   queued: "Queued",
@@ -41,14 +34,14 @@ function outcome(record: JobRecord): string {
   if (results.length === 0 && !isDone) return "";
   const made = volumes(results.length);
   const total = timings_s["total"];
-  if (record.kind === "fit_direction" || results.length === 0) return total ? `Took ${seconds(total)}` : "";
+  if (results.length === 0) return total ? `Took ${seconds(total)}` : "";
   return isDone && total ? `${made} in ${seconds(total)}` : `${made} kept`;
 }
 
 /** What a job is doing now. */
 export function doing(record: JobRecord): string {
   if (record.state === "queued")
-    return (record.queue_position ?? 1) > 1 ? `Queued, ${record.queue_position! - 1} ahead` : "Queued";
+    return record.queue_position && record.queue_position > 1 ? `Queued, ${record.queue_position - 1} ahead` : "Queued";
   if (record.state !== "running") return outcome(record);
   const { done, total } = record.progress;
   const stage = STAGES[record.stage ?? ""] ?? "Starting";

@@ -2,27 +2,31 @@
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 
-import { ENDINGS, ENDINGS_TOLD, isScan } from "../jobs/scans";
 import { bytes } from "../text/words";
 import { Icon } from "./icons";
 import { say } from "./toast";
 
+const listed = new Intl.ListFormat("en-GB", { type: "disjunction" });
+
 interface DropZoneProps {
   label: string;
   file: File | null;
+  /** Of the files that are taken, with their dots. */
+  endings: readonly string[];
   onFile: (file: File) => void;
 }
 
-export function DropZone({ label, file, onFile }: DropZoneProps) {
+export function DropZone({ label, file, endings, onFile }: DropZoneProps) {
   const id = useId();
   const isOver = useSignal(false);
   const take = (files: FileList | null | undefined): void => {
     const given = files?.[0];
     if (!given) return;
-    if (isScan(given)) onFile(given);
-    else say(`This is none of the files that are read: ${ENDINGS_TOLD}.`, true);
+    if (endings.some((ending) => given.name.toLowerCase().endsWith(ending))) onFile(given);
+    else say(`This is no ${listed.format(endings)} file.`, true);
   };
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: the input inside does the same by keyboard
     <div
       class={`drop${isOver.value ? " is-over" : ""}`}
       onDragOver={(event) => {
@@ -40,7 +44,7 @@ export function DropZone({ label, file, onFile }: DropZoneProps) {
         id={id}
         class="unseen"
         type="file"
-        accept={ENDINGS}
+        accept={endings.join(",")}
         onChange={(event) => take(event.currentTarget.files)}
       />
       <label for={id}>
@@ -48,7 +52,7 @@ export function DropZone({ label, file, onFile }: DropZoneProps) {
         <span>
           <strong>{file ? file.name : label}</strong>
           <span class="hint">
-            {file ? `${bytes(file.size)}; choose another` : `Drop it here or choose it: ${ENDINGS_TOLD}`}
+            {file ? `${bytes(file.size)}; choose another` : `Drop it here or choose it: ${endings.join(", ")}`}
           </span>
         </span>
       </label>

@@ -68,7 +68,7 @@ export class Drawing {
       try {
         this.draw();
       } finally {
-        this.waiting.splice(0).forEach((resolve) => resolve());
+        for (const resolve of this.waiting.splice(0)) resolve();
       }
       this.finishLater();
     });
@@ -90,7 +90,7 @@ export class Drawing {
     this.stop.abort();
     clearTimeout(this.rest);
     if (this.frame !== null) cancelAnimationFrame(this.frame);
-    this.waiting.splice(0).forEach((resolve) => resolve());
+    for (const resolve of this.waiting.splice(0)) resolve();
     this.nv.drawScene = () => undefined;
   }
 }

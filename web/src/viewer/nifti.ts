@@ -50,7 +50,7 @@ export function scalingOf({ bytes }: VolumeFile): number[] {
 /** The voxels of a plain NIfTI file in place, without a copy; null where they are of a rarer kind. */
 export function voxelsOf(file: VolumeFile): Uint8Array | Int16Array | Float32Array | null {
   const facts = niftiFacts(new Uint8Array(file.bytes));
-  if (!facts || !facts.isLittle || !(facts.type in ARRAYS)) return null;
+  if (!facts?.isLittle || !(facts.type in ARRAYS)) return null;
   const kind = ARRAYS[facts.type as keyof typeof ARRAYS];
   const count = facts.shape.reduce((a, b) => a * b, 1);
   const isWhole =
@@ -83,7 +83,7 @@ export function niftiOf(
   view.setFloat32(108, offset, true);
   view.setFloat32(112, 1, true);
   view.setInt16(254, 1, true); // sform: the affine below
-  [0x6e, 0x2b, 0x31, 0].forEach((byte, at) => view.setUint8(344 + at, byte)); // "n+1"
+  view.setUint32(344, 0x6e2b3100); // "n+1"
   new Uint8Array(bytes).set(new Uint8Array(voxels.buffer, voxels.byteOffset, voxels.byteLength), offset);
   return bytes;
 }

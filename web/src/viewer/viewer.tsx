@@ -113,6 +113,7 @@ function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
   return (
     <div class="pane" data-testid={`pane-${index}`} data-phase={phase} aria-busy={phase === "loading"}>
       <div class="pane-canvas" onKeyDownCapture={(event) => onKey(event, stage, index)}>
+        {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: a canvas that takes keys is an application */}
         <canvas
           ref={canvas}
           tabIndex={0}

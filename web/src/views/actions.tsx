@@ -1,8 +1,10 @@
 // What can be done with a job: stop, remove, repeat, take the call along.
+import { SERVICE } from "../api/address";
 import { api } from "../api/calls";
 import { apiKey } from "../api/key";
 import { isTerminal, type JobRecord } from "../api/types";
 import { asCurl, asPython } from "../jobs/copy";
+import { kindOf } from "../jobs/kinds";
 import { formatRoute } from "../route";
 import { Button } from "../ui/controls";
 import { confirmed } from "../ui/confirm";
@@ -21,18 +23,28 @@ export async function removeJob(record: JobRecord): Promise<boolean> {
 }
 
 async function copy(text: string, what: string): Promise<void> {
-  try {
-    await navigator.clipboard.writeText(text);
-    say(`Copied as ${what}.`);
-  } catch {
-    say("The browser did not allow copying. The text stands on the job's page.", true);
-  }
+  const isCopied = await (navigator.clipboard ? written(text) : Promise.resolve(writtenByHand(text)));
+  if (isCopied) say(`Copied as ${what}.`);
+  else say("The browser did not allow copying. The text stands on the job's page.", true);
 }
 
-/** Where the job's request can be changed; null where the page has no form for it. */
-export function repeatLink(record: JobRecord): string | null {
-  if (record.kind === "fit_direction") return formatRoute("edit", null, { tab: "new", model: record.model });
-  return formatRoute(record.kind, null, { from: record.id });
+function written(text: string): Promise<boolean> {
+  return navigator.clipboard.writeText(text).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Over plain HTTP beyond loopback a page has no clipboard but this. */
+function writtenByHand(text: string): boolean {
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "unseen";
+  document.body.append(field);
+  field.select();
+  const isCopied = document.execCommand("copy");
+  field.remove();
+  return isCopied;
 }
 
 export function editLink(record: JobRecord, index: number): string {
@@ -47,32 +59,25 @@ interface ActionsProps {
 }
 
 export function Actions({ record, isCompact = false, onGone }: ActionsProps) {
-  const repeat = repeatLink(record);
   const isLive = !isTerminal(record.state);
   const remove = isLive ? "Cancel the job" : "Delete the job";
   return (
     <div class="actions">
-      {repeat && (
-        <a
-          class={isCompact ? "button quiet square" : "button plain"}
-          href={repeat}
-          {...(isCompact && { title: REPEAT, "aria-label": REPEAT })}
-        >
-          <Icon name="repeat" />
-          {!isCompact && REPEAT}
-        </a>
-      )}
-      <Button
-        kind="quiet"
-        icon="copy"
-        onClick={() => void copy(asCurl(record, location.origin, apiKey.value !== ""), "curl")}
+      <a
+        class={isCompact ? "button quiet square" : "button plain"}
+        href={kindOf(record).repeat(record)}
+        {...(isCompact && { title: REPEAT, "aria-label": REPEAT })}
       >
+        <Icon name="repeat" />
+        {!isCompact && REPEAT}
+      </a>
+      <Button kind="quiet" icon="copy" onClick={() => void copy(asCurl(record, SERVICE, apiKey.value !== ""), "curl")}>
         curl
       </Button>
       <Button
         kind="quiet"
         icon="copy"
-        onClick={() => void copy(asPython(record, location.origin, apiKey.value !== ""), "Python")}
+        onClick={() => void copy(asPython(record, SERVICE, apiKey.value !== ""), "Python")}
       >
         Python
       </Button>

@@ -3,6 +3,7 @@ import { signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../api/calls";
+import { READABLE } from "../api/formats";
 import { asProblem, type Problem } from "../api/problem";
 import type { EncodeRequest, ModelCard } from "../api/types";
 import { cardOf, readyModels } from "../catalogue";
@@ -119,7 +120,7 @@ function EncodeForm() {
       <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, label: "" })} />
       {card && (
         <div class="fields">
-          <DropZone label="Choose a scan" file={chosen.value} onFile={take} />
+          <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />
           <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />
           <Slider
             label="Refinement"

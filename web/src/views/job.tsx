@@ -1,14 +1,16 @@
 // One job by its address: what was asked, what came of it, and how to ask again.
 import type { ComponentChildren } from "preact";
 
+import { SERVICE } from "../api/address";
 import { apiKey } from "../api/key";
 import { isTerminal, type JobRecord } from "../api/types";
 import { cardOf } from "../catalogue";
 import { asCurl, asPython, essentials } from "../jobs/copy";
+import { kindOf } from "../jobs/kinds";
 import { scanOf, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
 import { formatRoute, go } from "../route";
-import { KINDS, seconds } from "../text/words";
+import { seconds } from "../text/words";
 import { Actions } from "./actions";
 import { JobPanel } from "./jobpanel";
 import { MissingScan } from "./missingscan";
@@ -20,7 +22,7 @@ export function JobView({ id }: { id: string }) {
     <div class="solo">
       <div class="gallery-head">
         <h1>
-          {record ? KINDS[record.kind] : "Job"} <span class="hint">{id.slice(0, 8)}</span>
+          {record ? kindOf(record).name : "Job"} <span class="hint">{id.slice(0, 8)}</span>
         </h1>
         {record && <Actions record={record} onGone={() => isTerminal(record.state) && go(formatRoute("jobs"))} />}
       </div>
@@ -61,10 +63,10 @@ function About({ record }: { record: JobRecord }) {
         <Code label="The request" text={JSON.stringify(essentials(record.request), shortened, 1)} />
       </Block>
       <Block title="As curl">
-        <Code label="The call for a shell" text={asCurl(record, location.origin, apiKey.value !== "")} />
+        <Code label="The call for a shell" text={asCurl(record, SERVICE, apiKey.value !== "")} />
       </Block>
       <Block title="As Python">
-        <Code label="The call in Python" text={asPython(record, location.origin, apiKey.value !== "")} />
+        <Code label="The call in Python" text={asPython(record, SERVICE, apiKey.value !== "")} />
       </Block>
     </div>
   );
@@ -95,6 +97,8 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
 
 function Code({ label, text }: { label: string; text: string }) {
   return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must scroll by keyboard
+    // biome-ignore lint/a11y/useSemanticElements: a section that is laid out as it is written
     <pre tabIndex={0} role="region" aria-label={label}>
       <code>{text}</code>
     </pre>

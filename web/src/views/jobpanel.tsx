@@ -6,6 +6,7 @@ import type { Problem } from "../api/problem";
 import { saveFile } from "../api/save";
 import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
 import { cardOf } from "../catalogue";
+import { expected, kindOf } from "../jobs/kinds";
 import { describe, type Kept, keep, kept, shownOf, viewable } from "../jobs/shown";
 import { note, route } from "../route";
 import { isViewable, nameOf } from "../text/words";
@@ -66,13 +67,13 @@ function Status({ record }: { record: JobRecord }) {
 
 /** What an encoding is for stands by itself, not among the other files. */
 function LatentDownload({ record }: { record: JobRecord }) {
-  const file = record.kind === "encode" ? record.files.find((entry) => entry.name === "latents.npy") : undefined;
+  const file = record.files.find((entry) => entry.name === kindOf(record).latents);
   if (!file) return null;
   return (
     <>
       <Button
         icon="download"
-        onClick={() => void attempt(() => saveFile(file.url, `${record.model}-${record.id.slice(0, 8)}-latents.npy`))}
+        onClick={() => void attempt(() => saveFile(file.url, `${record.model}-${record.id.slice(0, 8)}-${file.name}`))}
       >
         Latent
       </Button>
@@ -142,7 +143,7 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
           compared={partner?.name ?? null}
           onSelect={(picked) => select(picked, result, partner)}
         />
-        {record.kind === "encode" ? (
+        {kindOf(record).takesScan ? (
           <Metrics record={record} />
         ) : (
           <CompareBar
@@ -156,7 +157,7 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
       <Viewer
         {...pair}
         mode={shownMode}
-        isSoon={isLive && record.kind !== "fit_direction"}
+        isSoon={isLive && expected(record) > 0}
         isHeld={isLive && isLoopback}
         onMode={(next) => note({ mode: next })}
       />
@@ -172,7 +173,7 @@ function select(picked: ResultFile, shown: ResultFile | null, partner: ResultFil
 }
 
 function NothingToSee({ record }: { record: JobRecord }) {
-  if (record.kind === "fit_direction" || record.state === "failed") return null;
+  if (!kindOf(record).makesVolumes || record.state === "failed") return null;
   const title = record.results.length > 0 ? "These files cannot be shown here" : "No volumes";
   return (
     <Empty icon="compare" title={title}>

@@ -8,8 +8,9 @@ import { asProblem, isAbort, type Problem } from "../api/problem";
 import { isTerminal, type JobKind, type JobRecord, type JobState } from "../api/types";
 import { models } from "../catalogue";
 import { isPassing } from "../jobs/follow";
+import { KIND_NAMES, kindOf, summary } from "../jobs/kinds";
 import { formatRoute, note, route } from "../route";
-import { ago, KINDS, STATES, volumes } from "../text/words";
+import { ago, STATES } from "../text/words";
 import { Button, Select } from "../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../ui/notices";
 import { Preview } from "../ui/preview";
@@ -134,9 +135,9 @@ export function JobsView() {
 function Filters({ query }: { query: Readonly<Record<string, string>> }) {
   const any = ["", "any"] as const;
   const states = Object.entries(STATES) as [string, string][];
-  const kinds = Object.entries(KINDS) as [string, string][];
   const names = (models.value.value ?? []).map((model) => [model.name, model.name] as const);
   return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset cannot be a grid in every browser
     <div class="filters" role="group" aria-label="Filters">
       <Select
         label="State"
@@ -144,7 +145,12 @@ function Filters({ query }: { query: Readonly<Record<string, string>> }) {
         options={[any, ...states]}
         onChange={(state) => note({ state })}
       />
-      <Select label="Kind" value={query["kind"] ?? ""} options={[any, ...kinds]} onChange={(kind) => note({ kind })} />
+      <Select
+        label="Kind"
+        value={query["kind"] ?? ""}
+        options={[any, ...KIND_NAMES]}
+        onChange={(kind) => note({ kind })}
+      />
       <Select
         label="Model"
         value={query["model"] ?? ""}
@@ -155,31 +161,18 @@ function Filters({ query }: { query: Readonly<Record<string, string>> }) {
   );
 }
 
-function listing(...parts: string[]): string {
-  return parts.filter(Boolean).join(", ");
-}
-
-function summary(record: JobRecord): string {
-  const { request, results } = record;
-  const count = results.length > 0 ? volumes(results.length) : "";
-  const edit = request["edit"] as { op?: string; direction?: string } | undefined;
-  if (record.kind === "generate") return listing(count, `seed ${String(request["seed"] ?? "listed")}`);
-  if (record.kind === "edit") return listing(edit?.direction ?? edit?.op ?? "edit", count);
-  if (record.kind === "encode") return "a scan to its latent";
-  return String((request["fit"] as { name?: string; name_prefix?: string } | undefined)?.name ?? "directions");
-}
-
 function JobCard({ record, onGone }: { record: JobRecord; onGone: () => void }) {
   const first = record.results.find((result) => result.preview);
   const link = formatRoute("jobs", record.id);
   return (
-    <article class="job" aria-label={`${KINDS[record.kind]} ${record.id.slice(0, 8)}`}>
+    <article class="job" aria-label={`${kindOf(record).name} ${record.id.slice(0, 8)}`}>
+      {/* biome-ignore lint/a11y/useAnchorContent: a second way for the mouse; the link with words follows */}
       <a class="job-picture" href={link} tabIndex={-1} aria-hidden="true">
         <Preview url={first ? previewOf(record, first) : null} alt="" planes="three" />
       </a>
       <div class="job-head">
         <a href={link}>
-          {KINDS[record.kind]} <span class="hint">{record.id.slice(0, 8)}</span>
+          {kindOf(record).name} <span class="hint">{record.id.slice(0, 8)}</span>
         </a>
         <StateBadge state={record.state} />
       </div>

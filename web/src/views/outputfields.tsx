@@ -7,7 +7,9 @@ import { Select } from "../ui/controls";
 export type Output = Required<Pick<OutputOptions, "format" | "dtype" | "intensity">>;
 export const USUAL: Output = { format: "nii.gz", dtype: "int16", intensity: "stored" };
 
-const FORMATS = WRITTEN.map(([name, title]) => [name, isViewable(`.${name}`) ? title : `${title}, not shown here`] as const);
+const FORMATS = WRITTEN.map(
+  ([name, title]) => [name, isViewable(`.${name}`) ? title : `${title}, not shown here`] as const,
+);
 const TYPES = [
   ["int16", "int16"],
   ["uint8", "uint8"],

@@ -4,7 +4,8 @@ import { useEffect, useState } from "preact/hooks";
 import { api } from "../api/calls";
 import type { JobRecord, Source } from "../api/types";
 import { isPassing } from "../jobs/follow";
-import { ago, KINDS, nameOf } from "../text/words";
+import { kindOf } from "../jobs/kinds";
+import { ago, nameOf } from "../text/words";
 import { Segments, Select } from "../ui/controls";
 import { SeedField } from "./seedfield";
 
@@ -24,13 +25,15 @@ interface Choice {
   text: string;
 }
 
-/** Every sample of a job once: an encoded scan has one latent, whatever was made of it. */
+/** Every latent of a job once: an encoded scan has one, whatever was made of it; a volume without one is no start. */
 export function choicesOf(record: JobRecord): Choice[] {
-  const what = `${KINDS[record.kind]}, ${ago(record.created_at)}`;
-  if (record.kind === "encode")
+  const { name, latents } = kindOf(record);
+  const what = `${name}, ${ago(record.created_at)}`;
+  if (latents)
     return record.state === "succeeded" ? [{ job: record.id, index: 0, text: `Encoded scan (${what})` }] : [];
-  if (record.kind === "fit_direction") return [];
-  return record.results.map((result) => ({ job: record.id, index: result.index, text: `${nameOf(result)} (${what})` }));
+  return record.results
+    .filter(({ latent }) => latent)
+    .map((result) => ({ job: record.id, index: result.index, text: `${nameOf(result)} (${what})` }));
 }
 
 interface SourcePickerProps {

@@ -1,12 +1,6 @@
 // Strip: a job's results as thumbnails, each in its place from the start, so that nothing moves when it arrives.
-import {
-  type EditRequest,
-  type EncodeRequest,
-  type GenerateRequest,
-  isTerminal,
-  type JobRecord,
-  type ResultFile,
-} from "../api/types";
+import type { JobRecord, ResultFile } from "../api/types";
+import { expected } from "../jobs/kinds";
 import { shortNameOf } from "../text/words";
 import { Preview } from "../ui/preview";
 
@@ -21,24 +15,6 @@ interface StripProps {
 
 export function previewOf(record: JobRecord, result: ResultFile): string | null {
   return result.preview ? `/jobs/${record.id}/results/${result.preview}` : null;
-}
-
-/** How many results a job will have, as its request tells, so that each has its place from the start. */
-export function expected(record: JobRecord): number {
-  if (isTerminal(record.state)) return record.results.length;
-  return Math.max(asked(record), record.results.length);
-}
-
-function asked({ kind, request }: JobRecord): number {
-  const { num_samples, seeds, latents, edit, reconstruct } = request as Partial<
-    GenerateRequest & EditRequest & EncodeRequest
-  >;
-  if (kind === "encode") return reconstruct ? 2 : 0;
-  if (kind === "generate") return seeds?.length ?? latents?.length ?? num_samples ?? 1;
-  if (kind !== "edit" || !edit) return 0;
-  if (edit.op === "move") return edit.strengths.length;
-  if (edit.op === "target") return edit.values.length;
-  return edit.op === "interpolate" ? edit.steps : 1;
 }
 
 export function Strip({ record, count = 0, selected, compared, onSelect }: StripProps) {

@@ -54,7 +54,10 @@ class Origin {
     let made: Made | null = null;
     const ended = await drive(post, this.stop.signal, {
       changed: (record) => (this.record.value = record),
-      made: (result, record) => onMade((made = { result, record })),
+      made: (result, record) => {
+        made = { result, record };
+        onMade(made);
+      },
       isPassing: true,
     });
     this.ended = ended?.id ?? null;
@@ -63,7 +66,7 @@ class Origin {
   }
 
   /** The request for these strengths: the last direction by the service's own move, the others added to the latent. */
-  async request_for(strengths: Strengths, last: string, directions: readonly Direction[]): Promise<EditRequest> {
+  async requestFor(strengths: Strengths, last: string, directions: readonly Direction[]): Promise<EditRequest> {
     const { result } = await this.made;
     const start = result.latent as unknown as LatentSource;
     const others = directions.filter(({ name }) => name !== last && (strengths[name] ?? 0) !== 0);
@@ -76,7 +79,10 @@ class Origin {
 
   private async step({ name, std }: Direction, strength: number): Promise<Step> {
     let vector = this.vectors.get(name);
-    if (!vector) this.vectors.set(name, (vector = api.direction(this.model, name).then((found) => found.vector)));
+    if (!vector) {
+      vector = api.direction(this.model, name).then((found) => found.vector);
+      this.vectors.set(name, vector);
+    }
     return { vector: await vector, std, strength };
   }
 
@@ -136,7 +142,7 @@ export function Directions({
     const wanted = { ...strengths.value, [name]: strength };
     strengths.value = wanted;
     leaveSliders(card.name, start, wanted);
-    driver.ask(async () => (origin ? origin.request_for(wanted, name, directions) : null));
+    driver.ask(async () => (origin ? origin.requestFor(wanted, name, directions) : null));
   };
   const made = driver.results.value[0] ?? first.value;
   const isMaking = origin !== null && !first.value && !fault.value;

@@ -32,8 +32,8 @@ export class Driver {
   readonly isBusy = signal(false);
   private readonly queue: LatestWins<Wish>;
 
-  constructor(calm_ms?: number) {
-    this.queue = new LatestWins((wish, signal) => this.grant(wish, signal), calm_ms);
+  constructor(calmMs?: number) {
+    this.queue = new LatestWins((wish, signal) => this.grant(wish, signal), calmMs);
   }
 
   ask(wish: Wish): void {
@@ -80,8 +80,8 @@ export class Driver {
   }
 }
 
-export function useDriver(calm_ms?: number): Driver {
-  const driver = useMemo(() => new Driver(calm_ms), []);
+export function useDriver(calmMs?: number): Driver {
+  const driver = useMemo(() => new Driver(calmMs), []);
   useEffect(() => () => driver.close(), [driver]);
   return driver;
 }

@@ -3,8 +3,9 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import type { ModelCard } from "../../api/types";
+import { expected } from "../../jobs/kinds";
 import { Button, Slider } from "../../ui/controls";
-import { expected, Strip } from "../strip";
+import { Strip } from "../strip";
 import type { Given } from "../classfield";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
 import { EDIT_OUTPUT, useDriver } from "./driver";

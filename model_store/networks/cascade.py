@@ -1,0 +1,136 @@
+"""The cascade of MEGAN (section 2.1): a whole image at the lowest scale, then patches at scales that double.
+
+Only one scale, the one before, is in memory as a whole. The next comes in planes, A0 slowest; its edges are taken from
+the voxels they were found on, a slab at a time. So the device holds a batch of patches, however large the volume, and
+the host a slab of sums beside what it reads and what it makes.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model_store.loaded_model import Shape
+from model_store.networks.lines import Lines, interpolation, planes, stretched
+from model_store.networks.megan import ResidualGenerator, high_resolution, low_resolution
+from model_store.networks.patches import PATCH, Stitcher, Window, count, windows
+from model_store.translator import Guide, Pass, Slab
+
+BACKGROUND = -1.0
+BATCH = 4
+"""Patches at a time: so many keep two to sixteen cores busy, more only take memory."""
+_MARGIN = PATCH // 4
+"""A coarse patch has the same voxels as a fine one and so twice its view; this much of it lies beyond either end."""
+
+
+class Cascade(nn.Module):
+    """The networks of all scales, LR first, and their way from edges to an image."""
+
+    def __init__(self, lr: ResidualGenerator, hr: Sequence[ResidualGenerator]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList([lr, *hr])
+
+    @property
+    def lr(self) -> ResidualGenerator:
+        first = self.levels[0]
+        assert isinstance(first, ResidualGenerator)
+        return first
+
+    @classmethod
+    def build(cls, widths: Sequence[int], blocks: Sequence[int], edges_at_twice: bool) -> "Cascade":
+        """One width and one number of residual blocks per scale."""
+        lr = low_resolution(widths[0], blocks[0], edges_at_twice)
+        return cls(lr, [high_resolution(*sizes) for sizes in zip(widths[1:], blocks[1:], strict=True)])
+
+    @torch.inference_mode()
+    def translate(self, guide: Guide, batch: int = BATCH) -> Iterator[Pass | Slab]:
+        """The image of a guide, made with LR and the first `guide.doublings` HR networks, as it gets on."""
+        coarsest = _halved(guide.shape, guide.doublings)
+        yield Pass(0, guide.doublings, coarsest, 0, 1)
+        image = self._whole(guide, coarsest)
+        yield Pass(0, guide.doublings, coarsest, 1, 1)
+        for scale in range(1, guide.doublings):
+            finer = torch.empty(_halved(guide.shape, guide.doublings - scale))
+            for event in self._refined(image, guide, scale, batch):
+                if isinstance(event, Slab):
+                    finer[event.start : event.start + len(event.planes)] = event.planes
+                else:
+                    yield event
+            image = finer
+        if guide.doublings:
+            yield from self._refined(image, guide, guide.doublings, batch)
+        else:
+            yield Slab(0, image)
+
+    def _whole(self, guide: Guide, shape: Shape) -> Tensor:
+        """LR on the edges of the whole scan: (A0, A1, A2)."""
+        factor = 2 if self.lr.halves else 1
+        a0, a1, a2 = (factor * side for side in shape)
+        edges = _edges(guide, _lines(guide, (a0, a1, a2)), 0, a0)
+        return self._run(0, edges[None, None])[0, 0]
+
+    def _refined(self, coarse: Tensor, guide: Guide, scale: int, batch: int) -> Iterator[Pass | Slab]:
+        """One scale from the one before."""
+        shape = _halved(guide.shape, guide.doublings - scale)
+        padded = F.pad(coarse, (_MARGIN,) * 6, value=BACKGROUND)
+        row = _EdgeRow(guide, shape)
+        stitcher, todo, done, total = Stitcher(shape), windows(shape), 0, count(shape)
+        while chosen := list(islice(todo, batch)):
+            yield Pass(scale, guide.doublings, shape, done, total)
+            inputs = torch.stack([torch.stack([_coarse(padded, at), row.patch(at)]) for at in chosen])
+            for at, patch in zip(chosen, self._run(scale, inputs)[:, 0], strict=True):
+                yield from (Slab(*finished) for finished in stitcher.add(at, patch))
+            done += len(chosen)
+        yield Slab(*stitcher.rest())
+        yield Pass(scale, guide.doublings, shape, done, total)
+
+    def _run(self, scale: int, inputs: Tensor) -> Tensor:
+        """(n, c, d, h, w) through one network on its device in its precision; float32 on the CPU."""
+        weight = next(self.parameters())
+        x = inputs.to(weight.device, weight.dtype).contiguous(memory_format=torch.channels_last_3d)
+        image: Tensor = self.levels[scale](x)
+        return image.float().cpu()
+
+
+class _EdgeRow:
+    """The edges behind one row of windows, interpolated when the first window of it asks."""
+
+    def __init__(self, guide: Guide, shape: Shape) -> None:
+        self._guide, self._lines = guide, _lines(guide, shape)
+        self._first, self._values = -1, torch.empty(0)
+
+    def patch(self, at: Window) -> Tensor:
+        """(32, 32, 32)."""
+        if at[0] != self._first:
+            self._values = torch.empty(0)
+            self._values = _edges(self._guide, self._lines, at[0], at[0] + PATCH)
+            self._first = at[0]
+        return self._values[:, at[1] : at[1] + PATCH, at[2] : at[2] + PATCH]
+
+
+def _lines(guide: Guide, shape: Shape) -> Lines:
+    """To the edges at a scale: by way of the finest one, as the authors' code goes (formats 3.4)."""
+    finest = [max(side, own) for side, own in zip(shape, guide.shape, strict=True)]
+    a0, a1, a2 = (
+        stretched(canvas, side) @ interpolation(torch.linspace(*span, canvas, dtype=torch.float64), drawn)
+        for canvas, side, span, drawn in zip(finest, shape, guide.spans, guide.drawn.shape, strict=True)
+    )
+    return a0, a1, a2
+
+
+def _edges(guide: Guide, lines: Lines, first: int, last: int) -> Tensor:
+    """Planes of the edges along some lines, in [-1, 1]."""
+    return planes(guide.drawn, lines, first, last) / 127.5 - 1
+
+
+def _coarse(padded: Tensor, at: Window) -> Tensor:
+    """The coarser image about a window: the same centre, twice the view."""
+    a0, a1, a2 = (slice(first // 2, first // 2 + PATCH) for first in at)
+    return padded[a0, a1, a2]
+
+
+def _halved(shape: Shape, times: int) -> Shape:
+    a0, a1, a2 = (side >> times for side in shape)
+    return a0, a1, a2

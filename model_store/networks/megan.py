@@ -1,0 +1,140 @@
+"""The generators of MEGAN (Uzunova et al., CMIG 2020), as the authors' released code has them.
+
+    edges (at twice the size) -> whole image        the low-resolution network ("LR")
+    coarse patch, edge patch  -> finer patch        one high-resolution network ("HR") per doubling
+
+Both are residual networks. The paper's figure 3 draws a U-Net for LR; no file of its authors holds one
+(docs/decisions/0040). Instance normalisation takes its statistics over each volume or patch alone, in inference too: a
+patch is the same by itself and in a batch, and every voxel of it sees all of it.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DROPOUT = 0.5
+"""In the residual blocks while training: with the noise on the edges it stands for the paper's z (section 2.2)."""
+REDUCTION = 4
+"""Two halvings between the first features and the residual blocks."""
+_CHUNK = 1 << 16
+
+
+class Normalised(nn.Module):
+    """A convolution, instance normalisation with a gain and a shift per channel, and ReLU."""
+
+    def __init__(self, conv: nn.Conv3d | nn.ConvTranspose3d, is_rectified: bool = True) -> None:
+        super().__init__()
+        self.conv, self.norm = conv, nn.InstanceNorm3d(conv.out_channels, affine=True)
+        self.is_rectified = is_rectified
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        normed = _normalised(x, self.norm) if _can_change(x) else self.norm(x)
+        return F.relu_(normed) if self.is_rectified else normed
+
+
+def _can_change(x: Tensor) -> bool:
+    """Whether what a convolution gave is ours to change, in the layout that the CPU's float32 convolutions leave."""
+    is_plain = x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_grad_enabled()
+    return is_plain and x.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def _normalised(x: Tensor, norm: nn.InstanceNorm3d) -> Tensor:
+    """The same normalisation in place. Channels lie side by side, so sums over voxels are products with a row of ones;
+    torch's own would first turn the whole tensor and back, which takes longer than the convolution."""
+    rows = x.movedim(1, -1).flatten(1, 3)  # a view
+    rows.sub_(_sum(rows) / rows.shape[1])
+    voxels = rows.shape[1]
+    square = torch.zeros_like(norm.weight)
+    for first in range(0, voxels, _CHUNK):  # the squares of a whole volume would take as much again
+        square = square + _sum(rows[:, first : first + _CHUNK].square())
+    factor = norm.weight * torch.rsqrt(square / voxels + norm.eps)
+    torch.addcmul(norm.bias, rows, factor, out=rows)
+    return x
+
+
+def _sum(rows: Tensor) -> Tensor:
+    """(n, voxels, c) -> (n, 1, c), of 128 voxels at a time first: a long sum in float32 loses digits."""
+    voxels = rows.shape[1]
+    part = min(128, voxels & -voxels)
+    parts = rows.view(len(rows), voxels // part, part, -1)
+    return torch.sum(rows.new_ones(1, part) @ parts, dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """x + two 3^3 convolutions of x; no ReLU behind the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = Normalised(nn.Conv3d(channels, channels, 3, padding=1))
+        self.second = Normalised(nn.Conv3d(channels, channels, 3, padding=1), is_rectified=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, d, h, w), the same."""
+        y: Tensor = self.second(F.dropout(self.first(x), DROPOUT, self.training))
+        return x + y
+
+
+class ToImage(nn.Conv3d):
+    """7^3 to one channel. The taps along the first axis become seven channels of a 1x7x7 convolution, which are shifted
+    and added: convolutions fill the vector units by channels, and one channel leaves them all but empty."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 1, 7, padding=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, d, h, w) -> (n, 1, d, h, w)."""
+        depth = x.shape[2]
+        taps = F.conv3d(x, self.weight[0].movedim(1, 0)[:, :, None], padding=(0, 3, 3))
+        taps = F.pad(taps, (0, 0, 0, 0, 3, 3))
+        total = taps[:, 0:1, 0:depth] + taps[:, 1:2, 1 : 1 + depth]
+        for tap in range(2, 7):
+            total = total + taps[:, tap : tap + 1, tap : tap + depth]
+        assert self.bias is not None
+        return total + self.bias
+
+
+class ResidualGenerator(nn.Module):
+    """Formats 3.2: features, halvings, residual blocks, doublings, an image in [-1, 1].
+
+    `halves`: the edges come at twice the image's size, and one halving more takes them there.
+    """
+
+    def __init__(self, inputs: int, width: int, blocks: int, halves: bool = False) -> None:
+        super().__init__()
+        self.inputs: int = inputs
+        self.halves: bool = halves
+        self.step: int = REDUCTION * (2 if halves else 1)
+        widths = [*([width] if halves else []), width, 2 * width, 4 * width]
+        self.enter = Normalised(nn.Conv3d(inputs, width, 3, padding=1))
+        self.down = nn.ModuleList(
+            Normalised(nn.Conv3d(into, out, 4, stride=2, padding=1)) for into, out in pairwise(widths)
+        )
+        self.blocks = nn.ModuleList(ResidualBlock(4 * width) for _ in range(blocks))
+        self.up = nn.ModuleList(
+            Normalised(nn.ConvTranspose3d(into, out, 4, stride=2, padding=1))
+            for into, out in pairwise([4 * width, 2 * width, width])
+        )
+        self.leave = ToImage(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, d, h, w) -> (n, 1, d, h, w), or half of each side with `halves`. Sides divide by `step`."""
+        if x.shape[1] != self.inputs or any(side % self.step for side in x.shape[2:]):
+            raise ValueError(f"expected (n, {self.inputs}, multiples of {self.step}), got {tuple(x.shape)}")
+        x = self.enter(x)
+        for layer in (*self.down, *self.blocks, *self.up):
+            x = layer(x)
+        image: Tensor = self.leave(x)
+        return image.tanh()
+
+
+def low_resolution(width: int, blocks: int, edges_at_twice: bool = True) -> ResidualGenerator:
+    """LR: edges of a whole scan to its image. 26 773 697 parameters at the authors' width 64 with 6 blocks."""
+    return ResidualGenerator(1, width, blocks, halves=edges_at_twice)
+
+
+def high_resolution(width: int, blocks: int) -> ResidualGenerator:
+    """HR: a patch of the coarser image, then one of the edges, as two channels. 26 513 089 parameters, as above."""
+    return ResidualGenerator(2, width, blocks)

@@ -1,0 +1,67 @@
+"""Sizes of MEGAN's networks (Uzunova et al., CMIG 2020), and how its edges are drawn."""
+
+import math
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from model_store.card import AnyCard, TranslatorCard
+from model_store.sizes.base import Count, FamilySizes
+
+LARGEST = 1024
+"""Edge of the finest cube."""
+LR_SIZES = range(16, 513, 4)
+"""Halved twice; from 16 on a patch fits into the next scale."""
+Width = Annotated[int, Field(ge=1, le=1024)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class ScaleSizes(BaseModel):
+    """One network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    width: Width
+    """Channels behind the first convolution; 64 in the authors' files."""
+    blocks: Annotated[Count, Field(le=64)]
+    """Residual ones; 6 in the authors' files."""
+
+
+class EdgeSizes(BaseModel):
+    """Canny's numbers (volumes/edges.py): MATLAB's thresholds as the authors give them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sigma: Annotated[float, Field(ge=0.3, le=4)] = math.sqrt(2)
+    low: Share = 0.1
+    high: Share = 0.2
+
+
+class MEGANSizes(FamilySizes):
+    family: ClassVar[str] = "megan"
+    card: ClassVar[type[AnyCard]] = TranslatorCard
+
+    lr: ScaleSizes
+    hr: Annotated[list[ScaleSizes], Field(max_length=6, strict=False)]
+    """One per doubling, coarse to fine."""
+    lr_size: Annotated[int, Field(ge=LR_SIZES[0], le=LR_SIZES[-1], multiple_of=LR_SIZES.step)] = 64
+    """Edge of the cube at the lowest scale."""
+    edges_at_twice: bool = True
+    """LR reads edges at twice the size of the image that it makes."""
+    edges: EdgeSizes = EdgeSizes()
+
+    @property
+    def doublings(self) -> int:
+        """How often the lowest scale can be doubled."""
+        return len(self.hr)
+
+    def fault(self, card: AnyCard) -> str | None:
+        if not isinstance(card, TranslatorCard):
+            return "a MEGAN translates scans and has no latent"
+        if self.lr_size << self.doublings > LARGEST:
+            return f"the finest of these scales is larger than {LARGEST}"
+        if self.edges.low > self.edges.high:
+            return "the edges' low threshold lies above the high one"
+        if card.intensity.network_range != (-1.0, 1.0):
+            return "a MEGAN's networks give values from -1 to 1"
+        return None

@@ -1,0 +1,60 @@
+"""What the course of a training run asks of a family."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from model_store.card import AnyCard
+from training.engine.data import Prepares, Scans, TrainingVolumes, batches
+from training.engine.report import Progress
+from training.engine.trainer import Config, Trainer
+
+Trained = TypeVar("Trained", bound=Trainer[Any])
+
+
+class Family(ABC, Generic[Config, Trained]):
+    """How a run of one family is begun, fed and turned into a model. The methods stand in the course's order."""
+
+    def check(self, config: Config) -> None:
+        """Before anything is made. Raises: DataRefused, where the run must not begin."""
+
+    @abstractmethod
+    def trainer(self, config: Config) -> Trained:
+        """The networks at their random start."""
+
+    def start(self, trainer: Trained) -> None:
+        """Of a run without checkpoint: take up what it starts from, while nothing of the run is on disk.
+
+        Raises:
+            DataRefused: it cannot start from that.
+        """
+
+    @abstractmethod
+    def preparation(self, trainer: Trained) -> Prepares:
+        """How a scan comes to the network."""
+
+    def classes(self, config: Config) -> Sequence[str]:  # noqa: ARG002 -- for the families that have some
+        """Names in the order of the labels."""
+        return ()
+
+    def warm_up(self, trainer: Trained, scans: Scans, progress: Progress | None) -> None:
+        """Of a run without checkpoint: what goes before its first iteration."""
+
+    def batches(self, trainer: Trained, volumes: TrainingVolumes, first: int, last: int) -> Iterator[list[Tensor]]:
+        """Those of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
+        config = trainer.config
+        return batches(volumes, config.batch_size, first, last, config.data_workers)
+
+    def last(self, trainer: Trained) -> int:
+        """The iteration at which the run ends."""
+        return int(trainer.config.iterations)
+
+    @abstractmethod
+    def card(self, trainer: Trained, scans: int) -> AnyCard:
+        """The card of the trained model; `scans`: how many it has seen."""
+
+    @abstractmethod
+    def tensors(self, trainer: Trained) -> dict[str, Tensor]:
+        """The trained model's weights by their keys in its file."""

@@ -1,0 +1,87 @@
+"""What every family's trainer has: networks, optimisers, randomness by iteration, one update, the whole state."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from training.engine.average import ParameterAverage
+from training.engine.checkpoint import networks_in
+from training.engine.config import CourseConfig
+
+Config = TypeVar("Config", bound=CourseConfig)
+STRIDE = 1_000_003
+"""Between the seeds of two runs, so that their iterations share none."""
+
+
+class Trainer(ABC, Generic[Config]):
+    """What `step` does depends on the batch, the state and the iteration alone.
+
+    A family's trainer makes `networks` and `optimisers`, the latter by the name that `update` takes.
+    """
+
+    networks: nn.ModuleDict
+    optimisers: dict[str, Adam]
+    average: ParameterAverage | None = None
+
+    def __init__(self, config: Config, draws_on: str = "cpu") -> None:
+        """`draws_on`: the device of the random numbers."""
+        self.config, self.iteration, self._draws_on = config, 0, draws_on
+        torch.manual_seed(config.seed)
+
+    @abstractmethod
+    def step(self, real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """One iteration on real data (n, 1, *shape) and labels (n,), -1 without classes; returns the losses."""
+
+    @abstractmethod
+    def sample(self, count: int) -> Tensor:
+        """(count, 1, *shape) in [-1, 1], for looking at."""
+
+    def source(self, iteration: int) -> torch.Generator:
+        """All randomness of one iteration."""
+        return torch.Generator(self._draws_on).manual_seed(self.config.seed * STRIDE + iteration)
+
+    def draw(self, source: torch.Generator, *shape: int) -> Tensor:
+        """From N(0, I)."""
+        return torch.randn(shape, generator=source, device=source.device).to(self.config.device)
+
+    def update(self, name: str, loss_of: Callable[[], Tensor], largest_norm: float | None = None) -> Tensor:
+        """Minimise over the parameters of one optimiser, everything else held still; returns the loss.
+
+        Args:
+            largest_norm: of the gradient, which is scaled down to it; None leaves it as it is.
+        """
+        optimiser = self.optimisers[name]
+        self.networks.requires_grad_(False)
+        for group in optimiser.param_groups:
+            for parameter in group["params"]:
+                parameter.requires_grad_(True)
+        optimiser.zero_grad(set_to_none=True)
+        loss = loss_of()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if largest_norm is not None:
+            free = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
+            nn.utils.clip_grad_norm_(free, largest_norm)
+        optimiser.step()
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """All that the next iteration depends on, and the averaged weights."""
+        state: dict[str, Any] = {
+            "iteration": self.iteration,
+            "networks": self.networks.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+        }
+        return state if self.average is None else state | {"average": self.average.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state that `state` gave."""
+        self.iteration = state["iteration"]
+        self.networks.load_state_dict(networks_in(state))
+        if self.average is not None:
+            self.average.restore(state["average"])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])

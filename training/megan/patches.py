@@ -1,0 +1,62 @@
+"""What a MEGAN iteration sees: one scan at the lowest scale, or patches of one scan at another."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from model_store.networks.lines import planes, stretched
+from model_store.networks.patches import PATCH
+from training.engine.data import Scans
+from training.megan.config import MEGANConfig
+
+_MARGIN = PATCH // 4
+
+
+class Examples(Dataset[tuple[Tensor, Tensor]]):
+    """Item i, of iteration i, is a function of (seed, i) alone."""
+
+    def __init__(self, scans: Scans, config: MEGANConfig) -> None:
+        self.scans, self.config = scans, config
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Images, and the conditions they are made from: LR (1, 1, d, h, w) and edges (1, 1, 2d, 2h, 2w); HR
+        (n, 1, 32^3), and (n, 2, 32^3) of coarser patches and edges."""
+        random = np.random.default_rng([self.config.seed, index])
+        path = self.scans.paths[int(random.integers(len(self.scans.paths)))]
+        image, edges = torch.from_numpy(np.load(path).astype(np.float32))
+        scale, finest = index // self.config.iterations, self.config.doublings
+        if scale == 0:
+            return _at(image, finest)[None, None], _at(edges, finest - 1)[None, None]
+        fine, drawn = _at(image, finest - scale), _at(edges, finest - scale)
+        low = F.pad(_at(image, finest - scale + 1), (_MARGIN,) * 6, value=-1.0)
+        chosen = [_start(fine, random) for _ in range(self.config.batch_size)]
+        images = torch.stack([_cut(fine, at)[None] for at in chosen])
+        halves = [(a0 // 2, a1 // 2, a2 // 2) for a0, a1, a2 in chosen]
+        pairs = zip(halves, chosen, strict=True)
+        return images, torch.stack([torch.stack([_cut(low, half), _cut(drawn, at)]) for half, at in pairs])
+
+
+def _at(volume: Tensor, halvings: int) -> Tensor:
+    """A volume of the finest scale at a coarser one, ends on ends as in inference."""
+    if halvings == 0:
+        return volume
+    a0, a1, a2 = (stretched(side, side >> halvings) for side in volume.shape)
+    return planes(volume, (a0, a1, a2), 0, len(a0))
+
+
+def _start(image: Tensor, random: np.random.Generator) -> tuple[int, int, int]:
+    """Of a patch about a voxel of the foreground, as far as it lies inside. Even: coarse voxels are two fine ones."""
+    filled = (image.flatten() > -1).nonzero()[:, 0]
+    place = int(filled[int(random.integers(len(filled)))]) if len(filled) else 0
+    middle = np.unravel_index(place, tuple(image.shape))
+    a0, a1, a2 = (
+        2 * (min(max(int(at) - PATCH // 2, 0), side - PATCH) // 2) for at, side in zip(middle, image.shape, strict=True)
+    )
+    return a0, a1, a2
+
+
+def _cut(volume: Tensor, at: tuple[int, int, int]) -> Tensor:
+    a0, a1, a2 = (slice(first, first + PATCH) for first in at)
+    return volume[a0, a1, a2]

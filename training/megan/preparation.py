@@ -1,0 +1,63 @@
+"""A scan of the target domain as MEGAN is trained on it: image and edges on the finest canvas."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model_store.networks.lines import interpolation, planes
+from volumes.canvas import foreground_box, lay_canvas
+from volumes.edges import Canny, draw_edges, finite_range
+from volumes.intensity import Range, to_network_range, window_of
+from volumes.orientation import reorient
+from volumes.volume import Volume, VolumeError
+
+QUANTILES = (0.0, 0.997)
+"""Of an MR scan, that become -1 and 1."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How a scan is drawn. The same canvas and edges are made of a scan that is to be translated."""
+
+    axes: str
+    grid: Literal["scan", "cube"]
+    lr_size: int
+    doublings: int
+    window: Range | None
+    sigma: float
+    low: float
+    high: float
+    network_range: Range = (-1.0, 1.0)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The finest cube; in true proportions its shorter sides are less."""
+        side = self.lr_size << self.doublings
+        return side, side, side
+
+    def array(self, scan: Volume) -> NDArray[np.float32]:
+        """(2, A0, A1, A2): image and edges in [-1, 1].
+
+        Raises:
+            VolumeError: no edges, or too few voxels for so many scales.
+        """
+        seen = reorient(scan, self.axes)
+        box = foreground_box(seen.array, self.window[0] if self.window else finite_range(seen.array)[0])
+        canvas = lay_canvas(box, seen.spacing_mm, self.grid, self.lr_size, self.doublings)
+        if canvas.doublings < self.doublings:
+            raise VolumeError("The scan has too few voxels for so many scales.")
+        inside = seen.array[box]
+        edges = draw_edges(inside, Canny(self.sigma, self.low, self.high), self.window)
+        image = to_network_range(inside, *(self.window or window_of(inside, QUANTILES)), self.network_range)
+        spans = zip(canvas.spans, canvas.shape, box, strict=True)
+        a0, a1, a2 = (
+            interpolation(torch.linspace(*span, side, dtype=torch.float64) - part.start, part.stop - part.start)
+            for span, side, part in spans
+        )
+        drawn = [torch.from_numpy(edges) / 127.5, torch.from_numpy(image) + 1]  # 0 is background, and beyond the box
+        both = [planes(part, (a0, a1, a2), 0, len(a0)) - 1 for part in reversed(drawn)]
+        stacked: NDArray[np.float32] = torch.stack(both).numpy()
+        return stacked

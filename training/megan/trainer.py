@@ -1,0 +1,171 @@
+"""Training of MEGAN (Uzunova et al., section 2.2): conditional GANs with an L1 distance, LR first, then HR by HR."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.utils.data import DataLoader
+
+from model_store.card import IntensitySpec, Provenance, TranslatorCard
+from model_store.networks.cascade import Cascade
+from model_store.sizes.megan import MEGANSizes
+from training.engine.card import UNIT_RANGE
+from training.engine.data import TrainingVolumes
+from training.engine.export import tensors_of
+from training.engine.family import Family
+from training.engine.trainer import Trainer
+from training.megan.augmentation import degraded
+from training.megan.config import MEGANConfig
+from training.megan.networks import LowCritic, PatchCritic
+from training.megan.patches import Examples
+from training.megan.preparation import Drawn
+
+BETAS = (0.5, 0.999)
+
+
+class MEGANTrainer(Trainer[MEGANConfig]):
+    """The networks of all scales; an iteration is of one."""
+
+    def __init__(self, config: MEGANConfig) -> None:
+        super().__init__(config)
+        scales = config.doublings + 1
+        widths, blocks = [config.lr_width], [config.lr_blocks]
+        widths += [config.hr_width] * config.doublings
+        blocks += [config.hr_blocks] * config.doublings
+        self.cascade = Cascade.build(widths, blocks, edges_at_twice=True)
+        critics: list[nn.Module] = [LowCritic(config.critic_width)]
+        critics += [PatchCritic(config.critic_width) for _ in range(config.doublings)]
+        self.critics = nn.ModuleList(critics)
+        self.networks = nn.ModuleDict({"cascade": self.cascade, "critics": self.critics}).to(config.device)
+        self.optimisers = {}
+        for scale in range(scales):
+            for name, network in (("generator", self.cascade.levels[scale]), ("critic", self.critics[scale])):
+                self.optimisers[f"{name} {scale}"] = Adam(network.parameters(), lr=config.learning_rate, betas=BETAS)
+        self._made = torch.zeros(1, 1, 1, 1, 1)
+
+    @property
+    def scale(self) -> int:
+        """Of the iteration to come."""
+        return min(self.iteration // self.config.iterations, self.config.doublings)
+
+    def step(self, real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """One iteration on images (n, 1, ...) and, in the place of labels, the conditions that they are made from."""
+        assert labels is not None
+        scale, config, source = self.scale, self.config, self.source(self.iteration)
+        clean, real = labels, real.to(config.device)
+        seen = degraded(clean, config, source).to(config.device)
+        self.networks.train()
+        with torch.random.fork_rng(devices=[config.device] if config.device != "cpu" else []):
+            torch.manual_seed(int(torch.randint(2**31, (1,), generator=source)))  # for dropout
+            made = self.cascade.levels[scale](seen)
+            critic = self.critics[scale]
+            losses = self._teach(scale, critic, real, made.detach(), seen)
+            self._made = made.detach()
+
+            def generator_loss() -> Tensor:
+                again = self.cascade.levels[scale](seen)
+                return self._loss(critic(again, seen), True) + config.l1_weight * F.l1_loss(again, real)
+
+            losses["generator"] = self.update(f"generator {scale}", generator_loss)
+        self.iteration += 1
+        return losses | {"l1": F.l1_loss(self._made, real)}
+
+    def _teach(self, scale: int, critic: nn.Module, real: Tensor, made: Tensor, seen: Tensor) -> dict[str, Tensor]:
+        """The discriminator's half of eq. 2, left out while it is right too often."""
+        with torch.no_grad():
+            verdicts = critic(real, seen), critic(made, seen)
+        right = torch.cat([(verdicts[0] > 0).flatten(), (verdicts[1] < 0).flatten()]).float().mean()
+        if float(right) > self.config.critic_until:
+            return {"critic": (self._loss(verdicts[0], True) + self._loss(verdicts[1], False)) / 2}
+
+        def loss() -> Tensor:
+            return (self._loss(critic(real, seen), True) + self._loss(critic(made, seen), False)) / 2
+
+        return {"critic": self.update(f"critic {scale}", loss)}
+
+    @staticmethod
+    def _loss(verdict: Tensor, is_real: bool) -> Tensor:
+        """Eq. 1's logarithm; of the generator the form that does not saturate."""
+        return F.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, float(is_real)))
+
+    def sample(self, count: int) -> Tensor:
+        """The images of the last iteration, at most `count`."""
+        return self._made[:count].clamp(-1, 1)
+
+
+class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
+    """What is exported is the cascade, trained one network after the other."""
+
+    def trainer(self, config: MEGANConfig) -> MEGANTrainer:
+        return MEGANTrainer(config)
+
+    def preparation(self, trainer: MEGANTrainer) -> Drawn:
+        config, edges = trainer.config, trainer.config.edges
+        return Drawn(
+            config.axes,
+            config.grid,
+            config.lr_size,
+            config.doublings,
+            config.window,
+            edges.sigma,
+            edges.low,
+            edges.high,
+        )
+
+    def batches(self, trainer: MEGANTrainer, volumes: TrainingVolumes, first: int, last: int) -> Iterator[list[Tensor]]:
+        """[images, conditions] of each iteration."""
+        config = trainer.config
+        workers = config.data_workers
+        examples = Examples(volumes.scans, config)
+        return iter(
+            DataLoader(
+                examples,
+                batch_size=None,
+                sampler=range(first, last),
+                num_workers=workers,
+                persistent_workers=workers > 0,
+            )
+        )
+
+    def last(self, trainer: MEGANTrainer) -> int:
+        """All networks have had their iterations."""
+        return trainer.config.iterations * (trainer.config.doublings + 1)
+
+    def card(self, trainer: MEGANTrainer, scans: int) -> TranslatorCard:
+        config = trainer.config
+        low, high = config.window or UNIT_RANGE
+        hr = {"width": config.hr_width, "blocks": config.hr_blocks}
+        sides = " -> ".join(str(config.lr_size << scale) for scale in range(config.doublings + 1))
+        return TranslatorCard(
+            name=config.name,
+            family=MEGANSizes.family,
+            title=f"MEGAN to {config.target_domain or config.modality}, {sides}",
+            modality=config.modality,
+            anatomy=config.anatomy,
+            axes=config.axes,
+            target_domain=config.target_domain or config.modality,
+            grid=config.grid,
+            input_window=config.window,
+            intensity=IntensitySpec(low=low, high=high, units="HU" if config.modality == "CT" else "a.u."),
+            network={
+                "lr": {"width": config.lr_width, "blocks": config.lr_blocks},
+                "hr": [hr] * config.doublings,
+                "lr_size": config.lr_size,
+                "edges": config.edges.model_dump(),
+            },
+            provenance=Provenance(
+                origin="trained",
+                command=f"voxelsmith train megan --lr-size {config.lr_size} --doublings {config.doublings} "
+                f"--lr-width {config.lr_width} --hr-width {config.hr_width} --seed {config.seed}",
+                iterations={"each_network": config.iterations},
+                notes=f"Trained on {scans} scans.",
+            ),
+        )
+
+    def tensors(self, trainer: MEGANTrainer) -> dict[str, Tensor]:
+        return tensors_of({"cascade": trainer.cascade})
+
+
+FAMILY = MEGANFamily()
