@@ -10,7 +10,7 @@ VOXEL_SIZE = "The header gives no size of a voxel along some axis; 1 mm was take
 VOXEL_SIGN = "The header gives a negative size of a voxel; it was taken without its sign."
 BITS = "The header's bits per voxel do not fit its voxel type; the type was taken."
 OFFSET = "The header does not say where the voxels start; they were taken from right behind the header."
-MILLIMETRES = "The header does not say its unit of length; millimetres were taken."
+MILLIMETRES = "The header's unit of length has no meaning; millimetres were taken."
 LPS = (
     "The header does not say which way its axes run; they were taken toward left, posterior and superior, as ITK takes "
     "them."

@@ -50,8 +50,8 @@ SINGLE_FILE_MAGIC = {348: b"n+1", 540: b"n+2\x00\r\n\x1a\n"}
 TWO_FILES_MAGIC = {348: b"ni1", 540: b"ni2\x00\r\n\x1a\n"}
 DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 """Datatype code -> numpy type. RGB, complex, 1-bit and 128-bit codes are left out on purpose."""
-MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
-"""Low three bits of xyzt_units: metre, millimetre, micrometre. Anything else is taken as mm, as readers do."""
+MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+"""Low three bits of xyzt_units: unknown (mm to every reader), metre, millimetre, micrometre."""
 MILLIMETRES, SCANNER, ALIGNED, COMMENT_EXTENSION = 2, 1, 2, 6
 Notes = list[str]
 """What is assumed, gathered while a header is read."""

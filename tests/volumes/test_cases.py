@@ -32,7 +32,7 @@ ASSUMED = {
     "n08_sform_code1_zeros_qform_good.nii": {assumptions.QFORM_FOR_SFORM},
     "n09_negative_pixdim_qform.nii": {assumptions.VOXEL_SIGN},
     "n10_no_form_codes.nii": {assumptions.NIFTI_PLACE},
-    "real_head_form_codes_0_0_left_right_mirrored.nii.gz": {assumptions.NIFTI_PLACE, assumptions.MILLIMETRES},
+    "real_head_form_codes_0_0_left_right_mirrored.nii.gz": {assumptions.NIFTI_PLACE},
     "r01_microns.nrrd": {assumptions.LPS, assumptions.ORIGIN},
     "r05_spacings_axis_mins.nrrd": {assumptions.LPS},
     "t01_intensity_slope_2_offset_-1024.mha": {assumptions.METAIMAGE_SCALING},

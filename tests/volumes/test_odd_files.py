@@ -65,7 +65,7 @@ def test_nifti_in_which_offset_sides_and_type_decide(name: str, tmp_path: Path) 
 ASSUMED = {
     "bits of another type": ({"bits": 8}, PLAIN, (assumptions.BITS,)),
     "no offset": ({"offset": 0}, PLAIN, (assumptions.OFFSET,)),
-    "no unit": ({"units": 0}, PLAIN, (assumptions.MILLIMETRES,)),
+    "a unit without a meaning": ({"units": 7}, PLAIN, (assumptions.MILLIMETRES,)),
     "an sform of zeros with a qform": (
         {"srow": (0,) * 12, "qform": 1, "pixdim": (1, 2, 3, 4, 0, 0, 0, 0), "qoffset": (-5, -6, 7)},
         PLAIN,
@@ -203,7 +203,7 @@ METAIMAGES = {
     "no spacing": mha(VOXELS, drop="ElementSpacing"),
     "no directions": mha(VOXELS, drop="TransformMatrix"),
     "no origin": mha(VOXELS, drop="Offset"),
-    "a long comment": mha(VOXELS, Comment="x" * 500),
+    "a long value": mha(VOXELS, note="x" * 500),
 }  # fmt: skip
 
 

@@ -45,6 +45,7 @@ class CourseConfig(BaseModel):
     name: str = Field(description="Of the trained model.")
     iterations: Whole
     batch_size: Whole
+    skip_unreadable: bool = Field(default=False, description="Leave out scans that cannot be read, and say which.")
     augment: Literal["none", "light"] = Field(default="none", description="Small random changes of each scan.")
     seed: int = Field(default=0, ge=0, description="Of weights, noise, order and augmentation.")
     device: Annotated[str, Asked(metavar="cpu|cuda:N")] = Field(default="cpu", description="Where to train.")

@@ -40,7 +40,7 @@ def train(config: Config, family: Family[Config, Trained], progress: Progress | 
     if is_new:
         family.start(trainer)
     how = family.preparation(trainer)
-    scans = prepare_folder(config.data, config.cache, how, family.classes(config))
+    scans = prepare_folder(config.data, config.cache, how, family.classes(config), config.skip_unreadable)
     begin(config)
     if is_new:
         family.warm_up(trainer, scans, progress)
