@@ -31,6 +31,8 @@ Vector = Annotated[list[Number], Field(min_length=1, max_length=MAX_LATENT_LENGT
 Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64)]
 """A vector (z_dim,) or, in a style space, one row per style (num_styles, w_dim)."""
 LatentSpace = Literal["z", "w"]
+Noise = Literal["constant", "random"]
+Intensity = Literal["stored", "unit"]
 Origin = Literal["seed", "z", "w", "job"]
 """What a volume is made from: a seed, a latent of one of the spaces, or what an earlier job knows."""
 ClassLabel = Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=64)]
@@ -48,7 +50,7 @@ class OutputOptions(Part):
     """Of the volumes."""
     dtype: OutputType = "int16"
     """Of the voxels."""
-    intensity: Literal["stored", "unit"] = "stored"
+    intensity: Intensity = "stored"
     """The card's units, or [0, 1] of the network."""
     preview: bool = True
     """A PNG beside each volume."""

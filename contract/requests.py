@@ -20,6 +20,7 @@ from contract.fields import (
     Latent,
     LatentSource,
     LatentSpace,
+    Noise,
     Origin,
     OutputOptions,
     PreprocessOptions,
@@ -47,7 +48,7 @@ class _Rendering(JobRequest):
     """psi acts on the first so many styles."""
     class_label: ClassLabel | None = None
     """Class of a conditional model."""
-    noise: Literal["constant", "random"] = "constant"
+    noise: Noise = "constant"
     """Of families with noise inputs."""
     noise_seed: Seed | None = None
     """Of random noise: sample k takes noise_seed + k, all volumes of an edit the same. Without one it is the seed that

@@ -1,10 +1,11 @@
 """voxelsmith generate: volumes from seeds or latents."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from contract.fields import LatentSpace
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose, read_vectors
 from voxelsmith.commands.running import run_and_report
@@ -19,7 +20,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Sample k uses seed + k; drawn where none is given.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="N,N,...", help="A seed for each sample.")] = None,
     latents: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help=".npy, one row per sample.")] = None,
-    latent_space: Annotated[Literal["z", "w"] | None, typer.Option(help="Of --latents.")] = None,
+    latent_space: Annotated[LatentSpace | None, typer.Option(help="Of --latents.")] = None,
     num_samples: Annotated[int | None, typer.Option(help="How many volumes.")] = None,
     truncation: o.Truncation = None,
     truncation_cutoff: o.TruncationCutoff = None,

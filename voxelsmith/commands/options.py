@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from contract import fields
 from contract.fields import OutputOptions, Part
 from contract.requests import GenerateRequest
 from volumes.formats import FileFormat, OutputType
@@ -50,13 +51,11 @@ Truncation = Annotated[float | None, typer.Option(help=told(GenerateRequest, "tr
 TruncationCutoff = Annotated[
     int | None, typer.Option("--truncation-cutoff", help=told(GenerateRequest, "truncation_cutoff"))
 ]
-Noise = Annotated[Literal["constant", "random"] | None, typer.Option(help=told(GenerateRequest, "noise"))]
+Noise = Annotated[fields.Noise | None, typer.Option(help=told(GenerateRequest, "noise"))]
 NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", help=told(GenerateRequest, "noise_seed"))]
 Format = Annotated[FileFormat | None, typer.Option("--format", help=told(OutputOptions, "format"))]
 Dtype = Annotated[OutputType | None, typer.Option("--dtype", help=told(OutputOptions, "dtype"))]
-Intensity = Annotated[
-    Literal["stored", "unit"] | None, typer.Option("--intensity", help=told(OutputOptions, "intensity"))
-]
+Intensity = Annotated[fields.Intensity | None, typer.Option("--intensity", help=told(OutputOptions, "intensity"))]
 Preview = Annotated[bool | None, typer.Option("--preview/--no-preview", help=told(OutputOptions, "preview"))]
 
 
