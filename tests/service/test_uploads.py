@@ -34,6 +34,7 @@ from service.http import body
 from service.http.multipart import Spool
 from tests.support.service_fixtures import Api, api, models, until  # noqa: F401
 from tests.support.sides import deliveries
+from volumes.reader_limits import MAX_TRAILING_BYTES
 
 HOSTILE_NAMES = ["../../etc/passwd", 'a"; x="b', "a\r\nX-Evil: 1", "\u202egnp.nii", "", "x" * 3000, "%00.nii"]
 
@@ -159,7 +160,7 @@ def test_a_refused_scan_leaves_nothing(api: Api, scan: bytes) -> None:
     api.http.get("/jobs")
     encode(api, b"x")
     before = open_files()
-    cut, longer = (scan[:-9], plain[:-1]), (scan + b"x", plain + b"\0")
+    cut, longer = (scan[:-9], plain[:-1]), (scan + bytes(MAX_TRAILING_BYTES + 1), plain + bytes(MAX_TRAILING_BYTES + 1))
     for damaged in (*cut, *longer, b"\x00" * 400, b"NRRD0005\n", scan[:-8] + b"\0" * 8):
         answer = encode(api, damaged)
         assert (answer.status_code, answer.json()["code"]) == (422, "unreadable_volume"), answer.text
