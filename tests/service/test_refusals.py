@@ -295,6 +295,9 @@ def test_every_broken_file_is_refused_and_leaves_nothing(shared_api: Api) -> Non
     before = open_files()
     for name, (data, reason) in BROKEN.items():
         answer = shared_api.http.request("POST", "/encode", **form((REQUEST, ENCODE), (VOLUME, data)))
+        if len(data) > shared_api.services.settings.max_upload_bytes:
+            assert_problem(answer, 413, "upload_too_large", None)
+            continue
         assert_problem(answer, 422, "unreadable_volume", "/volume")
         if data:
             assert re.search(reason, answer.json()["errors"][0]["detail"]), name
