@@ -70,6 +70,12 @@ def in_ras_order(values: Sequence[T], axes: str) -> tuple[T, T, T]:
     return x, y, z
 
 
+def in_network_order(values: Sequence[T], axes: str) -> tuple[T, T, T]:
+    """One value per X, Y, Z -> one per network axis: the way back."""
+    a0, a1, a2 = (values[axis] for axis in _turn(RAS, axes)[0])
+    return a0, a1, a2
+
+
 def trim_blank(volume: Volume, threshold: float) -> Volume:
     """Leave out the axial slices at both ends that have no value above `threshold`. A view; the affine follows.
 

@@ -62,7 +62,7 @@ def test_axes_of_either_direction_are_taken(axes: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "stored"),
     [
-        ({}, (-1024.0, 600.0, "HU")),
+        ({"modality": "CT"}, (-1024.0, 600.0, "HU")),
         ({"modality": "MR", "window": (0.0, 1000.0)}, (0.0, 1000.0, "a.u.")),
         ({"modality": "PT", "window": (0.0, 20.0), "units": "SUV"}, (0.0, 20.0, "SUV")),
         ({"modality": "MR", "window": None}, (0.0, 255.0, "a.u.")),

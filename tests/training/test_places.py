@@ -8,7 +8,8 @@ import torch
 from typer.testing import CliRunner
 
 from tests.support.tiny_progan import write_progan
-from training.engine.course import check_folders, resume, train
+from training.engine.beginning import check_folders
+from training.engine.course import resume, train
 from training.engine.errors import DataRefused
 from training.hagan import trainer as hagan
 from training.hagan.config import HAGANConfig
@@ -71,11 +72,15 @@ def test_a_checkpoint_of_other_networks_is_refused(run: Path) -> None:
         (encoder.FAMILY, EncoderConfig.model_validate(encoding)),
     )
     for family, config in runs:
-        with pytest.raises(DataRefused, match=r"checkpoint\.pt .* another --out"):
+        with pytest.raises(
+            DataRefused, match=r"(began with other options: --width \(there 8\)|of another family).* --out"
+        ):
             train(config, family)
     (run / "checkpoint.pt").rename(run / "kept")
+    (run / "config.json").rename(run / "kept.json")
     with pytest.raises(DataRefused, match=r"checkpoint-2d\.pt is damaged"):
         train(split_shuffle_config(run, pretrain_2d=1), split_shuffle.FAMILY)
+    (run / "kept.json").rename(run / "config.json")
     (run / "kept").rename(run / "checkpoint.pt")
     assert files_of(run) == before
 
@@ -84,7 +89,7 @@ def test_the_command_says_it_in_one_line(run: Path) -> None:
     places = ["--data", str(scans(run)), "--out", str(run)]
     done = CliRunner().invoke(app, ["train", "hagan", *places, "--size", "32", "--width", "16", "--latent-dim", "4"])
     assert done.exit_code == 1
-    assert done.stderr.strip().splitlines()[-1].startswith(f"voxelsmith: {run}/checkpoint.pt is damaged or of a run")
+    assert done.stderr.strip().splitlines()[-1].startswith(f"voxelsmith: the run in {run} began with other options")
     assert "Traceback" not in done.stderr
 
 

@@ -21,7 +21,7 @@ COMMANDS: dict[str, type[CourseConfig]] = {
     "split-shuffle": SplitShuffleConfig,
     "encoder": EncoderConfig,
 }
-COURSE = {"data", "out", "name", "iterations", "batch-size", "skip-unreadable", "augment", "seed", "device",
+COURSE = {"data", "out", "name", "title", "licence", "iterations", "batch-size", "skip-unreadable", "augment", "seed", "device",
           "data-workers", "log-every", "picture-every", "save-every"}  # fmt: skip
 SCANS = {"modality", "anatomy", "axes", "spacing", "placement", "trim-blank-slices", "keep-blank-slices", "window",
          "units"}  # fmt: skip
@@ -87,7 +87,8 @@ def test_a_command_says_what_its_configuration_says_of_itself(name: str) -> None
 @pytest.mark.parametrize(
     ("changes", "window"),
     [
-        ({}, (-1024.0, 600.0)),
+        ({}, None),
+        ({"modality": "CT"}, (-1024.0, 600.0)),
         ({"modality": "MR"}, None),
         ({"modality": "MR", "window": (0.0, 900.0)}, (0.0, 900.0)),
         ({"modality": "CT", "window": None}, None),

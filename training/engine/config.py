@@ -5,6 +5,7 @@ Each setting stands once: its default, its bounds and the description that is th
 
 import math
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,8 +16,8 @@ from model_store.card import FEWEST_LEVELS, NAME_RULE, is_name, spans_space
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1)]
-CHECKPOINT, CONFIG = "checkpoint.pt", "config.json"
-OWN_FILES = (CONFIG, "config.partial", CHECKPOINT, "checkpoint.partial", "checkpoint-2d.pt", "checkpoint-2d.partial")
+CHECKPOINT, CONFIG, DATA, DATA_PICTURE = "checkpoint.pt", "config.json", "data.json", "data.png"
+OWN_FILES = re.compile(r"(config|data|checkpoint(-2d|-[0-9]+)?|samples-[0-9]+)\.(json|png|pt|partial)")
 """Of a run, beside the folder of its model."""
 CT_WINDOW = (-1024.0, 600.0)
 """In HU."""
@@ -32,27 +33,42 @@ class Asked:
     kind: Any = None
     """What is typed; None: the setting's own type."""
     must_exist: bool = False
+    may_change: bool = False
+    """Whether a run that goes on may have another value: it decides neither the networks nor what they learn."""
+
+
+RUNNING = Asked(may_change=True)
 
 
 class CourseConfig(BaseModel):
     """What every run has: data, sizes of steps, and how often it reports."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    data: Annotated[Path, Asked(must_exist=True)] = Field(
+    data: Annotated[Path, Asked(must_exist=True, may_change=True)] = Field(
         description="Folder of scans; labels.csv beside them where the model has classes."
     )
-    out: Path = Field(description="Checkpoints, TensorBoard log and the trained model.")
-    name: str = Field(description="Of the trained model.")
+    out: Annotated[Path, RUNNING] = Field(description="Checkpoints, TensorBoard log and the trained model.")
+    name: Annotated[str, RUNNING] = Field(description="Of the trained model.")
+    title: Annotated[str, RUNNING] = Field(default="", description="What people call the model.")
+    licence: Annotated[str, RUNNING] = Field(default="", description="Of the model's weights, for its card.")
     iterations: Whole
     batch_size: Whole
-    skip_unreadable: bool = Field(default=False, description="Leave out scans that cannot be read, and say which.")
+    skip_unreadable: Annotated[bool, RUNNING] = Field(
+        default=False, description="Leave out scans that cannot be read, and say which."
+    )
     augment: Literal["none", "light"] = Field(default="none", description="Small random changes of each scan.")
     seed: int = Field(default=0, ge=0, description="Of weights, noise, order and augmentation.")
-    device: Annotated[str, Asked(metavar="cpu|cuda:N")] = Field(default="cpu", description="Where to train.")
-    data_workers: int = Field(default=0, ge=0, description="Processes that read scans.")
-    log_every: int = Field(default=10, ge=1, description="Iterations between reports of the losses.")
-    picture_every: int = Field(default=500, ge=1, description="Iterations between pictures of samples.")
-    save_every: int = Field(default=500, ge=1, description="Iterations between checkpoints.")
+    device: Annotated[str, Asked(metavar="cpu|cuda:N", may_change=True)] = Field(
+        default="cpu", description="Where to train."
+    )
+    data_workers: Annotated[int, RUNNING] = Field(default=0, ge=0, description="Processes that read scans.")
+    log_every: Annotated[int, RUNNING] = Field(
+        default=10, ge=1, description="Iterations between reports of the losses."
+    )
+    picture_every: Annotated[int, RUNNING] = Field(
+        default=500, ge=1, description="Iterations between pictures of samples."
+    )
+    save_every: Annotated[int, RUNNING] = Field(default=500, ge=1, description="Iterations between checkpoints.")
 
     @property
     def cache(self) -> Path:
@@ -69,7 +85,7 @@ class CourseConfig(BaseModel):
     def _can_be_served(cls, name: str) -> str:
         if not is_name(name):
             raise ValueError(NAME_RULE)
-        if name in OWN_FILES:
+        if OWN_FILES.fullmatch(name):
             raise ValueError(f"{name} is a file of the run")
         return name
 
@@ -91,12 +107,16 @@ class RunConfig(CourseConfig):
     """What the runs of every generator share: how a scan comes to the network, as the model's card will say it."""
 
     modality: Annotated[str, Asked(kind=Literal["CT", "MR"])] = Field(
-        default="CT", description="CT: window in HU. MR: quantiles of each scan."
+        default_factory=str,
+        description="CT: window in HU. MR: quantiles of each scan. Without it what the scans' values look like.",
     )
-    anatomy: str = Field(default="", description="What the scans show, for the model's card.")
+    """Empty until a look at the scans has told it."""
+    anatomy: Annotated[str, RUNNING] = Field(default="", description="What the scans show, for the model's card.")
     axes: str = Field(default="SPL", description="Where the network's axes point, as axis codes.")
-    spacing_mm: Annotated[tuple[Positive, Positive, Positive], Asked("--spacing", "A0 A1 A2")] = Field(
-        default=(1.0, 1.0, 1.0), description="Voxel size in mm along A0, A1, A2; nominal with placement stretch."
+    spacing_mm: Annotated[tuple[Positive, Positive, Positive] | None, Asked("--spacing", "A0 A1 A2")] = Field(
+        default=None,
+        description="Voxel size in mm along A0, A1, A2; without it the scans' extents over the size. Nominal where "
+        "placement stretch has scans of several extents.",
     )
     placement: Literal["stretch", "head"] = Field(
         default="stretch", description="The whole field of view, or a box at the head."
@@ -111,6 +131,11 @@ class RunConfig(CourseConfig):
     )
     """None takes quantiles of each scan."""
     units: str | None = Field(default=None, description="Of the window; without it HU for CT, a.u. for all else.")
+
+    @property
+    @abstractmethod
+    def sides(self) -> tuple[int, int, int]:
+        """Of the network's grid, along A0, A1, A2."""
 
     @field_validator("axes")
     @classmethod
@@ -135,7 +160,7 @@ class RunConfig(CourseConfig):
 class StartingConfig(RunConfig):
     """A run that may start from a finished model."""
 
-    start_from: Path | None = Field(
+    start_from: Annotated[Path | None, RUNNING] = Field(
         default=None, description="Model folder to train on, of the same sizes; only a run without checkpoint reads it."
     )
 

@@ -1,6 +1,5 @@
 """The course of a training run, the same for every family."""
 
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -10,14 +9,17 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor
 
-from model_store.folder import replacing
+from training.engine.beginning import Seen, begin, check_folders, check_same_run, report_of, settled
+from training.engine.card import completed
 from training.engine.checkpoint import save
-from training.engine.config import CHECKPOINT, CONFIG, CourseConfig
-from training.engine.data import TrainingVolumes, light_augmentation, prepare_folder, scans_in
+from training.engine.config import CHECKPOINT
+from training.engine.data import TrainingVolumes, light_augmentation, prepare_folder
+from training.engine.data_report import DataReport
 from training.engine.errors import DataRefused
 from training.engine.export import export_tensors
 from training.engine.family import Family, Trained
 from training.engine.report import Progress, Report
+from training.engine.survey import survey
 from training.engine.trainer import Config, Trainer
 
 Batches = Callable[[int, int], Iterator[list[Tensor]]]
@@ -26,8 +28,16 @@ UNFIT = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueEr
 """What a state of other networks gives rise to."""
 
 
-def train(config: Config, family: Family[Config, Trained], progress: Progress | None = None) -> Path:
+def train(
+    config: Config,
+    family: Family[Config, Trained],
+    progress: Progress | None = None,
+    told: Callable[[DataReport], None] | None = None,
+) -> Path:
     """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
+
+    Args:
+        told: called with what a look at the scans has found, before anything is made of them.
 
     Raises:
         DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
@@ -35,43 +45,35 @@ def train(config: Config, family: Family[Config, Trained], progress: Progress | 
     """
     family.check(config)
     check_folders(config)
+    looked = survey(config.data, config.cache)
+    config = settled(config, looked)
+    check_same_run(config)
     trainer, checkpoint = family.trainer(config), config.out / CHECKPOINT
     is_new = not resume(trainer, checkpoint, config.device)
     if is_new:
         family.start(trainer)
+    report = report_of(config, looked)
+    if told is not None:
+        told(report)
+    report.check_window()
     how = family.preparation(trainer)
     scans = prepare_folder(config.data, config.cache, how, family.classes(config), config.skip_unreadable)
-    begin(config)
+    begin(config, report, scans)
     if is_new:
         family.warm_up(trainer, scans, progress)
     augmentation = light_augmentation(how.shape) if config.augment == "light" else None
     volumes = TrainingVolumes(scans, config.seed, augmentation)
     fit(trainer, partial(family.batches, trainer, volumes), checkpoint, config.log, family.last(trainer), progress)
-    folder = config.out / config.name
-    export_tensors(folder, family.card(trainer, len(scans.paths)), family.tensors(trainer))
+    return _write_model(trainer, family, config.out, Seen(scans=len(scans.paths), spacings_mm=scans.spacings_mm))
+
+
+def _write_model(trainer: Trained, family: Family[Config, Trained], out: Path, seen: Seen) -> Path:
+    """The trainer's networks as a model folder in `out`. Raises: NotWritten."""
+    config: Config = trainer.config
+    folder = out / config.name
+    card = completed(family.card(trainer, seen.scans), config, seen.spacings_mm)
+    export_tensors(folder, card, family.tensors(trainer))
     return folder
-
-
-def check_folders(config: CourseConfig) -> None:
-    """Before networks are made: there are scans, and the run's model replaces none that is not the run's own.
-
-    Raises:
-        DataRefused: it is not so.
-    """
-    scans_in(config.data)
-    folder = config.out / config.name
-    if folder.exists() and _name_of_run(config.out) != config.name:
-        raise DataRefused(
-            f"{folder} is there and not of this run, which would replace it: take another --name or --out"
-        )
-
-
-def _name_of_run(out: Path) -> str | None:
-    """What the run in a folder calls its model; None where there is no run."""
-    try:
-        return str(json.loads((out / CONFIG).read_bytes())["name"])
-    except (OSError, LookupError, TypeError, ValueError):
-        return None
 
 
 def resume(trainer: Trainer[Any], checkpoint: Path, device: str) -> bool:
@@ -93,13 +95,6 @@ def resume(trainer: Trainer[Any], checkpoint: Path, device: str) -> bool:
             f"{checkpoint} is damaged or of a run with other networks: give that run's options, or another --out"
         ) from err
     return True
-
-
-def begin(config: CourseConfig) -> None:
-    """Make the run's folder and write down what the run is, once it is known to fit what lies there."""
-    config.out.mkdir(parents=True, exist_ok=True)
-    with replacing(config.out / CONFIG) as partial:
-        partial.write_text(config.model_dump_json(indent=2) + "\n")
 
 
 def fit(trainer: Trainer[Config], batches: Batches, checkpoint: Path, log: Path, iterations: int,

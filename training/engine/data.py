@@ -21,7 +21,9 @@ from training.engine.errors import DataRefused
 from volumes.files import read
 from volumes.formats import READABLE_HERE, is_readable, is_readable_here
 from volumes.intensity import Range
+from volumes.orientation import in_network_order
 from volumes.reader_limits import MAX_SIDE, Limits
+from volumes.scan import Preparation, prepare
 from volumes.two_files import as_one_file
 from volumes.volume import Volume, VolumeError
 
@@ -30,8 +32,10 @@ READING = 2
 """Which way scans are read, so that what was prepared another way is prepared anew: 2 since form codes of 0 are LAS."""
 BESIDE_SCANS = {".csv", ".json", ".txt", ".md", ".bval", ".bvec"}
 MOST_NAMED = 10
+BESIDE_PREPARED = ".grid.json"
 LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
 """The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
+Spacing = tuple[float, float, float]
 
 
 class Prepares(Protocol):
@@ -57,6 +61,8 @@ class Scans:
     paths: tuple[Path, ...]
     labels: tuple[int, ...] | None
     network_range: Range
+    spacings_mm: tuple[Spacing, ...] = ()
+    """Of the network's grid over each scan, along A0, A1, A2; none where each scan has a grid of its own."""
 
 
 def scans_in(folder: Path) -> list[Path]:
@@ -91,7 +97,14 @@ def prepare_folder(
     _tell_of_unreadable(unreadable, len(files), skip_unreadable)
     _tell_of_others(folder, files)
     kept = None if labels is None else tuple(labels[place] for place in prepared)
-    return Scans(tuple(prepared.values()), kept, how.network_range)
+    spacings = [_spacing(path) for path in prepared.values()]
+    return Scans(tuple(prepared.values()), kept, how.network_range, tuple(s for s in spacings if s is not None))
+
+
+def _spacing(prepared: Path) -> Spacing | None:
+    """What lies beside a prepared scan."""
+    a0, a1, a2 = json.loads(prepared.with_suffix(BESIDE_PREPARED).read_bytes())["spacing_mm"] or (0, 0, 0)
+    return (a0, a1, a2) if a0 else None
 
 
 def _tell_of_unreadable(unreadable: Sequence[str], count: int, may_go_on: bool) -> None:
@@ -123,15 +136,26 @@ def _prepare_file(path: Path, cache: Path, how: Prepares, recipe: str) -> Path:
     with as_one_file(path) as whole:
         digest = hashlib.sha256(whole.read_bytes() + recipe.encode()).hexdigest()[:24]
         target = cache / f"{digest}.npy"
-        if target.exists():
+        beside = target.with_suffix(BESIDE_PREPARED)
+        if target.exists() and beside.exists():
             return target
         scan = read(whole, LARGEST)
         for sentence in scan.assumed:
             LOG.warning("%s: %s", path.name, sentence)
-        array = how.array(scan)
+        array, spacing = _laid(scan, how)
+    with replacing(beside) as partial:
+        partial.write_text(json.dumps({"spacing_mm": spacing}))
     with replacing(target) as partial, partial.open("wb") as file:
         np.save(file, array.astype(np.float16))
     return target
+
+
+def _laid(scan: Volume, how: Prepares) -> tuple[NDArray[np.float32], Spacing | None]:
+    """The scan as the network sees it, and the voxel size that its grid has over this scan."""
+    if not isinstance(how, Preparation):
+        return how.array(scan), None
+    seen = prepare(scan, how)
+    return seen.array, in_network_order(seen.grid.spacing_mm, how.axes)
 
 
 def _read_labels(path: Path, files: Sequence[Path], classes: Sequence[str]) -> tuple[int, ...]:

@@ -16,7 +16,6 @@ def card_of(config: HAGANConfig, iterations: int, scans: int) -> ModelCard:
     return trained_card(
         config,
         preparation_of(config),
-        f"hagan --size {config.size} --width {config.width} --latent-dim {config.latent_dim}",
         {"adversarial": iterations},
         scans,
         family="hagan",

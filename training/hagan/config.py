@@ -4,14 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from training.engine.config import Asked, Positive, StartingConfig
+from training.engine.config import RUNNING, Asked, Positive, StartingConfig
 
 
 class HAGANConfig(StartingConfig):
     """HA-GAN (Sun et al., 2022), with the paper's losses and, by default, its settings."""
 
-    name: str = Field(default="hagan", description="Of the trained model.")
-    iterations: int = Field(default=80_000, ge=1, description="80000 in the paper.")
+    name: Annotated[str, RUNNING] = Field(default="hagan", description="Of the trained model.")
+    family: Literal["hagan"] = "hagan"
+    iterations: Annotated[int, RUNNING] = Field(default=80_000, ge=1, description="80000 in the paper.")
     batch_size: int = Field(default=4, ge=1, description="4 in the paper.")
     size: Literal[32, 64, 128, 256] = Field(default=256, description="Edge of the cube: 32, 64, 128 or 256.")
     width: int = Field(default=32, ge=8, multiple_of=8, description="Channels of the last layers; 32 in the paper.")
@@ -24,6 +25,10 @@ class HAGANConfig(StartingConfig):
     lr_discriminator: Positive = Field(default=4e-4, description="Learning rate of both discriminators; 0.0004 there.")
     lambda_1: Positive = Field(default=5.0, description="Weight of eq. 6 in eq. 8; 5 in the paper.")
     lambda_2: Positive = Field(default=5.0, description="Weight of eq. 7 in eq. 8; 5 in the paper.")
+
+    @property
+    def sides(self) -> tuple[int, int, int]:
+        return self.size, self.size, self.size
 
     @field_validator("classes", mode="before")
     @classmethod

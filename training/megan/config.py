@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from model_store.card import FEWEST_LEVELS, spans_space
 from model_store.sizes.megan import LARGEST, LR_SIZES, EdgeSizes
-from training.engine.config import CT_WINDOW, Asked, CourseConfig, Positive
+from training.engine.config import CT_WINDOW, RUNNING, Asked, CourseConfig, Positive
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -15,7 +15,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class MEGANConfig(CourseConfig):
     """MEGAN (Uzunova et al., 2020): a translator to the domain of the scans, LR first, then one HR per scale."""
 
-    name: str = Field(default="megan", description="Of the trained model.")
+    family: Literal["megan"] = "megan"
+    name: Annotated[str, RUNNING] = Field(default="megan", description="Of the trained model.")
     iterations: int = Field(default=20_000, ge=1, description="Of each network, one after the other.")
     batch_size: int = Field(
         default=20, ge=1, description="Patches of an HR iteration, LR taking one scan; 20 in the code."
@@ -33,9 +34,10 @@ class MEGANConfig(CourseConfig):
     )
     target_domain: str = Field(default="", description="What the scans are, such as T1-weighted MR.")
     modality: Annotated[str, Asked(kind=Literal["CT", "MR"])] = Field(
-        default="MR", description="CT: window in HU. MR: quantiles of each scan."
+        default_factory=str,
+        description="CT: window in HU. MR: quantiles of each scan. Without it what the scans' values look like.",
     )
-    anatomy: str = Field(default="", description="What the scans show, for the model's card.")
+    anatomy: Annotated[str, RUNNING] = Field(default="", description="What the scans show, for the model's card.")
     axes: str = Field(default="RAS", description="Where the network's axes point, as axis codes.")
     window: Annotated[tuple[float, float] | None, Asked(metavar="LOW HIGH")] = Field(
         default_factory=lambda data: CT_WINDOW if data.get("modality") == "CT" else None,

@@ -158,8 +158,6 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
             },
             provenance=Provenance(
                 origin="trained",
-                command=f"voxelsmith train megan --lr-size {config.lr_size} --doublings {config.doublings} "
-                f"--lr-width {config.lr_width} --hr-width {config.hr_width} --seed {config.seed}",
                 iterations={"each_network": config.iterations},
                 notes=f"Trained on {scans} scans.",
             ),

@@ -32,12 +32,6 @@ def preparation_by(card: ModelCard) -> Preparation:
 
 def card_of(config: ProGANConfig | StyleGANConfig, iterations: int, scans: int) -> ModelCard:
     """The model card of the trained networks; the critic goes with them, for the perceptual term of inversion."""
-    base = " ".join(map(str, config.base))
-    command = (
-        f"{config.family} --base {base} --stages {config.stages} --channels {config.channels} "
-        f"--critic-channels {config.critic_channels} --z-dim {config.z_dim} --stage-samples {config.stage_samples} "
-        f"--batch-size {config.batch_size}"
-    )
     network = {
         "base": list(config.base),
         "channels": config.widths,
@@ -46,14 +40,12 @@ def card_of(config: ProGANConfig | StyleGANConfig, iterations: int, scans: int) 
     }
     latent, truncation = LatentSpec(z_dim=config.z_dim, w_dim=config.z_dim), TruncationSpec(kind="normal", default=1.8)
     if isinstance(config, StyleGANConfig):
-        command += f" --w-dim {config.w_dim} --mapping-layers {config.mapping_layers}"
         network |= {"mapping_layers": config.mapping_layers}
         latent = LatentSpec(z_dim=config.z_dim, w_dim=config.w_dim, num_styles=3 * config.stages, has_style_space=True)
         truncation = TruncationSpec(kind="psi", default=0.8)
     return trained_card(
         config,
         preparation_of(config),
-        command,
         {"adversarial": iterations},
         scans,
         family=config.family,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from model_store.sizes.progressive import Shape, stage_channels, stage_shape
-from training.engine.config import Asked, CourseConfig, Positive, StartingConfig, Whole
+from training.engine.config import RUNNING, Asked, CourseConfig, Positive, StartingConfig, Whole
 from training.progressive.schedule import Schedule
 
 
@@ -20,7 +20,7 @@ class ProgressiveConfig(StartingConfig):
     channels: int = Field(default=16, ge=1, description="c, of the generator's last stage; 16 or 20 in the paper.")
     critic_channels: int = Field(default=16, ge=1, description="c of the critic; 12 to 20 in the paper.")
     z_dim: int = Field(default=512, ge=1, description="512 in the paper.")
-    iterations: int = Field(
+    iterations: Annotated[int, RUNNING] = Field(
         default=0, ge=0, description="Generator updates after which to stop; 0: at the schedule's end."
     )
     batch_size: int = Field(default=3, ge=1, description="Of the last stage; earlier ones have up to 8 times as much.")
@@ -41,6 +41,10 @@ class ProgressiveConfig(StartingConfig):
         return stage_shape(self.base, self.stages)
 
     @property
+    def sides(self) -> Shape:
+        return self.shape
+
+    @property
     def widths(self) -> list[int]:
         """Channels of each stage of the generator."""
         return stage_channels(self.channels, self.stages)
@@ -59,14 +63,14 @@ class ProgressiveConfig(StartingConfig):
 class ProGANConfig(ProgressiveConfig):
     """3D-ProGAN of the bone paper (Angermann et al., 2023), progressively grown, by default with its settings."""
 
-    name: str = Field(default="progan", description="Of the trained model.")
+    name: Annotated[str, RUNNING] = Field(default="progan", description="Of the trained model.")
     family: Literal["progan"] = "progan"
 
 
 class StyleGANConfig(ProgressiveConfig):
     """3D-StyleGAN of the bone paper (Angermann et al., 2023), progressively grown, by default with its settings."""
 
-    name: str = Field(default="stylegan", description="Of the trained model.")
+    name: Annotated[str, RUNNING] = Field(default="stylegan", description="Of the trained model.")
     family: Literal["stylegan"] = "stylegan"
     w_dim: int = Field(default=512, ge=1, description="512 in the paper's text.")
     mapping_layers: int = Field(default=6, ge=1, description="6 in the paper.")
@@ -81,8 +85,11 @@ class EncoderConfig(CourseConfig):
     model: Annotated[Path, Asked(must_exist=True)] = Field(
         description="Folder of a progan or stylegan model; it is not changed."
     )
-    name: str = Field(default_factory=str, description="Of the model with its encoder; the model's own without it.")
-    iterations: int = Field(default=10_000, ge=1, description="Updates of the encoder.")
+    name: Annotated[str, RUNNING] = Field(
+        default_factory=str, description="Of the model with its encoder; the model's own without it."
+    )
+    family: Literal["encoder"] = "encoder"
+    iterations: Annotated[int, RUNNING] = Field(default=10_000, ge=1, description="Updates of the encoder.")
     batch_size: int = Field(default=3, ge=1, description="Scans in each of them.")
     learning_rate: Positive = Field(default=3e-3, description="0.003 in the paper.")
 

@@ -16,20 +16,13 @@ def preparation_of(config: SplitShuffleConfig) -> Preparation:
 
 def card_of(config: SplitShuffleConfig, iterations: int, scans: int) -> ModelCard:
     """The model card of the trained networks; the discriminator goes along, for the perceptual term of inversion."""
-    shape = " ".join(map(str, config.shape))
-    command = (
-        f"split-shuffle --shape {shape} --doublings {config.doublings} --channels {config.channels} "
-        f"--variant {config.variant} --z-dim {config.z_dim} --w-dim {config.w_dim} --batch-size {config.batch_size}"
-    )
     done = {"adversarial": iterations}
     if config.pretrain_2d:
-        command += f" --pretrain-2d {config.pretrain_2d} --inflation {config.inflation}"
         done |= {"pretraining_2d": config.pretrain_2d}
     styles = 2 * config.doublings + 2
     return trained_card(
         config,
         preparation_of(config),
-        command,
         done,
         scans,
         family="split-shuffle",

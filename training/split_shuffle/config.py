@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from model_store.sizes.split_shuffle import Architecture, Variant
-from training.engine.config import Asked, Positive, RunConfig, Whole
+from training.engine.config import RUNNING, Asked, Positive, RunConfig, Whole
 
 Inflation = Literal["inflate-1", "inflate-2", "inflate-3", "inflate-asc", "inflate-nwi"]
 
@@ -15,7 +15,8 @@ class SplitShuffleConfig(RunConfig):
 
     # Section IV-B; what the paper leaves to "the StyleGAN2 configuration" is that of Karras et al., 2020.
 
-    name: str = Field(default="split-shuffle", description="Of the trained model.")
+    family: Literal["split-shuffle"] = "split-shuffle"
+    name: Annotated[str, RUNNING] = Field(default="split-shuffle", description="Of the trained model.")
     shape: Annotated[tuple[Whole, Whole, Whole], Asked(metavar="S0 S1 S2")] = Field(
         default=(64, 64, 64), description="Of the volumes, along A0, A1, A2; 32 64 64 for the paper's hearts."
     )
@@ -28,7 +29,7 @@ class SplitShuffleConfig(RunConfig):
     )
     z_dim: int = Field(default=64, ge=1, description="64 in the paper.")
     w_dim: int = Field(default=64, ge=1, description="64 in the paper.")
-    iterations: int = Field(default=39_063, ge=1, description="On volumes; 39063 in the paper.")
+    iterations: Annotated[int, RUNNING] = Field(default=39_063, ge=1, description="On volumes; 39063 in the paper.")
     """5,000,000 volumes."""
     batch_size: int = Field(default=128, ge=1, description="128 in the paper.")
     pretrain_2d: int = Field(default=0, ge=0, description="Iterations on slices before; 195313 in the paper, 0: none.")
@@ -53,6 +54,10 @@ class SplitShuffleConfig(RunConfig):
         if any(edge % 2**doublings for edge in info.data.get("shape", ())):
             raise ValueError(f"each edge of the shape must divide by {2**doublings}")
         return doublings
+
+    @property
+    def sides(self) -> tuple[int, int, int]:
+        return self.shape
 
     @property
     def architecture(self) -> Architecture:

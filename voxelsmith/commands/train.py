@@ -13,6 +13,7 @@ from training.hagan.config import HAGANConfig
 from training.megan.config import MEGANConfig
 from training.progressive.config import EncoderConfig, ProGANConfig, StyleGANConfig
 from training.split_shuffle.config import SplitShuffleConfig
+from voxelsmith.commands import train_data
 from voxelsmith.commands.report import say
 from voxelsmith.commands.train_options import command
 from voxelsmith.commands.train_running import configured, run
@@ -42,6 +43,7 @@ app.command()(stylegan)
 app.command()(split_shuffle)
 app.command()(megan)
 app.command()(encoder)
+app.command()(train_data.check)
 
 
 @app.callback()

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from training.engine.config import Asked, CourseConfig
+from training.engine.command_line import asked, flag_of
+from training.engine.config import CourseConfig
 
 
 def command(name: str, kind: type[CourseConfig], run: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
@@ -29,11 +30,6 @@ def command(name: str, kind: type[CourseConfig], run: Callable[[dict[str, Any]],
     return chosen
 
 
-def flag_of(kind: type[CourseConfig], name: str) -> str:
-    """What the option of a setting is called."""
-    return _asked(kind.model_fields[name]).flag or "--" + name.replace("_", "-")
-
-
 def _options(kind: type[CourseConfig]) -> Iterator[inspect.Parameter]:
     for name, field in kind.model_fields.items():
         if not _is_fixed(field.annotation):
@@ -43,12 +39,12 @@ def _options(kind: type[CourseConfig]) -> Iterator[inspect.Parameter]:
 
 
 def _option(kind: type[CourseConfig], name: str, field: FieldInfo) -> Any:
-    asked, typed = _asked(field), _typed(field)
+    how, typed = asked(field), _typed(field)
     shown = typer.Option(
         flag_of(kind, name),
-        metavar=asked.metavar,
+        metavar=how.metavar,
         help=field.description,
-        exists=asked.must_exist,
+        exists=how.must_exist,
         file_okay=False,  # every path is a folder
         min=_bound(field, "ge") if typed is int else None,
         max=_bound(field, "le") if typed is int else None,
@@ -58,7 +54,7 @@ def _option(kind: type[CourseConfig], name: str, field: FieldInfo) -> Any:
 
 def _typed(field: FieldInfo) -> Any:
     """What the command line is given for a setting."""
-    typed = _asked(field).kind or _plain(field.annotation)
+    typed = asked(field).kind or _plain(field.annotation)
     is_left_out = not field.is_required() and _default(field) is None
     return typed | None if is_left_out and type(None) not in get_args(typed) else typed
 
@@ -86,10 +82,6 @@ def _default(field: FieldInfo) -> Any:
 
 def _bound(field: FieldInfo, name: Literal["ge", "le"]) -> int | None:
     return next((getattr(part, name) for part in field.metadata if hasattr(part, name)), None)
-
-
-def _asked(field: FieldInfo) -> Asked:
-    return next((part for part in field.metadata if isinstance(part, Asked)), Asked())
 
 
 def _is_fixed(annotation: Any) -> bool:

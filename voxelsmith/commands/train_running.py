@@ -8,9 +8,12 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model_store.card import CARD, ModelCard
+from model_store.reading import parse_card
+from training.engine.command_line import flag_of
 from training.engine.config import CourseConfig
+from voxelsmith.commands import train_data
 from voxelsmith.commands.report import say
-from voxelsmith.commands.train_options import flag_of
 from voxelsmith.extras import load, require
 
 Config = TypeVar("Config", bound=CourseConfig)
@@ -38,5 +41,15 @@ def run(module: str, config: CourseConfig) -> None:
             bar.update(task, completed=done, total=total, losses=shown)
 
         family = load(module, "train").FAMILY
-        folder: Path = load("training.engine.course", "train").train(config, family, tell)
+        folder: Path = load("training.engine.course", "train").train(config, family, tell, train_data.tell)
     say(f"{folder}")
+    tell_size(folder)
+
+
+def tell_size(model: Path) -> None:
+    """Of what the model in a folder makes, in mm, and whether that is nominal."""
+    card = parse_card(model.name, (model / CARD).read_bytes())
+    if isinstance(card, ModelCard):
+        sides = " x ".join(f"{side * step:.0f}" for side, step in zip(card.shape, card.spacing_mm, strict=True))
+        nominal = " (nominal: the scans' own sizes differ)" if card.spacing_is_nominal else ""
+        say(f"its volumes are {sides} mm{nominal}", err=True)

@@ -47,7 +47,7 @@ export function ModelPicker({ value, suits = () => true, onChange }: ModelPicker
 function Card({ card }: { card: ModelCard }) {
   const facts: [string, string][] = [
     ["Shows", `${[card.anatomy, card.modality].filter(Boolean).join(", ")}`],
-    ["Grid", `${grid(card.shape)} voxels of ${card.spacing_mm.map((side) => side.toFixed(2)).join(" × ")} mm`],
+    ["Grid", `${grid(card.shape)} voxels of ${card.spacing_mm.map((side) => side.toFixed(2)).join(" × ")} mm${card.spacing_is_nominal ? ", nominal" : ""}`],
     ["Values", `${card.intensity.low} to ${card.intensity.high} ${card.intensity.units}`],
     ["Licence", card.licence || "not told"],
   ];
