@@ -6,7 +6,7 @@ sharp kernel's. What the paper compares on its own CTs is compared on these: a t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from evaluation.translation import Likeness, Measures, as_json
 from model_store.networks.cascade import BACKGROUND, Cascade
+from model_store.networks.megan import ResidualGenerator
 
 COARSE, EDGES = 0, 1
 """Channels of what an HR network reads."""
@@ -50,9 +51,10 @@ def sharpened(soft: NDArray[Any], kernel: Kernel, seed: int) -> NDArray[np.float
 class Blackout(nn.Module):
     """An HR network one of whose inputs is background everywhere (figure 11)."""
 
-    def __init__(self, network: nn.Module, channel: int) -> None:
+    def __init__(self, network: ResidualGenerator, channel: int) -> None:
         super().__init__()
         self.network, self.channel = network, channel
+        self.work = network.work
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 2, 32^3) -> (n, 1, 32^3)."""
@@ -65,7 +67,9 @@ class Blackout(nn.Module):
 def blacked_out(cascade: Cascade, channel: int) -> Cascade:
     """The same networks, HR ones without one of their inputs."""
     changed = Cascade(cascade.lr, [])
-    changed.levels = nn.ModuleList([cascade.lr, *(Blackout(level, channel) for level in list(cascade.levels)[1:])])
+    changed.levels = nn.ModuleList(
+        [cascade.lr, *(Blackout(cast("ResidualGenerator", level), channel) for level in list(cascade.levels)[1:])]
+    )
     return changed.eval()
 
 
