@@ -53,7 +53,8 @@ def test_check_tells_of_twins_unreadable_and_other_files_and_draws(tmp_path: Pat
     done = CliRunner().invoke(app, ["train", "check", str(data), "--picture", str(picture)])
     assert done.exit_code == 0, done.stderr
     for told in ("3 scans can be used, 1 cannot", "skipped broken.nii:", "the same voxels: a_T1.nii, b_T2.nii.gz",
-                 "several kinds: T1 (a_T1.nii) and T2", "wide.nii shows another field of view", "taken as MR"):  # fmt: skip
+                 "several kinds: T1 (a_T1.nii) and T2", "wide.nii shows another field of view",
+                 "taken as MR"):  # fmt: skip
         assert told in done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
     shown = json.loads(CliRunner().invoke(app, ["train", "check", str(data), "--json"]).stdout)

@@ -21,8 +21,8 @@ COMMANDS: dict[str, type[CourseConfig]] = {
     "split-shuffle": SplitShuffleConfig,
     "encoder": EncoderConfig,
 }
-COURSE = {"data", "out", "name", "title", "licence", "iterations", "batch-size", "skip-unreadable", "augment", "seed", "device",
-          "data-workers", "log-every", "picture-every", "save-every"}  # fmt: skip
+COURSE = {"data", "out", "name", "title", "licence", "iterations", "batch-size", "skip-unreadable", "augment", "seed",
+          "device", "data-workers", "log-every", "picture-every", "save-every"}  # fmt: skip
 SCANS = {"modality", "anatomy", "axes", "spacing", "placement", "trim-blank-slices", "keep-blank-slices", "window",
          "units"}  # fmt: skip
 GROWN = {"start-from", "base", "stages", "channels", "critic-channels", "z-dim", "stage-samples", "critic-steps",
