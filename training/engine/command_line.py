@@ -11,7 +11,7 @@ from training.engine.config import Asked, CourseConfig
 
 PLACES = {"data": "SCANS", "out": "RUN", "model": "MODEL", "start_from": "MODEL"}
 """What folders are called in a card, which says nothing of the machine: the scans lie in SCANS where one types it."""
-OF_THE_MACHINE = {"device", "data_workers", "log_every", "picture_every", "save_every"}
+OF_THE_MACHINE = {"device", "data_workers", "log_every", "picture_every", "save_every", "keep_every"}
 
 
 def command_of(config: CourseConfig) -> str:

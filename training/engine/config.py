@@ -17,7 +17,7 @@ from model_store.card import FEWEST_LEVELS, NAME_RULE, is_name, spans_space
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1)]
 CHECKPOINT, CONFIG, DATA, DATA_PICTURE = "checkpoint.pt", "config.json", "data.json", "data.png"
-OWN_FILES = re.compile(r"(config|data|checkpoint(-2d|-[0-9]+)?|samples-[0-9]+)\.(json|png|pt|partial)")
+OWN_FILES = re.compile(r"(config|data|(checkpoint|samples)(-2d)?(-[0-9]+)?)\.(json|png|pt|partial)")
 """Of a run, beside the folder of its model."""
 CT_WINDOW = (-1024.0, 600.0)
 """In HU."""
@@ -69,6 +69,10 @@ class CourseConfig(BaseModel):
         default=500, ge=1, description="Iterations between pictures of samples."
     )
     save_every: Annotated[int, RUNNING] = Field(default=500, ge=1, description="Iterations between checkpoints.")
+
+    keep_every: Annotated[int, RUNNING] = Field(
+        default=0, ge=0, description="Iterations between checkpoints that are kept, each under its number; 0: none is."
+    )
 
     @property
     def cache(self) -> Path:

@@ -9,7 +9,7 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor
 
-from training.engine.beginning import Seen, begin, check_folders, check_same_run, report_of, settled
+from training.engine.beginning import Seen, begin, check_folders, check_same_run, report_of, seen_by, settled
 from training.engine.card import completed
 from training.engine.checkpoint import save
 from training.engine.config import CHECKPOINT
@@ -19,6 +19,7 @@ from training.engine.errors import DataRefused
 from training.engine.export import export_tensors
 from training.engine.family import Family, Trained
 from training.engine.report import Progress, Report
+from training.engine.stopping import StoppedError, stop_wishes
 from training.engine.survey import survey
 from training.engine.trainer import Config, Trainer
 
@@ -42,6 +43,7 @@ def train(
     Raises:
         DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
         NotWritten: the model cannot be written.
+        StoppedError: by a signal, after a checkpoint.
     """
     family.check(config)
     check_folders(config)
@@ -76,6 +78,22 @@ def _write_model(trainer: Trained, family: Family[Config, Trained], out: Path, s
     return folder
 
 
+def export_checkpoint(config: Config, family: Family[Config, Trained], checkpoint: Path, folder: Path) -> Path:
+    """A model folder of the networks in a checkpoint of a run, which may be running; the run's own files stay.
+
+    Raises:
+        DataRefused: it is no checkpoint of this run.
+        NotWritten: the model cannot be written, or is there and is not the run's own.
+    """
+    config = config.model_copy(update={"name": folder.name})
+    trainer = family.trainer(config)
+    if not resume(trainer, checkpoint, config.device):
+        raise DataRefused(
+            f"there is no checkpoint {checkpoint}: a run writes its first one after --save-every iterations"
+        )
+    return _write_model(trainer, family, folder.parent, seen_by(config.out))
+
+
 def resume(trainer: Trainer[Any], checkpoint: Path, device: str) -> bool:
     """Take up the last checkpoint; False where there is none.
 
@@ -97,25 +115,37 @@ def resume(trainer: Trainer[Any], checkpoint: Path, device: str) -> bool:
     return True
 
 
+def numbered(checkpoint: Path, kind: str, iteration: int, ending: str) -> Path:
+    """A file of one iteration beside a checkpoint: samples-000500.png, of a run on slices samples-2d-000500.png."""
+    return checkpoint.with_name(f"{checkpoint.stem.replace('checkpoint', kind)}-{iteration:06d}{ending}")
+
+
 def fit(trainer: Trainer[Config], batches: Batches, checkpoint: Path, log: Path, iterations: int,
         progress: Progress | None = None) -> None:  # fmt: skip
     """Step from the trainer's iteration to `iterations`.
 
     Args:
-        checkpoint: replaced every `save_every` iterations of the run and at the end.
+        checkpoint: replaced every `save_every` iterations of the run, at the end and where a signal ends it.
         log: TensorBoard's folder.
+
+    Raises:
+        StoppedError: by SIGINT or SIGTERM, after the iteration and its checkpoint.
     """
-    config = trainer.config
-    with Report(log) as report:
-        for real, labels in batches(trainer.iteration, iterations):
+    config, begun = trainer.config, trainer.iteration
+    with Report(log) as report, stop_wishes() as wish:
+        for real, labels in batches(begun, iterations):
             losses = trainer.step(real, labels)
             done, last = trainer.iteration, trainer.iteration == iterations
-            if last or done % config.log_every == 0:
+            if last or done == begun + 1 or done % config.log_every == 0:
                 scalars = {name: float(loss) for name, loss in losses.items()}
                 report.scalars(scalars, done)
                 if progress is not None:
                     progress(done, iterations, scalars)
             if done % config.picture_every == 0:
-                report.pictures("samples", trainer.sample(4), done)
-            if last or done % config.save_every == 0:
+                report.pictures("samples", trainer.sample(4), done, numbered(checkpoint, "samples", done, ".png"))
+            if last or wish.number is not None or done % config.save_every == 0:
                 save(checkpoint, trainer.state())
+            if config.keep_every and done % config.keep_every == 0:
+                save(numbered(checkpoint, "checkpoint", done, ".pt"), trainer.state())
+            if wish.number is not None and not last:
+                raise StoppedError(wish.number, done, iterations)

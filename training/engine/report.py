@@ -7,8 +7,11 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from model_store.folder import replacing
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iterations done, of how many, losses)."""
@@ -28,11 +31,18 @@ class Report:
         for name, value in values.items():
             self._writer.add_scalar(f"loss/{name}", value, iteration)
 
-    def pictures(self, name: str, volumes: Tensor, iteration: int) -> None:
-        """(n, 1, D, H, W) in [-1, 1]: a row of three middle slices per volume; (n, 1, H, W): the slices themselves."""
+    def pictures(self, name: str, volumes: Tensor, iteration: int, file: Path) -> None:
+        """(n, 1, D, H, W) in [-1, 1]: a row of three middle slices per volume; (n, 1, H, W): the slices themselves.
+
+        Args:
+            file: PNG of the same, for those without TensorBoard.
+        """
         shown = [image[0] for image in volumes.detach().float().cpu()]
         rows = torch.cat([mid_planes(image) if image.ndim == 3 else image for image in shown])
-        self._writer.add_image(name, ((rows + 1) / 2).clamp(0, 1)[None], iteration)
+        greys = ((rows + 1) / 2).clamp(0, 1)
+        self._writer.add_image(name, greys[None], iteration)
+        with replacing(file) as partial:
+            Image.fromarray((greys * 255).round().to(torch.uint8).numpy()).save(partial, "PNG")
 
 
 def mid_planes(volume: Tensor) -> Tensor:

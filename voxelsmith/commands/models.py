@@ -1,4 +1,4 @@
-"""voxelsmith models: list, show, verify, remove, import."""
+"""voxelsmith models: list, show, verify, remove, add, edit, import."""
 
 import shutil
 from pathlib import Path
@@ -12,6 +12,7 @@ from model_store.faults import FolderFault
 from model_store.importers.hagan import import_hagan
 from model_store.importers.megan import AUTHORS_LR_SIZE, Target, import_megan
 from model_store.importers.stylegan3d import import_stylegan3d
+from voxelsmith.commands import models_added
 from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.environment import Surroundings
 
@@ -98,6 +99,10 @@ def remove(
     folder.rename(hidden)
     shutil.rmtree(hidden)
     say(f"removed {name}")
+
+
+app.command("add")(models_added.add)
+app.command("edit")(models_added.edit)
 
 
 @imports.command("hagan")

@@ -16,39 +16,54 @@ from training.split_shuffle.config import SplitShuffleConfig
 from voxelsmith.commands import train_data
 from voxelsmith.commands.report import say
 from voxelsmith.commands.train_options import command
-from voxelsmith.commands.train_running import configured, run
+from voxelsmith.commands.train_running import configured, continued, export_model, family_of, kept_options, run
 from voxelsmith.extras import load
 
+FAMILIES: dict[str, tuple[type[CourseConfig], str]] = {
+    "hagan": (HAGANConfig, "training.hagan.trainer"),
+    "progan": (ProGANConfig, "training.progressive.trainer"),
+    "stylegan": (StyleGANConfig, "training.progressive.trainer"),
+    "split-shuffle": (SplitShuffleConfig, "training.split_shuffle.trainer"),
+    "megan": (MEGANConfig, "training.megan.trainer"),
+    "encoder": (EncoderConfig, "training.progressive.encoder"),
+}
+"""What each command trains: its settings, and the module of its family."""
 
-def _training(name: str, kind: type[CourseConfig], module: str) -> Callable[..., None]:
-    """The command that trains the family of a module."""
 
-    def train(values: dict[str, Any]) -> None:
-        run(module, configured(kind, values))
+def _training(name: str) -> Callable[..., None]:
+    """The command that trains a family."""
+    kind, module = FAMILIES[name]
+
+    def train(values: dict[str, Any], resumed: Path | None) -> None:
+        run(module, configured(kind, values if resumed is None else continued(kind, resumed, values)))
 
     return command(name, kind, train)
 
 
-hagan = _training("hagan", HAGANConfig, "training.hagan.trainer")
-progan = _training("progan", ProGANConfig, "training.progressive.trainer")
-stylegan = _training("stylegan", StyleGANConfig, "training.progressive.trainer")
-split_shuffle = _training("split-shuffle", SplitShuffleConfig, "training.split_shuffle.trainer")
-megan = _training("megan", MEGANConfig, "training.megan.trainer")
-encoder = _training("encoder", EncoderConfig, "training.progressive.encoder")
-
 app = typer.Typer(help="Train a model; resumes from the last checkpoint in --out.", no_args_is_help=True)
-app.command()(hagan)
-app.command()(progan)
-app.command()(stylegan)
-app.command()(split_shuffle)
-app.command()(megan)
-app.command()(encoder)
+for family in FAMILIES:
+    app.command(family)(_training(family))
 app.command()(train_data.check)
 
 
 @app.callback()
 def group() -> None:
     """One command per family."""
+
+
+@app.command()
+def export(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", exists=True, file_okay=False, help="A run's --out.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="One that --keep-every kept; without it the last.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="The model's folder, named like it; without it the run's own.")
+    ] = None,
+) -> None:
+    """Make a model of a run's checkpoint, also while it runs: voxelsmith train export RUN."""
+    kind, module = family_of(run_folder, FAMILIES)
+    say(f"{export_model(module, configured(kind, kept_options(run_folder)), checkpoint, out)}")
 
 
 @app.command()

@@ -1,9 +1,11 @@
 """The options of a training command, made of its configuration's settings: default, help and bounds stand there."""
 
 import inspect
+import json
 import operator
 from collections.abc import Callable, Iterator
 from functools import reduce
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -11,23 +13,75 @@ import typer
 from pydantic.fields import FieldInfo
 
 from training.engine.command_line import asked, flag_of
-from training.engine.config import CourseConfig
+from training.engine.config import CONFIG, CourseConfig
 
 
-def command(name: str, kind: type[CourseConfig], run: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+def command(
+    name: str, kind: type[CourseConfig], run: Callable[[dict[str, Any], Path | None], None]
+) -> Callable[..., None]:
     """A function for typer, called like the command, with an option for each setting of `kind`.
 
     Args:
-        run: called with the settings that were given.
+        run: called with the settings that were typed, and the folder of the run that goes on.
     """
 
-    def chosen(**values: Any) -> None:
-        """Hand over what was given: an option left out is None where the setting has no plain default."""
-        run({field: value for field, value in values.items() if value is not None})
+    def chosen(context: typer.Context, resume: Path | None, **values: Any) -> None:
+        """Hand over what was typed, and of a new run what has a plain default."""
+        typed = {field: value for field, value in values.items() if value is not None}
+        if resume is not None:
+            typed = {field: typed[field] for field in typed if _is_typed(context, field)}
+        run(typed, resume)
 
     chosen.__name__, chosen.__doc__ = name, kind.__doc__
-    chosen.__signature__ = inspect.Signature(list(_options(kind)))  # type: ignore[attr-defined]
+    chosen.__signature__ = inspect.Signature([_CONTEXT, *_options(kind), _RESUME])  # type: ignore[attr-defined]
     return chosen
+
+
+def _is_typed(context: typer.Context, field: str) -> bool:
+    source = context.get_parameter_source(field)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _take_from(context: typer.Context, out: Path | None) -> Path | None:
+    """What a run must be told, it has been told already."""
+    if out is None or context.resilient_parsing:
+        return out
+    if not (out / CONFIG).is_file():
+        raise typer.BadParameter(f"there is no run in {out}: no {CONFIG} lies there")
+    context.default_map = {"out": str(out)} | {
+        name: value for name, value in stored_options(out).items() if name in ("data", "model")
+    }
+    return out
+
+
+def stored_options(out: Path) -> dict[str, Any]:
+    """What the run in a folder was begun with. Raises: typer.BadParameter, where it cannot be read."""
+    try:
+        stored = json.loads((out / CONFIG).read_bytes())
+    except (OSError, ValueError) as err:
+        raise typer.BadParameter(f"there is no run in {out}: {CONFIG} is missing or damaged") from err
+    return stored if isinstance(stored, dict) else {}
+
+
+_RESUME = inspect.Parameter(
+    "resume",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            exists=True,
+            file_okay=False,
+            is_eager=True,
+            callback=_take_from,
+            help="Go on with the run in this folder, with its own options; those of the machine and of reports, and "
+            "--iterations, may be given anew.",
+        ),
+    ],
+)
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 
 
 def _options(kind: type[CourseConfig]) -> Iterator[inspect.Parameter]:
