@@ -53,7 +53,7 @@ def config_of(data: Path, out: Path) -> MEGANConfig:
     return MEGANConfig(
         data=data, out=out, name=NAME, iterations=4000, batch_size=4, lr_size=32, doublings=2, lr_width=16,
         lr_blocks=4, hr_width=16, hr_blocks=6, critic_width=32, target_domain="T1-weighted MR", modality="MR",
-        anatomy="head", learning_rate=4e-4, l1_weight=30.0, contrasts=8, mirrored=0.5,
+        anatomy="head", learning_rate=4e-4, l1_weight=30.0, contrasts=8, adds_coarse=True, mirrored=0.5,
     )  # fmt: skip
 
 
