@@ -139,6 +139,16 @@ def test_a_model_that_adds_to_the_coarser_image_says_so(tmp_path: Path) -> None:
     assert [level.adds for level in model.cascade.levels] == [False, True]
 
 
+def test_image_and_edges_are_deformed_alike(tmp_path: Path) -> None:
+    scans = prepared(tiny(tmp_path, lr_size=32))
+    one = Scans(scans.paths[:1], None, scans.network_range)
+    (plain, _), (image, edges) = (Examples(one, tiny(tmp_path, lr_size=32, deformed=share))[0] for share in (0.0, 1.0))
+    assert float((image - plain).abs().mean()) > 0.05
+    steepness = sum(part.abs() for part in torch.gradient(image[0, 0]))
+    drawn = torch.nn.functional.avg_pool3d(edges, 2)[0, 0] > -0.9
+    assert float(steepness[drawn].mean()) > 3 * float(steepness[~drawn].mean())
+
+
 def test_left_and_right_are_exchanged_where_asked(tmp_path: Path) -> None:
     scans = prepared(tiny(tmp_path, lr_size=32))
     one = Scans(scans.paths[:1], None, scans.network_range)

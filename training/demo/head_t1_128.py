@@ -23,6 +23,8 @@ from training.megan.config import MEGANConfig
 from training.megan.trainer import FAMILY, MEGANTrainer
 
 NAME = "head-t1-128"
+L1_WEIGHTS = (100.0, 30.0, 30.0)
+"""Of each scale: LR, which has the least to go by, draws patterns of its own where its critic weighs more."""
 SAVE_EVERY = 100
 AVERAGED = 0.998
 """Share of the averaged weights that stays. They ship: each adversarial step leaves a pattern of its own."""
@@ -53,13 +55,13 @@ def config_of(data: Path, out: Path) -> MEGANConfig:
     return MEGANConfig(
         data=data, out=out, name=NAME, iterations=4000, batch_size=4, lr_size=32, doublings=2, lr_width=16,
         lr_blocks=4, hr_width=16, hr_blocks=6, critic_width=32, target_domain="T1-weighted MR", modality="MR",
-        anatomy="head", learning_rate=4e-4, l1_weight=30.0, contrasts=8, adds_coarse=True, mirrored=0.5,
+        anatomy="head", learning_rate=4e-4, contrasts=8, adds_coarse=True, deformed=0.8, mirrored=0.5,
     )  # fmt: skip
 
 
 def fit(config: MEGANConfig, scale: int) -> Path:
     """Train one scale's networks, from where `out` has them; the file that holds them."""
-    trainer = MEGANTrainer(config)
+    trainer = MEGANTrainer(config.model_copy(update={"l1_weight": L1_WEIGHTS[scale]}))
     trainer.networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     trainer.iteration, end = scale * config.iterations, (scale + 1) * config.iterations
     trainer.average = ParameterAverage(trainer.cascade.levels[scale], AVERAGED)

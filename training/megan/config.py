@@ -54,6 +54,7 @@ class MEGANConfig(CourseConfig):
     contrasts: int = Field(
         default=0, ge=0, le=64, description="Further drawings of each scan's edges, under random contrasts."
     )
+    deformed: Share = Field(default=0.0, description="Of LR's iterations, with image and edges deformed alike.")
     mirrored: Share = Field(default=0.0, description="Of the iterations, with left and right exchanged.")
     halved: Share = Field(default=0.2, description="Low-resolution patches at half their resolution; 0.2 in the paper.")
 
