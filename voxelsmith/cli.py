@@ -26,6 +26,7 @@ from voxelsmith.commands import (
     directions,
     edit,
     encode,
+    evaluate,
     generate,
     keys,
     models,
@@ -137,6 +138,7 @@ app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
 app.add_typer(translate.app)
+app.add_typer(evaluate.app)
 app.add_typer(replay.app)
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")
