@@ -76,6 +76,8 @@ def _check(config: EvaluationConfig, model: Model | None) -> None:
         raise EvaluationRefused("the reference is the generated folder: what is compared with itself is not judged")
     if config.num_samples < 1:
         raise EvaluationRefused("--num-samples is at least 1")
+    if config.generated is None and model is not None:
+        class_of(model.card, config.class_label)
 
 
 def _opener(model: Model, device: str) -> Callable[[], Generator]:
@@ -90,11 +92,11 @@ def _made(
         return Folder(config.generated, how, is_strict=True)
     assert model is not None
     assert open_model is not None
-    label = _class_of(model.card, config.class_label)
+    label = class_of(model.card, config.class_label)
     return Made(model.card, open_model, config.num_samples, config.seed, config.truncation, label)
 
 
-def _class_of(card: ModelCard, label: int | str | None) -> int | None:
+def class_of(card: ModelCard, label: int | str | None) -> int | None:
     """Raises: EvaluationRefused."""
     if label is None:
         return None

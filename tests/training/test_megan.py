@@ -106,6 +106,30 @@ def test_an_example_is_the_seeds_and_its_index(tmp_path: Path) -> None:
     assert float((small - inside).abs().mean()) < 0.12
 
 
+def test_contrasts_change_the_edges_and_never_the_image(tmp_path: Path) -> None:
+    plain = np.load(prepared(tiny(tmp_path, "plain", lr_size=32)).paths[0])
+    config = tiny(tmp_path, "many", lr_size=32, contrasts=3)
+    scans = prepared(config)
+    parts = np.load(scans.paths[0])
+    assert (len(plain), len(parts)) == (2, 5)
+    assert np.array_equal(parts[:2], plain)
+    assert len({part.tobytes() for part in parts[1:]}) == 4
+    examples = Examples(scans, config)
+    seen = {examples[index][1].numpy().tobytes() for index in range(2)}
+    assert len(seen) == 2  # of one scan or two, other drawings
+
+
+def test_left_and_right_are_exchanged_where_asked(tmp_path: Path) -> None:
+    scans = prepared(tiny(tmp_path, lr_size=32))
+    one = Scans(scans.paths[:1], None, scans.network_range)
+    (image, edges), (mirrored, drawn) = (
+        Examples(one, tiny(tmp_path, lr_size=32, axes="ARS", mirrored=share))[0] for share in (0.0, 1.0)
+    )
+    assert torch.equal(image.flip(3), mirrored)
+    assert torch.equal(edges.flip(3), drawn)
+    assert not torch.equal(image, mirrored)
+
+
 def test_conditions_are_degraded_as_often_as_the_paper_says(tmp_path: Path) -> None:
     config = tiny(tmp_path, low_noise=0.0, edge_noise=0.0)
     clean = torch.rand(400, 2, 8, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1

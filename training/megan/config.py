@@ -48,6 +48,10 @@ class MEGANConfig(CourseConfig):
     low_noise: float = Field(default=0.05, ge=0, description="Deviation of the noise on low-resolution patches.")
     edge_noise: float = Field(default=0.01, ge=0, description="Deviation of the noise on edges; 0.01 in the code.")
     blurred: Share = Field(default=0.3, description="Of the low-resolution patches; 0.3 in the paper.")
+    contrasts: int = Field(
+        default=0, ge=0, le=64, description="Further drawings of each scan's edges, under random contrasts."
+    )
+    mirrored: Share = Field(default=0.0, description="Of the iterations, with left and right exchanged.")
     halved: Share = Field(default=0.2, description="Low-resolution patches at half their resolution; 0.2 in the paper.")
 
     @field_validator("doublings")

@@ -1,5 +1,7 @@
 """What a MEGAN iteration sees: one scan at the lowest scale, or patches of one scan at another."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,7 +27,7 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
         (n, 1, 32^3), and (n, 2, 32^3) of coarser patches and edges."""
         random = np.random.default_rng([self.config.seed, index])
         path = self.scans.paths[int(random.integers(len(self.scans.paths)))]
-        image, edges = torch.from_numpy(np.load(path).astype(np.float32))
+        image, edges = self._load(path, random)
         scale, finest = index // self.config.iterations, self.config.doublings
         if scale == 0:
             return _at(image, finest)[None, None], _at(edges, finest - 1)[None, None]
@@ -36,6 +38,20 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
         halves = [(a0 // 2, a1 // 2, a2 // 2) for a0, a1, a2 in chosen]
         pairs = zip(halves, chosen, strict=True)
         return images, torch.stack([torch.stack([_cut(low, half), _cut(drawn, at)]) for half, at in pairs])
+
+    def _load(self, path: Path, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """The image, and one of the drawings of its edges."""
+        parts = np.load(path, mmap_mode="r")
+        chosen = parts[[0, int(random.integers(1, len(parts)))]].astype(np.float32)
+        if random.random() < self.config.mirrored:
+            chosen = np.flip(chosen, 1 + self._sideways).copy()
+        image, edges = torch.from_numpy(chosen)
+        return image, edges
+
+    @property
+    def _sideways(self) -> int:
+        """The network's axis between left and right."""
+        return next(axis for axis, code in enumerate(self.config.axes) if code in "LR")
 
 
 def _at(volume: Tensor, halvings: int) -> Tensor:

@@ -16,6 +16,8 @@ from volumes.volume import Volume, VolumeError
 
 QUANTILES = (0.0, 0.997)
 """Of an MR scan, that become -1 and 1."""
+_KNOTS = np.linspace(0, 1, 6)
+"""Values of a scan that get another brightness; between them it changes in proportion."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Drawn:
     sigma: float
     low: float
     high: float
+    contrasts: int = 0
     network_range: Range = (-1.0, 1.0)
 
     @property
@@ -39,7 +42,10 @@ class Drawn:
         return side, side, side
 
     def array(self, scan: Volume) -> NDArray[np.float32]:
-        """(2, A0, A1, A2): image and edges in [-1, 1].
+        """(2 + contrasts, A0, A1, A2): image, its edges, and those of the image in other contrasts, all in [-1, 1].
+
+        A domain is translated from by its edges alone, and each sequence shows others: what is dark in one is bright
+        in another, and two tissues differ or do not.
 
         Raises:
             VolumeError: no edges, or too few voxels for so many scales.
@@ -50,14 +56,25 @@ class Drawn:
         if canvas.doublings < self.doublings:
             raise VolumeError("The scan has too few voxels for so many scales.")
         inside = seen.array[box]
-        edges = draw_edges(inside, Canny(self.sigma, self.low, self.high), self.window)
+        how = Canny(self.sigma, self.low, self.high)
         image = to_network_range(inside, *(self.window or window_of(inside, QUANTILES)), self.network_range)
+        edges = [draw_edges(inside, how, self.window)]
+        edges += [draw_edges(_recoloured(image, seed), how, (0.0, 1.0)) for seed in range(self.contrasts)]
         spans = zip(canvas.spans, canvas.shape, box, strict=True)
         a0, a1, a2 = (
             interpolation(torch.linspace(*span, side, dtype=torch.float64) - part.start, part.stop - part.start)
             for span, side, part in spans
         )
-        drawn = [torch.from_numpy(edges) / 127.5, torch.from_numpy(image) + 1]  # 0 is background, and beyond the box
-        both = [planes(part, (a0, a1, a2), 0, len(a0)) - 1 for part in reversed(drawn)]
-        stacked: NDArray[np.float32] = torch.stack(both).numpy()
+        parts = [torch.from_numpy(image) + 1, *(torch.from_numpy(drawn) / 127.5 for drawn in edges)]
+        # 0 is background, and beyond the box
+        laid = [planes(part, (a0, a1, a2), 0, len(a0)) - 1 for part in parts]
+        stacked: NDArray[np.float32] = torch.stack(laid).numpy()
         return stacked
+
+
+def _recoloured(image: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """An image in [-1, 1] with random brightnesses in [0, 1] for its values, of which the least stays 0."""
+    random = np.random.default_rng(seed)
+    brightness = np.concatenate([[0.0], random.uniform(0, 1, len(_KNOTS) - 1)])
+    changed: NDArray[np.float32] = np.interp((image + 1) / 2, _KNOTS, brightness).astype(np.float32)
+    return changed

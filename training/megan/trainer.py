@@ -112,6 +112,7 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
             edges.sigma,
             edges.low,
             edges.high,
+            config.contrasts,
         )
 
     def batches(self, trainer: MEGANTrainer, volumes: TrainingVolumes, first: int, last: int) -> Iterator[list[Tensor]]:

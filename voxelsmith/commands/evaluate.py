@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from evaluation.config import NUM_SAMPLES, EvaluationConfig, FeaturesName
-from evaluation.report import PAGE, REPORT, Estimate, Report
+from evaluation.report import PAGE, Estimate, Report
 from model_store.card import ModelCard
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_table, say, warn
+from voxelsmith.commands.report import print_json, print_table, say, warn
 from voxelsmith.environment import Surroundings
 from voxelsmith.extras import load
 
@@ -62,7 +62,7 @@ def evaluate(
     )  # fmt: skip
     found = _run(config, model or prepared_as, place)
     if as_json:
-        typer.echo((out / REPORT).read_text(), nl=False)
+        print_json(found.model_dump(mode="json"))
         return
     _tell(found, out)
 
