@@ -101,8 +101,8 @@ def remove(
     say(f"removed {name}")
 
 
-app.command("add")(models_added.add)
-app.command("edit")(models_added.edit)
+app.command()(models_added.add)
+app.command()(models_added.edit)
 
 
 @imports.command("hagan")

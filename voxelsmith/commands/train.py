@@ -41,8 +41,12 @@ def _training(name: str) -> Callable[..., None]:
 
 
 app = typer.Typer(help="Train a model; resumes from the last checkpoint in --out.", no_args_is_help=True)
-for family in FAMILIES:
-    app.command(family)(_training(family))
+app.command()(_training("hagan"))
+app.command()(_training("progan"))
+app.command()(_training("stylegan"))
+app.command()(_training("split-shuffle"))
+app.command()(_training("megan"))
+app.command()(_training("encoder"))
 app.command()(train_data.check)
 
 
