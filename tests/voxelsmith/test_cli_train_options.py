@@ -25,6 +25,7 @@ COURSE = {"data", "out", "name", "title", "licence", "iterations", "batch-size",
           "device", "data-workers", "log-every", "picture-every", "save-every", "keep-every"}  # fmt: skip
 SCANS = {"modality", "anatomy", "axes", "spacing", "placement", "trim-blank-slices", "keep-blank-slices", "window",
          "units"}  # fmt: skip
+OF_ALL = {"help", "resume"}
 GROWN = {"start-from", "base", "stages", "channels", "critic-channels", "z-dim", "stage-samples", "critic-steps",
          "learning-rate", "stage-decay", "average"}  # fmt: skip
 OWN = {
@@ -42,7 +43,7 @@ OWN = {
 def parameters(name: str) -> dict[str, Any]:
     """The command's options by the names of their settings."""
     train: Any = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
-    return {parameter.name: parameter for parameter in train.commands[name].params if parameter.name != "help"}
+    return {parameter.name: parameter for parameter in train.commands[name].params if parameter.name not in OF_ALL}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
