@@ -1,6 +1,6 @@
 """The command line: `voxelsmith`. Reads the environment once, joins the commands, turns errors into exit codes.
 
-Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error.
+Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error, 130 interrupted.
 """
 
 import errno
@@ -43,8 +43,10 @@ from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
-from voxelsmith.problems import ClientError
+from voxelsmith.problems import ClientError, JobInterrupted
 
+INTERRUPTED = 130
+"""As shells tell of a SIGINT."""
 EXPECTED = (
     *(VoxelsmithError, ClientError, Refusal, NoSuchFolder),
     *(DataFolderError, StackError, MissingExtraError),
@@ -55,10 +57,12 @@ class CommandLine(TyperGroup):
     """The root group: an expected error is one line and exit code 1, never a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        code = 1
         try:
             return super().invoke(ctx)
         except EXPECTED as err:
             line = _line(err)
+            code = INTERRUPTED if isinstance(err, JobInterrupted) else code
         except typer.BadParameter as err:
             err.message = plain(err.message)
             raise
@@ -67,7 +71,7 @@ class CommandLine(TyperGroup):
                 raise
             line = _lack(err)
         sys.stderr.write(f"voxelsmith: {plain(line)}\n")
-        raise typer.Exit(1)
+        raise typer.Exit(code)
 
 
 def _lack(err: OSError) -> str:
