@@ -1,14 +1,6 @@
-"""`voxelsmith`, and `python -m voxelsmith`: the command line, whose libraries take a second to load.
+"""`python -m voxelsmith`: the command line where the `voxelsmith` script is not on the path."""
 
-A Ctrl-C in that second ends the process without a word, as it would any program.
-"""
-
-import signal
-
-_ASKED = signal.signal(signal.SIGINT, signal.SIG_DFL) if __name__ == "__main__" else None
-
-from voxelsmith.cli import app  # noqa: E402
+from voxelsmith.cli import app
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, _ASKED)
     app(prog_name="voxelsmith")

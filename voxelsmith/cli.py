@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error, 130 i
 
 import errno
 import os
+import signal
 import sys
 import tempfile
 from importlib import metadata
@@ -55,6 +56,12 @@ EXPECTED = (
 
 class CommandLine(TyperGroup):
     """The root group: an expected error is one line and exit code 1, never a traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """As click's; a Ctrl-C is a KeyboardInterrupt from here on, which it is not while libraries load."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return super().main(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
         code = 1
