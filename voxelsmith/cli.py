@@ -35,6 +35,7 @@ from voxelsmith.commands import (
     models,
     replay,
     serve,
+    study,
     train,
     translate,
     verify,
@@ -160,6 +161,7 @@ app.add_typer(directions.app, name="directions")
 app.add_typer(keys.app, name="keys")
 app.add_typer(workers_commands.app, name="workers")
 app.add_typer(train.app, name="train")
+app.add_typer(study.app, name="study")
 app.add_typer(verify.app)
 app.add_typer(du.app)
 app.add_typer(doctor.app)

@@ -34,7 +34,7 @@ class FolderSink:
         self._files: list[ResultFile] = []
         self._replay_sha256 = ""
 
-    def stage(self, name: str, done: int, total: int) -> None:
+    def stage(self, name: str, done: int, total: int, left_s: float | None = None) -> None:  # noqa: ARG002
         """Passes progress on, to a progress bar."""
         self._on_stage(name, done, total)
 

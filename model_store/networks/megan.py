@@ -8,6 +8,7 @@ Both are residual networks. The paper's figure 3 draws a U-Net for LR; no file o
 patch is the same by itself and in a batch, and every voxel of it sees all of it.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -118,6 +119,18 @@ class ResidualGenerator(nn.Module):
             for into, out in pairwise([4 * width, 2 * width, width])
         )
         self.leave = ToImage(width)
+
+    def work(self, shape: tuple[int, int, int]) -> int:
+        """Multiplications of the convolutions for one input (d, h, w)."""
+        voxels, total = math.prod(shape), 0
+        for layer in (self.enter, *self.down, *self.blocks, *self.up):
+            convs = [part for part in layer.modules() if isinstance(part, nn.Conv3d | nn.ConvTranspose3d)]
+            for conv in convs:
+                is_up, stride = isinstance(conv, nn.ConvTranspose3d), math.prod(conv.stride)
+                voxels //= 1 if is_up else stride
+                total += conv.in_channels * conv.out_channels * math.prod(conv.kernel_size) * voxels
+                voxels *= stride if is_up else 1
+        return total + self.leave.in_channels * math.prod(self.leave.kernel_size) * voxels
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, d, h, w) -> (n, 1, d, h, w), or half of each side with `halves`. Sides divide by `step`."""

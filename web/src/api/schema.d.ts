@@ -320,7 +320,8 @@ export interface components {
             /**
              * @default {
              *       "done": 0,
-             *       "total": 0
+             *       "total": 0,
+             *       "left_s": null
              *     }
              */
             progress: components["schemas"]["Progress"];
@@ -423,6 +424,8 @@ export interface components {
             done: number;
             /** @default 0 */
             total: number;
+            /** @default null */
+            left_s: number | null;
         };
         Provenance: {
             /** @enum {string} */
