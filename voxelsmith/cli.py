@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownJob, UnknownModel, VoxelsmithError
 from contract.plain_text import plain
@@ -41,6 +40,7 @@ from voxelsmith.commands import (
     verify,
 )
 from voxelsmith.commands import workers as workers_commands
+from voxelsmith.commands.help_texts import CommandGroup
 from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError
@@ -55,7 +55,7 @@ EXPECTED = (
 )
 
 
-class CommandLine(TyperGroup):
+class CommandLine(CommandGroup):
     """The root group: an expected error is one line and exit code 1, never a traceback."""
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -155,13 +155,13 @@ app.add_typer(encode.app)
 app.add_typer(edit.app)
 app.add_typer(translate.app)
 app.add_typer(replay.app)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(models.app, name="models")
-app.add_typer(directions.app, name="directions")
-app.add_typer(keys.app, name="keys")
-app.add_typer(workers_commands.app, name="workers")
-app.add_typer(train.app, name="train")
-app.add_typer(study.app, name="study")
+app.add_typer(jobs.app, name="jobs", cls=CommandGroup)
+app.add_typer(models.app, name="models", cls=CommandGroup)
+app.add_typer(directions.app, name="directions", cls=CommandGroup)
+app.add_typer(keys.app, name="keys", cls=CommandGroup)
+app.add_typer(workers_commands.app, name="workers", cls=CommandGroup)
+app.add_typer(train.app, name="train", cls=CommandGroup)
+app.add_typer(study.app, name="study", cls=CommandGroup)
 app.add_typer(verify.app)
 app.add_typer(du.app)
 app.add_typer(doctor.app)

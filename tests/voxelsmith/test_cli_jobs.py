@@ -314,7 +314,7 @@ def test_a_mix_takes_the_coarse_layers_of_one_seed_and_the_fine_ones_of_another(
         (("--mix-with", 2), "--mix-with needs --crossover"),
         (("--crossover", 2), "--mix-with or --to-latent is missing"),
         (("--mix-with", 2, "--to-seed", 3, "--crossover", 2), "one of --to-seed and --mix-with"),
-        (("--mix-with", 2, "--crossover", 2, "--noise-seed", 1), "noise_seed goes with noise random"),
+        (("--mix-with", 2, "--crossover", 2, "--noise-seed", 1), "--noise-seed goes with noise random"),
     ],
 )
 def test_a_mix_that_lacks_something_is_wrong_use(run: Run, tmp_path: Path, words: tuple[Any, ...], told: str) -> None:

@@ -19,6 +19,7 @@ from volumes.volume import VolumeError
 from volumes.whole_file import taking_the_place_of
 from voxelsmith import extras
 from voxelsmith.client import Client
+from voxelsmith.commands.option_names import by_option
 from voxelsmith.commands.options import Way
 from voxelsmith.commands.record_report import print_record, timings
 from voxelsmith.commands.report import print_json, say, telling_of_others
@@ -174,4 +175,4 @@ def progress_bar(title: str) -> Iterator[OnStage]:
 
 
 def _sentence(err: InvalidRequest | Unprocessable) -> str:
-    return "; ".join(f"{pointer.strip('/')}: {detail}" for pointer, detail in err.errors) or err.detail
+    return "; ".join(by_option(pointer, detail) for pointer, detail in err.errors) or err.detail
