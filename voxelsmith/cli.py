@@ -28,6 +28,7 @@ from voxelsmith.commands import (
     du,
     edit,
     encode,
+    evaluate,
     generate,
     jobs,
     keys,
@@ -154,6 +155,7 @@ app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
 app.add_typer(translate.app)
+app.add_typer(evaluate.app)
 app.add_typer(replay.app)
 app.add_typer(jobs.app, name="jobs", cls=CommandGroup)
 app.add_typer(models.app, name="models", cls=CommandGroup)

@@ -37,7 +37,7 @@ OUTSIDE: dict[str, set[str]] = {
     "workers": {"torch", "rq", "redis", "numpy", "pydantic"},
     "training": {"torch", "monai", "numpy", "scipy", "tensorboard", "safetensors", "nibabel", "SimpleITK", "rich",
                  "PIL", "pydantic"},
-    "evaluation": {"torch", "numpy", "scipy"},
+    "evaluation": {"torch", "numpy", "scipy", "safetensors", "pydantic", "PIL"},
     "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
