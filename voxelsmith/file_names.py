@@ -1,4 +1,4 @@
-"""What the files of a job are called in a folder of the user's: by what they hold (docs/decisions/0050).
+"""What the files of a job are called in a folder of the user's: by what they hold (docs/decisions/0049).
 
 Over HTTP they are 000.nii.gz, 001.nii.gz, ...; `Names` makes the others from a request and what each result says of
 itself, so that a job has the same files whichever way it was run.

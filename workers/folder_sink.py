@@ -21,7 +21,7 @@ class FolderSink:
     """Results in a folder, for the command line without a server.
 
     With notes, a job that was stopped goes on after what is there: they name the files that it has kept so far, and are
-    gone when the job has ended (docs/decisions/0051).
+    gone when the job has ended (docs/decisions/0050).
     """
 
     def __init__(
