@@ -367,6 +367,20 @@ export interface components {
         };
         /** @enum {string} */
         JobState: "queued" | "running" | "succeeded" | "failed" | "canceled" | "expired";
+        LastEvaluation: {
+            model_sha256: string;
+            software_version: string;
+            seed: number;
+            truncation: number | null;
+            reference: number;
+            generated: number;
+            train: number | null;
+            features: string;
+            features_sha256: string;
+            measures: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+        };
         LatentSpec: {
             z_dim: number;
             w_dim: number;
@@ -374,6 +388,11 @@ export interface components {
             num_styles: number;
             /** @default false */
             has_style_space: boolean;
+        };
+        Measured: {
+            value: number | null;
+            floor: number | null;
+            reason: string | null;
         };
         ModelList: {
             items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
@@ -529,6 +548,7 @@ export interface components {
             /** @constant */
             broken: false;
             reason: null;
+            evaluation: components["schemas"]["LastEvaluation"] | null;
         };
         ReadyTranslator: {
             /**
@@ -578,6 +598,7 @@ export interface components {
             /** @constant */
             broken: false;
             reason: null;
+            evaluation: components["schemas"]["LastEvaluation"] | null;
         };
         ResultFile: {
             name: string;
