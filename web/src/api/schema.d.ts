@@ -258,7 +258,12 @@ export interface components {
             std: number;
             slope: number | null;
             intercept: number | null;
+            /** @enum {string} */
+            transform: "none" | "log";
+            ridge: number | null;
+            groups: number | null;
             r2: number | null;
+            unit_rows: boolean;
             units: string;
             model_sha256: string;
             shipped: boolean;
@@ -278,7 +283,12 @@ export interface components {
             std: number;
             slope: number | null;
             intercept: number | null;
+            /** @enum {string} */
+            transform: "none" | "log";
+            ridge: number | null;
+            groups: number | null;
             r2: number | null;
+            unit_rows: boolean;
             units: string;
             model_sha256: string;
             shipped: boolean;
@@ -774,6 +784,8 @@ export interface components {
         MeasuredSample: {
             source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             value: number;
+            /** @default null */
+            group?: number | null;
         };
         MixEdit: {
             target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
@@ -843,6 +855,13 @@ export interface components {
             measure?: components["schemas"]["Measure"] | null;
             /** @default 64 */
             num_samples?: number;
+            /**
+             * @default none
+             * @enum {string}
+             */
+            transform?: "none" | "log";
+            /** @default 0.0001 */
+            ridge?: number | "cross-validation";
         };
         SeedSource: {
             seed: number;
@@ -853,6 +872,8 @@ export interface components {
             name_prefix: string;
             /** @default 4 */
             count?: number;
+            /** @default false */
+            unit_rows?: boolean;
         };
         TargetEdit: {
             direction: string;
