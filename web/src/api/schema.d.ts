@@ -330,7 +330,8 @@ export interface components {
             /**
              * @default {
              *       "done": 0,
-             *       "total": 0
+             *       "total": 0,
+             *       "left_s": null
              *     }
              */
             progress: components["schemas"]["Progress"];
@@ -433,6 +434,8 @@ export interface components {
             done: number;
             /** @default 0 */
             total: number;
+            /** @default null */
+            left_s: number | null;
         };
         Provenance: {
             /** @enum {string} */
