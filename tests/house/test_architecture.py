@@ -42,7 +42,7 @@ OUTSIDE: dict[str, set[str]] = {
 }  # fmt: skip
 SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"
-    r"|volumes\.(formats|upload_check|reader_limits|volume)"
+    r"|volumes\.(formats|upload_check|two_files|reader_limits|volume)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}
