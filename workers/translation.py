@@ -42,11 +42,13 @@ def translated(
         sketch = sketched(request, card, translator.drawing, scan, mask)
     except VolumeError as err:
         raise UnreadableVolume(err.detail) from err
-    # The result in the memory order of the scan; the networks see it with their own axes.
-    result = Volume(np.full_like(scan.array, card.intensity.network_range[0], dtype=np.float32), scan.affine)
-    returning = Returning(reorient(result, card.axes).array, sketch.canvas, card.intensity.network_range[0])
+    background, returning = card.intensity.network_range[0], None
     for event in translator.translate(sketch.guide):
         if isinstance(event, Slab):
+            if returning is None:  # not before the lower scales are made, which need room of their own
+                # The result in the memory order of the scan; the networks see it with their own axes.
+                result = Volume(np.full_like(scan.array, background, dtype=np.float32), scan.affine)
+                returning = Returning(reorient(result, card.axes).array, sketch.canvas, background)
             returning.take(event)
         else:
             yield _told(event)
