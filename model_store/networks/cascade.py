@@ -40,10 +40,12 @@ class Cascade(nn.Module):
         return first
 
     @classmethod
-    def build(cls, widths: Sequence[int], blocks: Sequence[int], edges_at_twice: bool) -> "Cascade":
+    def build(
+        cls, widths: Sequence[int], blocks: Sequence[int], edges_at_twice: bool, adds_coarse: bool = False
+    ) -> "Cascade":
         """One width and one number of residual blocks per scale."""
         lr = low_resolution(widths[0], blocks[0], edges_at_twice)
-        return cls(lr, [high_resolution(*sizes) for sizes in zip(widths[1:], blocks[1:], strict=True)])
+        return cls(lr, [high_resolution(*sizes, adds_coarse) for sizes in zip(widths[1:], blocks[1:], strict=True)])
 
     @torch.inference_mode()
     def translate(self, guide: Guide, batch: int = BATCH) -> Iterator[Pass | Slab]:

@@ -35,7 +35,7 @@ def list_directions(
         print_json(directions)
         return
     rows = [
-        [entry.get(column) or "" for column in ("name", "method", "attribute", "r2", "units")] for entry in directions
+        [*(entry.get(name) or "" for name in ("name", "method", "attribute")), *_fit(entry)] for entry in directions
     ]
     print_table(["name", "method", "attribute", "R2", "units"], rows)
 
@@ -96,6 +96,11 @@ def fit(
     body = compose("fit_direction", request, model, **fitted)
     way = o.Way(out, server, as_json, device, precision, threads, data)
     run_and_report("fit_direction", body, None, way, context.obj)
+
+
+def _fit(entry: dict[str, Any]) -> tuple[str, str]:
+    r2 = entry.get("r2")
+    return "" if r2 is None else f"{r2:.2f}", entry.get("units") or ""
 
 
 class Shelf(Protocol):
