@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from model_store.card import ModelCard, TranslatorCard, Verb
+from model_store.last_evaluation import LastEvaluation
 
 
 class Shown(BaseModel):
@@ -20,6 +21,8 @@ class Usable(BaseModel):
     status: Literal["ready"]
     broken: Literal[False]
     reason: None
+    evaluation: LastEvaluation | None
+    """By `voxelsmith evaluate --attach`; null where the model's folder holds none of these weights."""
 
 
 class ReadyModel(Usable, ModelCard):
@@ -53,7 +56,11 @@ class DirectionSummary(Shown):
     std: float
     slope: float | None
     intercept: float | None
+    transform: Literal["none", "log"]
+    ridge: float | None
+    groups: int | None
     r2: float | None
+    unit_rows: bool
     units: str
     model_sha256: str
     shipped: bool

@@ -106,7 +106,7 @@ class ResidualGenerator(nn.Module):
     """Formats 3.2: features, halvings, residual blocks, doublings, an image in [-1, 1].
 
     `halves`: the edges come at twice the image's size, and one halving more takes them there. `adds`: the image is the
-    first input's middle, enlarged, and what the layers add to it (docs/decisions/0045).
+    first input's middle, enlarged, and what the layers add to it (docs/decisions/0047).
     """
 
     def __init__(self, inputs: int, width: int, blocks: int, halves: bool = False, adds: bool = False) -> None:

@@ -37,11 +37,11 @@ OUTSIDE: dict[str, set[str]] = {
     "workers": {"torch", "rq", "redis", "numpy", "pydantic"},
     "training": {"torch", "monai", "numpy", "scipy", "tensorboard", "safetensors", "nibabel", "SimpleITK", "rich",
                  "PIL", "pydantic"},
-    "evaluation": {"torch", "numpy", "scipy"},
+    "evaluation": {"torch", "numpy", "scipy", "safetensors", "pydantic", "PIL"},
     "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
-    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)"
+    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"
     r"|volumes\.(formats|upload_check|reader_limits|volume)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")

@@ -1,4 +1,4 @@
-"""Makes the shipped translator head-t1-128: `make translator-model DATA=folder` (docs/decisions/0045).
+"""Makes the shipped translator head-t1-128: `make translator-model DATA=folder` (docs/decisions/0047).
 
 The folder holds the public scans of SOURCES under these names. The networks of the scales learn apart from each other,
 from the scans themselves: `--scale K` trains one, so that several processes can share the work, with the same result.
@@ -111,7 +111,7 @@ def card(trainer: MEGANTrainer) -> TranslatorCard:
         command="make translator-model DATA=<folder with the sources>",
         iterations=made.provenance.iterations,
         notes="MEGAN's training on each scan's edges as they are and under eight random contrasts, which stand for "
-        "other sequences (docs/decisions/0045).",
+        "other sequences (docs/decisions/0047).",
     )
     told = {
         "title": "Demo: any MR of a head to T1-weighted, 128^3",

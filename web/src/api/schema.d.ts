@@ -258,7 +258,12 @@ export interface components {
             std: number;
             slope: number | null;
             intercept: number | null;
+            /** @enum {string} */
+            transform: "none" | "log";
+            ridge: number | null;
+            groups: number | null;
             r2: number | null;
+            unit_rows: boolean;
             units: string;
             model_sha256: string;
             shipped: boolean;
@@ -278,7 +283,12 @@ export interface components {
             std: number;
             slope: number | null;
             intercept: number | null;
+            /** @enum {string} */
+            transform: "none" | "log";
+            ridge: number | null;
+            groups: number | null;
             r2: number | null;
+            unit_rows: boolean;
             units: string;
             model_sha256: string;
             shipped: boolean;
@@ -367,6 +377,20 @@ export interface components {
         };
         /** @enum {string} */
         JobState: "queued" | "running" | "succeeded" | "failed" | "canceled" | "expired";
+        LastEvaluation: {
+            model_sha256: string;
+            software_version: string;
+            seed: number;
+            truncation: number | null;
+            reference: number;
+            generated: number;
+            train: number | null;
+            features: string;
+            features_sha256: string;
+            measures: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+        };
         LatentSpec: {
             z_dim: number;
             w_dim: number;
@@ -374,6 +398,11 @@ export interface components {
             num_styles: number;
             /** @default false */
             has_style_space: boolean;
+        };
+        Measured: {
+            value: number | null;
+            floor: number | null;
+            reason: string | null;
         };
         ModelList: {
             items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
@@ -529,6 +558,7 @@ export interface components {
             /** @constant */
             broken: false;
             reason: null;
+            evaluation: components["schemas"]["LastEvaluation"] | null;
         };
         ReadyTranslator: {
             /**
@@ -578,6 +608,7 @@ export interface components {
             /** @constant */
             broken: false;
             reason: null;
+            evaluation: components["schemas"]["LastEvaluation"] | null;
         };
         ResultFile: {
             name: string;
@@ -753,6 +784,8 @@ export interface components {
         MeasuredSample: {
             source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             value: number;
+            /** @default null */
+            group?: number | null;
         };
         MixEdit: {
             target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
@@ -822,6 +855,13 @@ export interface components {
             measure?: components["schemas"]["Measure"] | null;
             /** @default 64 */
             num_samples?: number;
+            /**
+             * @default none
+             * @enum {string}
+             */
+            transform?: "none" | "log";
+            /** @default 0.0001 */
+            ridge?: number | "cross-validation";
         };
         SeedSource: {
             seed: number;
@@ -832,6 +872,8 @@ export interface components {
             name_prefix: string;
             /** @default 4 */
             count?: number;
+            /** @default false */
+            unit_rows?: boolean;
         };
         TargetEdit: {
             direction: string;
