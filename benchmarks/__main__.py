@@ -19,7 +19,7 @@ from benchmarks.targets import judge
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
-QUICK = {"repeats": 2, "plain_repeats": 1, "counts": (1, 2), "knocks": 10}
+QUICK = {"repeats": 2, "plain_repeats": 1, "counts": (1, 2), "translated": (64, 128), "knocks": 10}
 
 
 def main() -> int:

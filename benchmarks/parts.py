@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.children import Bystanders, ChildFailed, ask
-from benchmarks.names import SERVED, TINY, model_name
+from benchmarks.names import FULL_WIDTH, SERVED, TINY, model_name
 from benchmarks.requesting import request
 from benchmarks.results import (
     LOW,
@@ -20,8 +20,10 @@ from benchmarks.results import (
     FileWriting,
     Machine,
     Pass,
+    Patches,
     Plan,
     Run,
+    Translation,
     median,
     pass_of,
     precision_of,
@@ -30,7 +32,7 @@ from benchmarks.targets import overhead_ms
 from voxelsmith.problems import ClientError
 
 Say = Callable[[str], object]
-PARTS = ("forward", "encoder", "writing", "request", "overhead")
+PARTS = ("forward", "encoder", "writing", "translation", "request", "overhead")
 
 
 @dataclass
@@ -142,6 +144,26 @@ def _writing(place: Workplace) -> None:
             place.say(f"writing: {row.volume}, {row.step}, {row.way}: {median(row.seconds):.3f} s")
 
 
+def _translations(place: Workplace) -> None:
+    """Patches of MEGAN both ways, then whole translations to ever larger cubes."""
+    plan = place.plan
+    asked: dict[str, object] = {"folder": str(place.scratch), "device": plan.device, "threads": plan.threads}
+    with place.surviving("translation: patches"):
+        patching = {"what": "patches", "width": plan.width or FULL_WIDTH, "repeats": plan.plain_repeats,
+                    "matrix_edge": plan.matrix_edge}  # fmt: skip
+        found = ask("benchmarks.translating", asked | patching)
+        row = Patches(**found | {"difference": Difference(**found["difference"])})
+        place.found = dataclasses.replace(place.found, patches=row)
+        place.say(f"translation: {median(row.seconds):.3f} s a patch, plainly {median(row.plain_seconds):.3f}")
+    for size in plan.translated:
+        with place.surviving(f"translation: {size}^3"):
+            question = asked | {"width": plan.width or FULL_WIDTH, "size": size}
+            ask("benchmarks.translating", question | {"what": "write"})
+            made = Translation(**ask("benchmarks.translating", question | {"what": "memory"}))
+            place.found.translations.append(made)
+            place.say(f"translation: {size}^3 in {made.seconds:.0f} s, peak {made.peak_bytes / 2**30:.2f} GiB")
+
+
 def _requests(place: Workplace) -> None:
     """The first model of the largest size in each precision and for several samples; of the others one sample
     in the first precision."""
@@ -171,6 +193,7 @@ _MEASURES: dict[str, Callable[[Workplace], None]] = {
     "forward": lambda place: _passes(place, "forward"),
     "encoder": lambda place: _passes(place, "encoder"),
     "writing": _writing,
+    "translation": _translations,
     "request": _requests,
     "overhead": _overhead,
 }

@@ -31,6 +31,8 @@ class Plan:
     plain_repeats: int = 3
     counts: tuple[int, ...] = (1, 2, 4, 8)
     """num_samples of the requests at the largest size."""
+    translated: tuple[int, ...] = (64, 128, 256, 512)
+    """Edges of translated cubes, in voxels."""
     knocks: int = 50
     """Requests to the tiny model."""
     matrix_edge: int = 0
@@ -131,6 +133,47 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """An HR network of MEGAN: as many patches as it takes at a time, and the same one by one in the plain way."""
+
+    width: int
+    blocks: int
+    seconds: list[float]
+    """Per patch."""
+    plain_seconds: list[float]
+    gflop: float
+    """Of one patch."""
+    matrix_gflops: float
+    difference: Difference
+
+    @property
+    def fraction(self) -> float:
+        """Achieved share of the matrix-product rate."""
+        return self.gflop / median(self.seconds) / self.matrix_gflops
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A job that makes a cube of one size: LR at full width, HR networks of hardly any, of which the size asks for up
+    to 15,626 patches."""
+
+    size: int
+    seconds: float
+    peak_bytes: int
+    """Resident memory of the process at its height."""
+    weights_bytes: int
+    scan_bytes: int
+    """Of the scan as it was read."""
+    device_bytes: int
+    """The most that is held at once while a network runs, its input and weights aside."""
+
+    @property
+    def beyond_bytes(self) -> int:
+        """Of the peak, what neither the weights nor the scan take: torch and all libraries among it."""
+        return self.peak_bytes - self.weights_bytes - self.scan_bytes
+
+
+@dataclass(frozen=True)
 class Run:
     """All that one run found. A part that was left out or failed is empty."""
 
@@ -143,6 +186,8 @@ class Run:
     """Requests for a volume too small to matter: what the queue and HTTP cost."""
     failures: list[str] = field(default_factory=list)
     took_s: float = 0.0
+    patches: Patches | None = None
+    translations: list[Translation] = field(default_factory=list)
 
     def find(self, part: str, size: int, way: str, subject: str = "hagan") -> Pass | None:
         """The pass of that name, if it was measured."""
@@ -192,6 +237,8 @@ def read(path: Path) -> Run:
         files=[FileWriting(**found) for found in body["files"]],
         requests=[Request(**found) for found in body["requests"]],
         knocks=Request(**body["knocks"]) if body["knocks"] else None,
+        patches=_patches_of(body.get("patches")),
+        translations=[Translation(**found) for found in body.get("translations", [])],
         failures=body["failures"],
         took_s=body["took_s"],
     )
@@ -201,3 +248,7 @@ def pass_of(found: dict[str, Any]) -> Pass:
     """A Pass from its JSON."""
     difference = found.get("difference")
     return Pass(**found | {"difference": Difference(**difference) if difference else None})
+
+
+def _patches_of(found: dict[str, Any] | None) -> Patches | None:
+    return Patches(**found | {"difference": Difference(**found["difference"])}) if found else None

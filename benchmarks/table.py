@@ -62,6 +62,9 @@ def _tables(run: Run, targets: Iterable[Target]) -> Iterator[str]:
             (f.volume, f.step, f.way, f"{median(f.seconds):.3f}", f"{f.size_bytes / 1e6:.1f} MB") for f in run.files
         )
         yield table_of(("volume", "step", "way", "seconds", "size"), rows)
+    if run.patches or run.translations:
+        yield "### Translation"
+        yield from _translation(run)
     if run.requests or run.knocks:
         yield "### `POST /generate` until the last byte is downloaded"
         yield _requests([*run.requests, *([run.knocks] if run.knocks else [])])
@@ -95,6 +98,27 @@ def _request_row(row: Request, stages: list[str]) -> tuple[str, ...]:
         f"{whole / row.num_samples:.3f}", *(f"{spent.get(stage, 0.0):.3f}" for stage in stages),
         f"{peak / GIB:.2f} GiB" if peak else "-", f"{row.size_bytes / 1e6:.1f} MB",
     )  # fmt: skip
+
+
+def _translation(run: Run) -> Iterator[str]:
+    """Patches of an HR network both ways, then memory against the edge (figure 4 of MEGAN's paper)."""
+    if run.patches:
+        row, head = run.patches, ("network", "way", "patches per second", "faster", "of the matrix-product rate")
+        ours, plain = (1 / median(seconds) for seconds in (row.seconds, row.plain_seconds))
+        name = f"HR, width {row.width}, {row.blocks} blocks"
+        share = f"{row.fraction:.0%} of {row.matrix_gflops:,.0f}"
+        yield table_of(head, ((name, "one by one", f"{plain:.2f}", "", ""),
+                              (name, "ours", f"{ours:.2f}", f"{ours / plain:.2f} x", share)))  # fmt: skip
+    if run.translations:
+        head = ("to a cube of", "seconds", "worker's peak", "beyond weights and scan", "on the device")
+        yield table_of(
+            head,
+            (
+                (f"{row.size}^3", f"{row.seconds:.0f}", f"{row.peak_bytes / GIB:.2f} GiB",
+                 f"{row.beyond_bytes / GIB:.2f} GiB", f"{row.device_bytes / 2**20:.0f} MiB")
+                for row in run.translations
+            ),
+        )  # fmt: skip
 
 
 def table_of(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -7,6 +7,8 @@ from benchmarks.results import LOW, PLAIN, Pass, Request, Run, median
 
 SIZE = 256
 ONE, MANY = 1, 8
+SMALL, LARGEST = 128, 512
+"""Edges of translated cubes."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Target:
 
 def judge(run: Run) -> list[Target]:
     """The goals for two CPU cores; on another device or at another width they are held up just the same."""
-    return [*_forward(run), *_encoder(run), *_files(run), *_request(run)]
+    return [*_forward(run), *_encoder(run), *_files(run), *_request(run), *_translation(run)]
 
 
 def _forward(run: Run) -> Iterator[Target]:
@@ -71,6 +73,21 @@ def _request(run: Run) -> Iterator[Target]:
     yield _at_most("worker, 256^3, float32, peak memory", 1.5, max(peaks, default=None), " GB")
     beside_ms = overhead_ms(run.knocks) if run.knocks else None
     yield _at_most("queue and HTTP without the volume", 30.0, beside_ms, " ms")
+
+
+def _translation(run: Run) -> Iterator[Target]:
+    """MEGAN's: patches, and memory that does not grow with the volume."""
+    patches = run.patches
+    share = patches.fraction * 100 if patches else None
+    yield _at_least("patches of MEGAN, float32, of the matrix-product rate", 55.0, share, " %")
+    faster = median(patches.plain_seconds) / median(patches.seconds) if patches else None
+    yield _at_least("patches of MEGAN, float32, faster than one by one", 2.0, faster, "x")
+    made = {row.size: row for row in run.translations}
+    largest, small = made.get(LARGEST), made.get(SMALL)
+    beyond = largest.beyond_bytes / 1e9 if largest else None
+    yield _at_most(f"translation to {LARGEST}^3, peak memory beyond weights and scan", 1.5, beyond, " GB")
+    ratio = largest.device_bytes / small.device_bytes if largest and small else None
+    yield _at_most(f"translation, device memory at {LARGEST}^3 of that at {SMALL}^3", 1.05, ratio, "")
 
 
 def overhead_ms(knocks: Request) -> float:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from volumes.formats import BY_NAME, FileFormat, OutputType
 
@@ -28,8 +28,18 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32)]
 """What a network computes with; anything larger would be infinite to it."""
 Vector = Annotated[list[Number], Field(min_length=1, max_length=MAX_LATENT_LENGTH, fail_fast=True)]
-Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64)]
+Latent = Vector | Annotated[list[Vector], Field(min_length=1, max_length=64, fail_fast=True)]
 """A vector (z_dim,) or, in a style space, one row per style (num_styles, w_dim)."""
+
+
+def _as_list(latents: Any) -> Any:
+    """One latent as a list of one. Where numbers stand for latents, each of them would be an error."""
+    is_one = isinstance(latents, list) and latents and type(latents[0]) in (int, float)
+    return [latents] if is_one else latents
+
+
+OneAsList = BeforeValidator(_as_list)
+"""Of a list of latents: a vector alone is one."""
 LatentSpace = Literal["z", "w"]
 Noise = Literal["constant", "random"]
 Intensity = Literal["stored", "unit"]

@@ -21,6 +21,7 @@ from contract.fields import (
     LatentSource,
     LatentSpace,
     Noise,
+    OneAsList,
     Origin,
     OutputOptions,
     PreprocessOptions,
@@ -87,7 +88,7 @@ class GenerateRequest(_Rendering):
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
     seed: Seed | None = None
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
-    latents: Annotated[list[Latent], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
+    latents: Annotated[list[Latent], Field(min_length=1, max_length=MAX_SAMPLES), OneAsList] | None = None
     latent_space: LatentSpace = "z"
 
     @model_validator(mode="after")

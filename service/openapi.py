@@ -100,7 +100,7 @@ def json_body(*names: str) -> dict[str, Any]:
 
 
 _FILE_PARTS = {
-    "volume": f"A {listed(READABLE)} file; told by its content, not its name",
+    "volume": f"A {listed(READABLE)} file, told by its content; of a volume in two files each is such a part",
     "mask": "Such a file on the volume's grid: 0 background, 1 to 4 kinds of pathology",
 }
 

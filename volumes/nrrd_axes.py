@@ -96,9 +96,11 @@ def _space(fields: dict[str, str], notes: list[str]) -> Signs:
 
 
 def _coordinates(fields: dict[str, str]) -> int:
-    """How many numbers a point of the space has."""
-    count = 4 if fields.get("space", "").lower() in WITH_TIME else 3
-    if "spacedimension" in fields and integers(fields["spacedimension"]) != [count]:
+    """How many numbers a point of the space has. ITK writes a series, also of one volume, into four without a name."""
+    said = integers(fields["spacedimension"]) if "spacedimension" in fields else []
+    is_unnamed = "space" not in fields
+    count = 4 if fields.get("space", "").lower() in WITH_TIME or (is_unnamed and said == [4]) else 3
+    if said not in ([], [count]):
         raise VolumeError("The NRRD space must have three dimensions.")
     return count
 

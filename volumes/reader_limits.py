@@ -25,7 +25,10 @@ MAX_MEMBERS = 2**17
 MAX_SIDE = 1024
 MAX_PROVENANCE_BYTES, MAX_ENTRY_BYTES = 48 * 1024, 1024
 MAX_SCALE = 1e30
-SEND_ONE_FILE = "Send both as one: the command line and the Python client do so, or save it as .nii.gz."
+SEND_ONE_FILE = (
+    "Send both as one: the command line and the Python client do so, over HTTP two parts named volume do; or save it "
+    "as one file, such as .nii.gz."
+)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 

@@ -1,15 +1,17 @@
-"""Volumes in two files, a header and its voxels beside it, made one: for the user's own files, never for uploads.
+"""Volumes in two files, a header and its voxels, made one: the user's own files, or two that were sent together.
 
-Only a file in the header's own folder is taken, under a name without a folder: a header may come from anywhere.
+Only a file in the header's own folder is taken, under a name without a folder: a header may come from anywhere. Of an
+upload no file is looked for at all.
 """
 
 import gzip
-import shutil
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from volumes import metaimage, nifti, nrrd
 from volumes.reader_limits import MAX_HEADER_BYTES
@@ -17,16 +19,22 @@ from volumes.stream import GZIP_MAGIC
 from volumes.text import header_lines, integers
 from volumes.volume import VolumeError
 
+STRANGERS = "Two files were sent as the volume, and neither is the header of the other."
 MISSING = "The file that holds the voxels is not beside its header."
 ELSEWHERE = "The header names several files, or one in another folder: save the volume in one file, such as .nii.gz."
 NIFTI_HEADERS, NIFTI_VOXELS = (".hdr", ".hdr.gz"), (".img", ".img.gz")
+
+
+HEAD_BYTES, BLOCK_BYTES = 544, 2**20
+Find = Callable[[str | None], BinaryIO]
+"""Opens the voxels by the name that a header gives them, None for the other of a NIfTI pair. Raises: VolumeError."""
 
 
 class Parts(NamedTuple):
     """What a one-file volume is made of."""
 
     head: bytes
-    voxels: Path
+    voxels: BinaryIO
     skipped: int = 0
     """Bytes of that file that go before the voxels and are left out."""
 
@@ -39,47 +47,72 @@ def as_one_file(path: Path) -> Iterator[Path]:
         VolumeError: the other file is not there, or there is no room for the temporary one.
     """
     is_voxels = path.name.lower().endswith(NIFTI_VOXELS)
-    parts = _parts(_beside(path, NIFTI_VOXELS, NIFTI_HEADERS) if is_voxels else path)
+    header = _beside(path, NIFTI_VOXELS, NIFTI_HEADERS) if is_voxels else path
+    with header.open("rb") as file:
+        parts = _parts(file, partial(_found, header), header.name.lower().endswith(NIFTI_HEADERS))
     if parts is None:
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with parts.voxels, tempfile.TemporaryDirectory() as folder:
         one = Path(folder) / "volume"
         try:
-            with one.open("wb") as target, parts.voxels.open("rb") as source:
-                target.write(parts.head)
-                source.seek(parts.skipped)
-                shutil.copyfileobj(source, target)
+            with one.open("wb") as target:
+                _write(parts, target.write)
         except OSError as err:
             raise VolumeError("The two files of the volume cannot be joined in the temporary folder.") from err
         yield one
 
 
-def _parts(path: Path) -> Parts | None:
-    """None of a file that is whole, or that is no volume at all."""
-    with path.open("rb") as file:
-        head = file.read(544)
-        file.seek(0)
-        if path.name.lower().endswith(NIFTI_HEADERS) and head.startswith(GZIP_MAGIC):
-            head = _unpacked(path)
-        if nifti.starts_like(head):
-            return _of_nifti(path, head)
-        if nrrd.starts_like(head):
-            return _of_nrrd(path, header_lines(file, nrrd.is_last_line))
-        if metaimage.starts_like(head):
-            return _of_metaimage(path, header_lines(file, metaimage.is_last_line))
+def join(first: BinaryIO, second: BinaryIO, write: Callable[[bytes], object]) -> None:
+    """Two files that were sent together, in either order, as one. What the header calls the other does not matter.
+
+    Raises:
+        VolumeError: neither is the header of a volume in two files.
+    """
+    for header, voxels in ((first, second), (second, first)):
+        header.seek(0)
+        parts = _parts(header, partial(_sent, voxels), may_be_packed=True)
+        if parts is not None:
+            _write(parts, write)
+            return
+    raise VolumeError(STRANGERS)
+
+
+def _sent(voxels: BinaryIO, _: str | None) -> BinaryIO:
+    return voxels
+
+
+def _write(parts: Parts, write: Callable[[bytes], object]) -> None:
+    write(parts.head)
+    parts.voxels.seek(parts.skipped)
+    while block := parts.voxels.read(BLOCK_BYTES):
+        write(block)
+
+
+def _parts(file: BinaryIO, find: Find, may_be_packed: bool) -> Parts | None:
+    """None of a file that is whole, or that is no volume at all. `may_be_packed`: whether a NIfTI header may."""
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if may_be_packed and head.startswith(GZIP_MAGIC):
+        head = _unpacked(file)
+    if nifti.starts_like(head):
+        return _of_nifti(find, head)
+    if nrrd.starts_like(head):
+        return _of_nrrd(find, header_lines(file, nrrd.is_last_line))
+    if metaimage.starts_like(head):
+        return _of_metaimage(find, header_lines(file, metaimage.is_last_line))
     return None
 
 
-def _unpacked(path: Path) -> bytes:
+def _unpacked(file: BinaryIO) -> bytes:
     try:
-        with gzip.open(path) as file:
-            return file.read(544)
-    except (OSError, EOFError) as err:
+        with gzip.open(file) as content:
+            return content.read(HEAD_BYTES)
+    except (OSError, EOFError, zlib.error) as err:
         raise VolumeError("The header of the volume is damaged.") from err
 
 
-def _of_nifti(path: Path, head: bytes) -> Parts | None:
+def _of_nifti(find: Find, head: bytes) -> Parts | None:
     """The mark of a single file, and the voxels as far behind the header as they were in a file of their own."""
     size = nifti.length_of(head)
     if len(head) < size:
@@ -91,21 +124,21 @@ def _of_nifti(path: Path, head: bytes) -> Parts | None:
         raise VolumeError("The header does not say where the voxels start.")
     fields["magic"] = nifti.SINGLE_FILE_MAGIC[size]
     fields["vox_offset"] += size + 4
-    one, voxels = fields.tobytes() + bytes(4), _beside(path, NIFTI_HEADERS, NIFTI_VOXELS)
-    with voxels.open("rb") as file:
-        is_packed = file.read(2) == GZIP_MAGIC
+    one, voxels = fields.tobytes() + bytes(4), find(None)
+    voxels.seek(0)
+    is_packed = voxels.read(2) == GZIP_MAGIC
     return Parts(gzip.compress(one, mtime=0) if is_packed else one, voxels)  # a gzip file may have several members
 
 
-def _of_nrrd(path: Path, lines: list[str]) -> Parts | None:
+def _of_nrrd(find: Find, lines: list[str]) -> Parts | None:
     fields = nrrd.fields_of(lines)
     if "datafile" not in fields:
         return None
     kept = [line for line in lines if line and line.partition(":")[0].replace(" ", "").lower() != "datafile"]
-    return Parts(_text([*kept, ""]), _named(path, fields["datafile"]))
+    return Parts(_text([*kept, ""]), find(_checked(fields["datafile"])))
 
 
-def _of_metaimage(path: Path, lines: list[str]) -> Parts | None:
+def _of_metaimage(find: Find, lines: list[str]) -> Parts | None:
     fields = metaimage.fields_of(lines)
     if fields["ElementDataFile"].upper() == "LOCAL":
         return None
@@ -115,18 +148,25 @@ def _of_metaimage(path: Path, lines: list[str]) -> Parts | None:
         (skipped,) = integers(fields.get("HeaderSize", "0"))[:1]
         left_out.add("HeaderSize")
     kept = [line for line in lines if line.partition("=")[0].strip() not in left_out]
-    return Parts(_text([*kept, "ElementDataFile = LOCAL"]), _named(path, fields["ElementDataFile"]), skipped)
+    return Parts(_text([*kept, "ElementDataFile = LOCAL"]), find(_checked(fields["ElementDataFile"])), skipped)
 
 
 def _text(lines: list[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _named(header: Path, name: str) -> Path:
-    """The file in the header's folder that it names. Raises: VolumeError."""
+def _checked(name: str) -> str:
+    """A file's name without a folder, perhaps as ./NAME. Raises: VolumeError."""
+    name = name.removeprefix("./")
     if name in ("", ".", "..") or Path(name).name != name or "\\" in name or "%" in name or name.startswith("LIST"):
         raise VolumeError(ELSEWHERE)
-    return _existing([header.parent / name])
+    return name
+
+
+def _found(header: Path, name: str | None) -> BinaryIO:
+    """The file beside the header that it names, or by the endings of a pair. Raises: VolumeError."""
+    beside = _beside(header, NIFTI_HEADERS, NIFTI_VOXELS) if name is None else _existing([header.parent / name])
+    return beside.open("rb")
 
 
 def _beside(path: Path, endings: tuple[str, ...], others: tuple[str, ...]) -> Path:

@@ -17,6 +17,7 @@ from volumes.canvas import Canvas, foreground_box, lay_canvas, whole_box
 from volumes.edges import Canny, draw_edges, finite_range, given_edges, with_mask
 from volumes.orientation import reorient
 from volumes.volume import Volume, VolumeError, on_one_grid
+from workers.allocator import return_freed_memory
 from workers.recipe_events import Event, Product, ScanDigest, Stage
 
 
@@ -42,11 +43,14 @@ def translated(
         sketch = sketched(request, card, translator.drawing, scan, mask)
     except VolumeError as err:
         raise UnreadableVolume(err.detail) from err
-    # The result in the memory order of the scan; the networks see it with their own axes.
-    result = Volume(np.full_like(scan.array, card.intensity.network_range[0], dtype=np.float32), scan.affine)
-    returning = Returning(reorient(result, card.axes).array, sketch.canvas, card.intensity.network_range[0])
+    return_freed_memory()  # what drawing the edges of a large scan took
+    background, returning = card.intensity.network_range[0], None
     for event in translator.translate(sketch.guide):
         if isinstance(event, Slab):
+            if returning is None:  # not before the lower scales are made, which need room of their own
+                # The result in the memory order of the scan; the networks see it with their own axes.
+                result = Volume(np.full_like(scan.array, background, dtype=np.float32), scan.affine)
+                returning = Returning(reorient(result, card.axes).array, sketch.canvas, background)
             returning.take(event)
         else:
             yield _told(event)

@@ -9,12 +9,17 @@ from model_store.card import Task, TranslatorCard
 from model_store.families.base import ServedTranslator
 from model_store.loaded_model import Shape
 from model_store.networks.cascade import BATCH, Cascade
+from model_store.networks.megan_entry import PLANES
 from model_store.networks.patches import PATCH
 from model_store.sizes.megan import MEGANSizes
 from model_store.translator import Drawing, Guide, Pass, Slab
 
 _HELD = 2.6
 """Feature maps of the first width that a network holds at its worst moment, with what a convolution takes beside."""
+_LEAVING = 18.5
+"""The last layer has seven maps of its own, padded ones and sums, beside those of the first width."""
+_HELD_OF_SLAB = 2.2
+"""The same of a slab of LR's first features, while their halves gather beside it."""
 
 
 class ServedMEGAN(ServedTranslator):
@@ -50,10 +55,13 @@ class ServedMEGAN(ServedTranslator):
 
     def work_bytes(self, task: Task, shape: Shape) -> int:  # noqa: ARG002 -- the same for every scan: that is the point
         """Of LR on the whole image or of a batch of patches, whichever is more."""
-        side = self.network.lr_size * (2 if self.network.edges_at_twice else 1)
-        whole = self.network.lr.width * side**3
-        patches = self.batch * PATCH**3 * max([scale.width for scale in self.network.hr], default=0)
-        return int(_HELD * max(whole, patches) * self.dtype.itemsize)
+        side, width = self.network.lr_size, self.network.lr.width
+        whole = _maps(width) * side**3
+        if self.network.edges_at_twice:
+            slab = min(PLANES + 2, 2 * side) * (2 * side) ** 2
+            whole = max(whole, width * (side**3 + _HELD_OF_SLAB * slab))
+        patches = self.batch * PATCH**3 * max([_maps(scale.width) for scale in self.network.hr], default=0)
+        return int(max(whole, patches) * self.dtype.itemsize)
 
     def translate(self, guide: Guide) -> Iterator[Pass | Slab]:
         """As the protocol says. A shape is the lowest scale's times 2^doublings, with room for a patch above it."""
@@ -63,3 +71,8 @@ class ServedMEGAN(ServedTranslator):
         if any(side % unit or side < least for side in guide.shape):
             raise ValueError(f"expected sides of multiples of {unit} from {least} on, got {guide.shape}")
         return self.cascade.translate(guide, self.batch)
+
+
+def _maps(width: int) -> float:
+    """Feature maps that are held at the worst moment."""
+    return max(_HELD * width, width + _LEAVING)

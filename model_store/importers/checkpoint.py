@@ -30,6 +30,17 @@ _DTYPES = {
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
+_INERT = {
+    ("numpy", "dtype"), ("numpy", "ndarray"), ("_codecs", "encode"),
+    *((module, name) for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+      for name in ("scalar", "_reconstruct")),
+}  # fmt: skip
+"""What numpy's numbers are pickled as; the last is how old protocols write their bytes."""
+_WEIGHTS = ("model", "state_dict", "model_state_dict")
+"""What the weights are called in a dictionary of more."""
+_WRAPPERS = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before names; the latter also within them."""
+_MOST_WRAPPED = 4
 _UNREADABLE = (
     pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, KeyError, IndexError,
     OverflowError, RecursionError, RuntimeError, OSError,
@@ -62,6 +73,16 @@ class TensorClaim:
     """Values before its first one there."""
 
 
+class Inert:
+    """Stands in for a number or array of numpy beside the weights, such as a best loss; holds nothing."""
+
+    def __init__(self, *_: object) -> None:
+        """Keeps none of what it is made of."""
+
+    def __setstate__(self, _: object) -> None:
+        """Nor of what would be its state."""
+
+
 class ClaimReader(pickle.Unpickler):
     """Unpickles records, never objects: each global is one of ours or the file is refused."""
 
@@ -79,6 +100,8 @@ class ClaimReader(pickle.Unpickler):
             return self._tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return self._parameter
+        if (module, name) in _INERT:
+            return Inert
         wanted = "".join(c if c.isprintable() else "?" for c in f"{module}.{name}"[:120])
         raise ImportRefused(
             f"The {self._role} file asks for {wanted}, which no checkpoint of weights needs: it could run code. "
@@ -168,7 +191,8 @@ class Checkpoint:
 def opened(path: Path, role: str) -> Iterator[Checkpoint]:
     """A checkpoint, open for the time of the block; what is read of it comes from the one open file.
 
-    Accepts the authors' {"model": state, "optimizer": ...} and a bare state dict. `role` names the file in messages.
+    Accepts the authors' {"model": state, "optimizer": ...}, the other names of _WEIGHTS, one within another, and a bare
+    state dict; and names as DataParallel and torch.compile write them. `role` names the file in messages.
 
     Raises:
         ImportRefused: the file is damaged, hostile, or not such a checkpoint.
@@ -192,7 +216,7 @@ def _checked(file: BinaryIO, role: str) -> Checkpoint:
 
 
 def read_claims(path: Path, role: str) -> dict[str, TensorClaim]:
-    """Names and shapes of the weights in a checkpoint, without `module.`; nothing is loaded. Raises: as `opened`."""
+    """Names and shapes of a checkpoint's weights without wrappers' prefixes; nothing is loaded. Raises: as `opened`."""
     with opened(path, role) as checkpoint:
         return checkpoint.claims
 
@@ -233,20 +257,47 @@ def _refuse_other(file: BinaryIO, role: str) -> NoReturn:
 
 def _state(top: Any, role: str) -> dict[str, tuple[str, Any]]:
     """Plain name -> (name in the file, tensor or claim) of the one set of weights in a checkpoint."""
-    if not isinstance(top, dict) or not top:
-        raise ImportRefused(f"The {role} file holds no dictionary of weights.")
-    loose = [name for name, value in dict.items(top) if isinstance(value, TensorClaim | torch.Tensor)]
-    state = dict.get(top, "model", top)
-    if state is not top and loose:
-        raise ImportRefused(f"The {role} file has weights both under 'model' and beside it; which to take is unclear.")
-    if not isinstance(state, dict) or not all(isinstance(v, TensorClaim | torch.Tensor) for v in dict.values(state)):
-        raise ImportRefused(
-            f"The {role} file has no 'model' entry with weights and is not a bare set of weights either."
-        )
-    plain = {str(name).removeprefix("module."): (name, value) for name, value in dict.items(state)}
-    prefixed = sum(str(name).startswith("module.") for name in dict.keys(state))
-    if prefixed not in (0, len(state)) or len(plain) != len(state):
-        raise ImportRefused(
-            f"The {role} file has weights with and without the prefix 'module.'; which to take is unclear."
-        )
+    state = _innermost(top, role)
+    plain = {_plain(name): (name, value) for name, value in dict.items(state)}
+    for prefix in _WRAPPERS * _MOST_WRAPPED:
+        prefixed = [name for name in plain if name.startswith(prefix)]
+        if prefixed and len(prefixed) != len(plain):
+            raise ImportRefused(
+                f"The {role} file has weights with and without the prefix '{prefix}'; which to take is unclear."
+            )
+        plain = {name.removeprefix(prefix): found for name, found in plain.items()}
+    if len(plain) != len(state):
+        raise ImportRefused(f"The {role} file has weights whose names differ by a wrapper's prefix alone.")
     return plain
+
+
+def _plain(name: object) -> str:
+    """Without what torch.compile puts into the names of parts that were compiled alone."""
+    return str(name).replace("._orig_mod.", ".")
+
+
+def _innermost(top: Any, role: str) -> dict[str, Any]:
+    """The dictionary of weights, which others may hold under one of the usual names."""
+    for _ in range(_MOST_WRAPPED):
+        if not isinstance(top, dict) or not top:
+            raise ImportRefused(f"The {role} file holds no dictionary of weights.")
+        if all(map(_is_tensor, dict.values(top))) and not any(name in top for name in _WEIGHTS):
+            return top
+        within = [name for name in _WEIGHTS if isinstance(dict.get(top, name), dict)]
+        if within and any(map(_is_tensor, dict.values(top))):
+            raise ImportRefused(
+                f"The {role} file has weights both under '{within[0]}' and beside it; which to take is unclear."
+            )
+        if len(within) > 1:
+            raise ImportRefused(f"The {role} file has weights under {' and '.join(within)}; which to take is unclear.")
+        if not within:
+            break
+        top = dict.get(top, within[0])
+    raise ImportRefused(
+        f"The {role} file has no 'model' entry with weights, nor one of another usual name, and is not a bare set of "
+        "weights either."
+    )
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, TensorClaim | torch.Tensor)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.networks.megan_entry import halved_features
+
 DROPOUT = 0.5
 """In the residual blocks while training: with the noise on the edges it stands for the paper's z (section 2.2)."""
 REDUCTION = 4
@@ -31,7 +33,10 @@ class Normalised(nn.Module):
         self.is_rectified = is_rectified
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
+        return self.settled(self.conv(x))
+
+    def settled(self, x: Tensor) -> Tensor:
+        """What the layer makes of what its convolution gave."""
         normed = _normalised(x, self.norm) if _can_change(x) else self.norm(x)
         return F.relu_(normed) if self.is_rectified else normed
 
@@ -123,7 +128,7 @@ class ResidualGenerator(nn.Module):
         self.leave = ToImage(width)
 
     def work(self, shape: tuple[int, int, int]) -> int:
-        """Multiplications of the convolutions for one input (d, h, w)."""
+        """Multiplications of the convolutions for one input (d, h, w), each done once."""
         voxels, total = math.prod(shape), 0
         for layer in (self.enter, *self.down, *self.blocks, *self.up):
             convs = [part for part in layer.modules() if isinstance(part, nn.Conv3d | nn.ConvTranspose3d)]
@@ -139,8 +144,10 @@ class ResidualGenerator(nn.Module):
         if x.shape[1] != self.inputs or any(side % self.step for side in x.shape[2:]):
             raise ValueError(f"expected (n, {self.inputs}, multiples of {self.step}), got {tuple(x.shape)}")
         coarse = enlarged_middle(x[:, :1]) if self.adds else None
-        x = self.enter(x)
-        for layer in (*self.down, *self.blocks, *self.up):
+        layers = [self.enter, *self.down, *self.blocks, *self.up]
+        if self.halves and not torch.is_grad_enabled():
+            x, layers = halved_features(self.enter, self.down[0], x), layers[2:]  # type: ignore[arg-type]
+        for layer in layers:
             x = layer(x)
         image: Tensor = self.leave(x).tanh()
         return image if coarse is None else (image + coarse).clamp(-1, 1)

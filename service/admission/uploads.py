@@ -31,6 +31,7 @@ from service.dependencies import AppServices, Jobs, Services
 from service.http.body import MAX_JSON_BYTES, is_json, limited, read_json
 from service.http.multipart import Form, Memory, Spool
 from volumes.reader_limits import Header, Limits
+from volumes.two_files import join
 from volumes.upload_check import Range, check
 from volumes.volume import VolumeError, on_one_grid
 
@@ -107,7 +108,8 @@ async def _read(request: Request, services: Services, jobs: OwnJobs, beside: Seq
         stack.callback(services.transfers.release)
         files = {name: stack.enter_context(_nameless()) for name in ("volume", *beside)}
         try:
-            body = await _read_form(request, files, settings, min(settings.max_upload_bytes, room_bytes))
+            pair = _Pair(services, stack)
+            body = await _read_form(request, files, pair, min(settings.max_upload_bytes, room_bytes))
         except UploadTooLarge as err:
             if room_bytes < settings.max_upload_bytes:
                 raise refusal("bytes", settings) from err
@@ -127,10 +129,40 @@ def _nameless() -> BinaryIO:
         raise StoreFull("There is no room for the upload now.") from err
 
 
-async def _read_form(request: Request, files: Mapping[str, BinaryIO], settings: Settings, max_bytes: int) -> ScanBody:
-    text = Memory(MAX_JSON_BYTES)
+class _Pair:
+    """A volume that comes in two files, a header and its voxels: each a part of the name `volume`."""
+
+    def __init__(self, services: Services, stack: ExitStack) -> None:
+        self._services, self._stack = services, stack
+        self.settings = services.settings
+        self.second: Spool | None = None
+
+    def take_second(self) -> Spool:
+        """A place for the other file, counted as a transfer of its own. Raises: StoreFull, TooManyTransfers."""
+        self.second = self._spool()
+        return self.second
+
+    def joined(self, first: Scan) -> Scan:
+        """Both as one. Raises: UnreadableVolume, StoreFull, TooManyTransfers."""
+        assert self.second is not None
+        second, one = Scan(self.second.file, self.second.size_bytes, ""), self._spool()
+        try:
+            with first.reopened() as header, second.reopened() as voxels:
+                join(header, voxels, one.write)
+        except VolumeError as err:
+            raise UnreadableVolume("The volume cannot be read.", [("/volume", err.detail)]) from err
+        return Scan(one.file, one.size_bytes, one.sha256)
+
+    def _spool(self) -> Spool:
+        self._services.take_transfer()
+        self._stack.callback(self._services.transfers.release)
+        return Spool(self._stack.enter_context(_nameless()), self.settings.min_free_bytes)
+
+
+async def _read_form(request: Request, files: Mapping[str, BinaryIO], pair: _Pair, max_bytes: int) -> ScanBody:
+    text, settings = Memory(MAX_JSON_BYTES), pair.settings
     spools = {name: Spool(file, settings.min_free_bytes) for name, file in files.items()}
-    form = Form(request.headers["content-type"], {"request": text, **spools})
+    form = Form(request.headers["content-type"], {"request": text, **spools}, {"volume": pair.take_second})
     async for chunk in limited(request, max_bytes, settings.upload_timeout_s):
         await run_in_threadpool(form.feed, chunk)
     form.close()
@@ -138,6 +170,8 @@ async def _read_form(request: Request, files: Mapping[str, BinaryIO], settings: 
     if missing:
         raise InvalidRequest("The form is not complete.", missing)
     found = {name: Scan(files[name], spool.size_bytes, spool.sha256) for name, spool in spools.items()}
+    if pair.second is not None:
+        found["volume"] = await run_in_threadpool(pair.joined, found["volume"])
     return ScanBody(bytes(text.data), found["volume"], found["mask"] if "mask" in form.seen else None)
 
 

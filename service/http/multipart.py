@@ -70,8 +70,14 @@ class Spool:
 class Form:
     """Feeds the parts of a body to their places. Each may come once, none may be unknown; file names are ignored."""
 
-    def __init__(self, content_type: str, parts: Mapping[str, Part]) -> None:
-        """Raises: InvalidRequest where the content type has no usable boundary."""
+    def __init__(
+        self, content_type: str, parts: Mapping[str, Part], again: Mapping[str, Callable[[], Part]] | None = None
+    ) -> None:
+        """`again`: parts that may come twice, and what makes the place of the second one.
+
+        Raises: InvalidRequest where the content type has no usable boundary.
+        """
+        self._again = dict(again or {})
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
         self._parts = dict(parts)
         self.seen: set[str] = set()
@@ -125,6 +131,9 @@ class Form:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind != b"form-data" or name not in self._parts:
             raise malformed(f"its parts are {' and '.join(sorted(self._parts))}, and it has another one")
+        if name in self.seen and name in self._again:
+            self._target = self._again.pop(name)()
+            return
         if name in self.seen:
             raise InvalidRequest("The form is not valid.", [(f"/{name}", "is there twice")])
         self.seen.add(name)

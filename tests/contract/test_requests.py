@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from contract.fields import JobSource, LatentSource, SeedSource
-from contract.requests import REQUESTS, AnyRequest
+from contract.requests import REQUESTS, AnyRequest, GenerateRequest
 from contract.state import JobKind
 
 MOVE = {"op": "move", "direction": "d", "strengths": [1.0, 2.0, 3.0]}
@@ -81,3 +82,11 @@ def test_every_kind_has_its_own_name_and_address() -> None:
         "translate": "/translate",
     }
     assert all(cls.kind == kind for kind, cls in REQUESTS.items())
+
+
+def test_one_latent_may_come_without_a_list_around_it() -> None:
+    flat = GenerateRequest.model_validate_json('{"model": "m", "latents": [0, 1.5, -2]}')
+    assert flat.latents == [[0.0, 1.5, -2.0]]
+    with pytest.raises(ValidationError) as refusal:
+        GenerateRequest.model_validate({"model": "m", "latents": [0.0] * 60 + ["x"] * 60})
+    assert len(refusal.value.errors()) <= 2

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.held_memory import Held
 from latents.sample import gaussian
 from model_store.card import ModelCard, Task
 from model_store.catalogue import Catalogue
 from model_store.families.base import ServedGenerator
 from model_store.load import SERVED, Precision, load, outline
-from tests.support.held_memory import Held
 from tests.support.tiny_families import GENERATORS
 
 VOXELS = 256**3

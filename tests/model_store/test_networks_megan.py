@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from model_store.importers.megan_weights import read
 from model_store.networks.cascade import Cascade
 from model_store.networks.lines import interpolation, planes, stretched
-from model_store.networks.megan import ResidualGenerator
+from model_store.networks.megan import ResidualGenerator, low_resolution
+from model_store.networks.megan_entry import halved_features
 from model_store.networks.patches import Stitcher, count, starts, windows
 from model_store.translator import Guide, Pass, Slab
 from tests.support.megan_files import chain, generator_state, resize, run, write_files
@@ -215,7 +216,7 @@ def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_
     cascade = Cascade.build([2, 3, 2], [1, 2, 1], edges_at_twice=True).eval()
     for level, shape in zip(cascade.levels, [(32, 16, 24), (32, 32, 32), (32, 32, 32)], strict=True):
         assert isinstance(level, ResidualGenerator)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with FlopCounterMode(display=False) as counter:  # with gradients, layer by layer
             level(torch.zeros(1, level.inputs, *shape))
         assert counter.get_total_flops() == 2 * level.work(shape)
     guide = whole(drawn((64, 64, 64)), (64, 64, 64), 2)
@@ -227,3 +228,18 @@ def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_
     assert shares[-1] - next(event.share for event in passes if event.scale == 2) == pytest.approx(
         patch / (patch + cascade.levels[1].work((32,) * 3) * 2 + cascade.levels[0].work((32, 32, 32)))
     )
+
+
+@pytest.mark.parametrize("planes", [2, 6, 16, 64])
+def test_the_first_layers_in_slabs_are_the_layers(planes: int) -> None:
+    torch.manual_seed(0)
+    network = low_resolution(3, 1).eval()
+    edges = torch.randn(2, 1, 24, 16, 32) * torch.linspace(1, 9, 24)[:, None, None]
+    enter, halve = network.enter, network.down[0]
+    for layer in (enter, halve):
+        torch.nn.init.normal_(layer.norm.weight)
+        torch.nn.init.normal_(layer.norm.bias)
+    plain = network(edges)  # with gradients, layer by layer
+    with torch.no_grad():
+        assert torch.allclose(halved_features(enter, halve, edges, planes), halve(enter(edges)), atol=2e-5)
+        assert torch.allclose(network(edges), plain, atol=2e-5)

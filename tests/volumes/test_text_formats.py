@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from tests.support.volume_samples import SHAPE, mha, nrrd, numbered, placement, seen_by_sitk
 from volumes import assumptions
 from volumes.files import read, write
-from volumes.volume import Volume
+from volumes.volume import Volume, VolumeError
 
 VOXELS = numbered()
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -116,6 +116,23 @@ def test_files_made_by_sitk(form: str, packed: bool, dtype: str, tmp_path: Path)
     volume = read(tmp_path / f"x.{form}")
     np.testing.assert_array_equal(volume.array, VOXELS % 100)
     np.testing.assert_allclose(volume.affine, placement(oblique=True), atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["nrrd", "mha", "nii.gz"])
+def test_series_of_one_volume_made_by_sitk(form: str, tmp_path: Path) -> None:
+    """In NRRD it has a space of four dimensions without a name."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(VOXELS.T))
+    image.SetSpacing([2.0, 3.0, 4.0])
+    image.SetOrigin([5.0, -6.0, 7.0])
+    sitk.WriteImage(sitk.JoinSeries([image]), str(tmp_path / f"x.{form}"))
+    volume = read(tmp_path / f"x.{form}")
+    np.testing.assert_array_equal(volume.array, VOXELS)
+    expected = np.diag([-2.0, -3.0, 4.0, 1.0])
+    expected[:3, 3] = -5, 6, 7
+    np.testing.assert_allclose(volume.affine, expected, atol=1e-5)
+    sitk.WriteImage(sitk.JoinSeries([image, image]), str(tmp_path / f"two.{form}"))
+    with pytest.raises(VolumeError, match=r"one three-dimensional volume|more than one"):
+        read(tmp_path / f"two.{form}")
 
 
 def test_nrrd_carries_the_provenance(tmp_path: Path) -> None:

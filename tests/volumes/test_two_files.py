@@ -83,6 +83,14 @@ def test_a_whole_file_is_left_as_it_is(data: bytes, tmp_path: Path) -> None:
         assert one == tmp_path / "x.mhd"
 
 
+def test_a_header_may_name_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes(RAW)
+    fields = {"CompressedData": "False", "drop": "CompressedDataSize", "ElementDataFile": "./x.raw"}
+    (tmp_path / "x.mhd").write_bytes(mha(VOXELS, b"", **fields))
+    with as_one_file(tmp_path / "x.mhd") as one:
+        np.testing.assert_array_equal(read(one).array, VOXELS)
+
+
 @pytest.mark.parametrize("size", ["0", "16", "-1"])
 def test_bytes_before_the_voxels_are_left_out(size: str, tmp_path: Path) -> None:
     fields = {"CompressedData": "False", "drop": "CompressedDataSize", "HeaderSize": size, "ElementDataFile": "x.raw"}
@@ -97,7 +105,7 @@ def test_bytes_before_the_voxels_are_left_out(size: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/passwd", "../x.raw", "folder/x.raw", "..", "LIST", "x%03d.raw 1 3 1", "a\\x.raw"]
+    "name", ["/etc/passwd", "../x.raw", "./../x.raw", "folder/x.raw", "..", "LIST", "x%03d.raw 1 3 1", "a\\x.raw"]
 )
 def test_a_header_leads_to_no_file_outside_its_folder(name: str, tmp_path: Path) -> None:
     own = tmp_path / "own"

@@ -8,12 +8,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class Held(TorchDispatchMode):
+class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes on a kind of device of what came out of operations and is still referenced. What an operation
     itself needs meanwhile (a library's scratch space) is not seen."""
 
     def __init__(self, device: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device = device
         self.now = self.peak = 0
         self._known: set[int] = set()
