@@ -45,6 +45,7 @@ EXAMPLES = {
     "train megan": "voxelsmith train megan --data scans --out run --name t1",
     "train encoder": "voxelsmith train encoder --model run/femurs --data scans --out encoder-run",
     "train phantoms": "voxelsmith train phantoms --out phantoms --count 20",
+    "models edit": "voxelsmith models edit heads --licence CC0",
     "study megan": "voxelsmith study megan --out study",
     "study translation": "voxelsmith study translation scan.nii.gz --model MODEL --out report.json",
     "verify": "voxelsmith verify --data ./voxelsmith-data",

@@ -28,7 +28,7 @@ def add(
     licence: Licence = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
 ) -> None:
-    """Put a trained model beside the others: voxelsmith models add RUN/NAME --title "Heads" --licence CC0.
+    """Put a trained model beside the others.
 
     What its card does not say is asked for at a terminal, and left empty elsewhere.
     """
@@ -50,7 +50,7 @@ def edit(
     anatomy: Anatomy = None,
     licence: Licence = None,
 ) -> None:
-    """Change what a model's card tells people: voxelsmith models edit heads --licence CC0. Shipped models stay."""
+    """Change what a model's card tells people. Shipped models stay."""
     place: Surroundings = context.obj
     folder = place.catalogue.folder(name)
     if folder.parent == SHIPPED:

@@ -65,7 +65,7 @@ def export(
         Path | None, typer.Option(file_okay=False, help="The model's folder, named like it; without it the run's own.")
     ] = None,
 ) -> None:
-    """Make a model of a run's checkpoint, also while it runs: voxelsmith train export RUN."""
+    """Make a model of a run's checkpoint, also while it runs."""
     kind, module = family_of(run_folder, FAMILIES)
     say(f"{export_model(module, configured(kind, kept_options(run_folder)), checkpoint, out)}")
 

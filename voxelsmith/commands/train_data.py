@@ -26,7 +26,7 @@ def check(
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="PNG of the scans, to be written.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the figures of each scan.")] = False,
 ) -> None:
-    """Look at a folder of scans as training would, without training: voxelsmith train check scans --picture look.png.
+    """Look at a folder of scans as training would, without training.
 
     Exit code 1 where training would refuse it.
     """
