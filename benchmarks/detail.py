@@ -1,8 +1,6 @@
 """Detail: how much of a volume's power lies in structures of 4 to 12.5 mm: `python -m benchmarks.detail MODEL`.
 
-A blur of the right shape scores well on every measure that compares voxels; this one tells it from a scan. Of a cube of
-110 mm inside the head, the share of its spectral power between 0.08 and 0.25 cycles/mm in all above 0.01 cycles/mm:
-0.08 cycles/mm is a wavelength of 12.5 mm, about two gyri; 0.25 is what a voxel of 2 mm can still show.
+The measure is that of `voxelsmith evaluate` (evaluation/distances/detail.py); here it is taken of few volumes at once.
 """
 
 import argparse
@@ -18,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from contract.fit import generator_card
+from evaluation.distances.detail import detail_of
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import SHIPPED, Catalogue
@@ -25,17 +24,8 @@ from model_store.generator import Generator
 from model_store.load import load
 from training.progressive.card import preparation_by
 from volumes.files import read
-from volumes.grid import HEADROOM_MM
 from volumes.scan import prepare
 
-BAND = (0.08, 0.25)
-"""Cycles per mm: what counts as detail."""
-LOWEST = 0.01
-"""Cycles per mm: slower than this is size and shading."""
-CUBE_MM = 110.0
-BELOW_VERTEX_MM = 75.0
-"""Where the cube's centre lies; to the sides and front to back it is the volume's middle, as heads are placed."""
-QUANTILE = 0.997
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 
 
@@ -78,41 +68,6 @@ class Comparison:
 def median(details: Sequence[Detail]) -> float:
     """Of several volumes."""
     return float(np.median([one.detail for one in details]))
-
-
-def detail_of(unit: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> float:
-    """The share of power in `BAND` in all above `LOWEST`, inside the head.
-
-    Args:
-        unit: (A0, A1, A2), A0 down from the head's vertex, which lies `HEADROOM_MM` below the first face; 0 is air.
-        spacing_mm: of the three axes.
-    """
-    return band_share(_cube(unit, spacing_mm), spacing_mm)
-
-
-def band_share(cube: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> float:
-    """Of the cube without its mean, under a Hann window along each axis: power in `BAND` over power above `LOWEST`."""
-    values = cube.astype(np.float64) - cube.mean()
-    for axis, count in enumerate(cube.shape):
-        shape = [1, 1, 1]
-        shape[axis] = count
-        values *= (np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 2).reshape(shape)
-    power = np.abs(np.fft.fftn(values)) ** 2
-    axes = [np.fft.fftfreq(count, step) for count, step in zip(cube.shape, spacing_mm, strict=True)]
-    frequency = np.sqrt(sum(f**2 for f in np.meshgrid(*axes, indexing="ij")))
-    in_band = (frequency >= BAND[0]) & (frequency <= BAND[1])
-    return float(power[in_band].sum() / max(power[frequency > LOWEST].sum(), 1e-30))
-
-
-def _cube(unit: NDArray[np.float32], spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
-    """The cube of `CUBE_MM`, brightest 0.3% at 1 as for display: what is left of the volume where it is smaller."""
-    top = max(float(np.quantile(unit, QUANTILE)), 1e-6)
-    middles = [(BELOW_VERTEX_MM + HEADROOM_MM) / spacing_mm[0], unit.shape[1] / 2, unit.shape[2] / 2]
-    slices = []
-    for middle, step, count in zip(middles, spacing_mm, unit.shape, strict=True):
-        half = CUBE_MM / step / 2
-        slices.append(slice(max(round(middle - half), 0), min(round(middle + half), count)))
-    return unit[tuple(slices)] / top
 
 
 def in_unit(array: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:

@@ -9,10 +9,15 @@ from contract import fit
 from contract.fields import NAME_PATTERN, Name, Part, Source
 from model_store.card import ModelCard
 
+MAX_GROUP = 2**53 - 1
+MAX_RIDGE = 1e12
+
 
 class MeasuredSample(Part):
     source: Source
     value: float
+    group: Annotated[int, Field(ge=0, le=MAX_GROUP)] | None = None
+    """The same number for samples of one subject: cross-validation keeps them together. Null: a group of its own."""
 
 
 class Measure(Part):
@@ -60,12 +65,27 @@ class RegressionFit(_Fit):
     samples: Annotated[list[MeasuredSample], Field(min_length=4, max_length=4096)] | None = None
     measure: Measure | None = None
     num_samples: Annotated[int, Field(ge=8, le=512)] = 64
+    transform: Literal["none", "log"] = "none"
+    """Of the attribute: log regresses its natural logarithm, which values above 0 have."""
+    ridge: Annotated[float, Field(ge=0, le=MAX_RIDGE)] | Literal["cross-validation"] = 1e-4
+    """Weight of the squared coefficients; or which of 1e-4 to 1e5 predicts samples best that a fit has not seen."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.samples is None) == (self.measure is None):
             raise ValueError("give either samples or measure")
+        if self.samples is not None and len(set(self.groups)) < (3 if self.ridge == "cross-validation" else 2):
+            raise ValueError(
+                "cross-validation takes samples of two groups, of three where it chooses the ridge as well"
+            )
         return self
+
+    @property
+    def groups(self) -> list[int]:
+        """Of the samples that are given, one number each; those without a group have one of their own."""
+        return [
+            MAX_GROUP + 1 + k if sample.group is None else sample.group for k, sample in enumerate(self.samples or [])
+        ]
 
     @property
     def drawn(self) -> int:
@@ -93,6 +113,8 @@ class SefaFit(_Fit):
     method: Literal["sefa"]
     name_prefix: Annotated[str, Field(pattern=NAME_PATTERN, max_length=48)]
     count: Annotated[int, Field(ge=1, le=32)] = 4
+    unit_rows: bool = False
+    """Whether the rows of the weights are scaled to length 1 before, as in the code of SeFa's authors."""
 
     @property
     def directions(self) -> tuple[str, ...]:

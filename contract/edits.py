@@ -1,6 +1,6 @@
 """The edits: what may be done to one latent. Each says how many volumes it makes and what else it names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -15,8 +15,11 @@ class _Edit(Part):
 
     stops_field: ClassVar[str] = "/model"
     """Which field says how many volumes there are."""
-    needs_prediction: ClassVar[bool] = False
-    """Whether the direction that it follows must predict an attribute."""
+
+    @property
+    def targets(self) -> Sequence[float]:
+        """Values of its direction's attribute that it goes to; with some the direction must predict one."""
+        return ()
 
     @property
     def stops(self) -> int:
@@ -80,7 +83,10 @@ class TargetEdit(_Along):
     max_strength: Annotated[float, Field(gt=0, le=MAX_FLOAT32)] | None = None
     """How many standard deviations from the source a value may lie. Null: 12, which none of a model's samples is."""
     stops_field: ClassVar[str] = "/edit/values"
-    needs_prediction: ClassVar[bool] = True
+
+    @property
+    def targets(self) -> Sequence[float]:
+        return self.values
 
     @property
     def stops(self) -> int:

@@ -58,23 +58,26 @@ class Following(Protocol):
         """Name of the direction along which it moves."""
 
     @property
-    def needs_prediction(self) -> bool:
-        """Whether that direction must predict an attribute."""
+    def targets(self) -> Sequence[float]:
+        """Values of that direction's attribute that it goes to."""
 
 
 def followed_direction(card: AnyCard, request: Following, find: Callable[[str], DirectionCard]) -> DirectionCard | None:
     """The direction that a request follows, found by its name and held against the model; None where it follows none.
 
     Raises:
-        InvalidRequest: made for other weights, or without a regression where a target value is asked for. As `find`.
+        InvalidRequest: made for other weights, or a value is asked for that it cannot predict. As `find`.
     """
     if request.follows is None:
         return None
     direction = find(request.follows)
     if not direction.fits(card):
         raise unfit("/edit/direction", "this direction was fitted on other weights of the model; fit it again")
-    if request.needs_prediction and not direction.slope:
+    if request.targets and not direction.slope:
         raise unfit("/edit/direction", "only a regression direction predicts an attribute; use op move")
+    for k, value in enumerate(request.targets):
+        if direction.transform == "log" and value <= 0:
+            raise unfit(f"/edit/values/{k}", "this direction predicts a logarithm; a value must be above 0")
     return direction
 
 

@@ -1,6 +1,6 @@
 """JobRequest: what every kind of job is asked, and the answers that most of them give."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, ClassVar, Self
 
 from contract import fit
@@ -64,9 +64,9 @@ class JobRequest(Part):
         return None
 
     @property
-    def needs_prediction(self) -> bool:
-        """Whether that direction must predict an attribute."""
-        return False
+    def targets(self) -> Sequence[float]:
+        """Values of that direction's attribute that it goes to."""
+        return ()
 
     @property
     def directions(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Each answers for itself: how much it makes, what it names, what it needs of a mo
 request, and never which kind it is.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -164,8 +164,8 @@ class EditRequest(_Rendering):
         return self.edit.follows
 
     @property
-    def needs_prediction(self) -> bool:
-        return self.edit.needs_prediction
+    def targets(self) -> Sequence[float]:
+        return self.edit.targets
 
     def sources(self) -> dict[str, Source]:
         return {"/source": self.source, **self.edit.ends()}

@@ -41,6 +41,8 @@ class Envelope(BaseModel):
 class Progress(Envelope):
     done: int = 0
     total: int = 0
+    left_s: float | None = None
+    """An estimate of the seconds to the job's end, while it runs; null where none can be made."""
 
 
 class JobError(Envelope):

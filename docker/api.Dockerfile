@@ -17,6 +17,7 @@ COPY latents /src/latents
 COPY volumes /src/volumes
 COPY model_store /src/model_store
 COPY training /src/training
+COPY evaluation /src/evaluation
 COPY voxelsmith /src/voxelsmith
 RUN /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt /src
 

@@ -103,9 +103,13 @@ class Deliveries:
         """
         return self._scripts.call_held("renew", job_id, delivery, self._scripts.lease_us, int(commits))
 
-    def progress(self, job_id: str, delivery: int, stage: str, done: int, total: int) -> bool:
-        """Notes where the job stands; true where the user wants it stopped. Raises: LeaseLost."""
-        return self._scripts.call_held("progress", job_id, delivery, stage, done, total)
+    def progress(
+        self, job_id: str, delivery: int, stage: str, done: int, total: int, left_s: float | None = None
+    ) -> bool:
+        """Notes where the job stands, and how long it may still take where that is known; true where the user wants it
+        stopped. Raises: LeaseLost."""
+        left = "" if left_s is None else f"{left_s:.0f}"
+        return self._scripts.call_held("progress", job_id, delivery, stage, done, total, left)
 
     def keep(self, job_id: str, delivery: int, so_far: Manifest, new: ResultFile | None) -> bool:
         """Publishes the files stored so far; true where the user wants the job stopped. Raises: LeaseLost."""

@@ -17,7 +17,7 @@ from jobs.shared_bodies import Body, SharedBodies
 RECORD_VERSION = 1
 """Of the fields that a submit writes. A record of a later version is left to those who know it; the first had none."""
 _SMALL = (
-    *("id", "kind", "model", "model_sha256", "state", "stage", "done", "total", "created", "started", "ended"),
+    *("id", "kind", "model", "model_sha256", "state", "stage", "done", "total", "left", "created", "started", "ended"),
     *("expires", "attempts", "error", "priority", "volumes", "version", "owner"),
 )
 _LARGE = ("request", "manifest")
@@ -197,7 +197,7 @@ def _envelope(field: Mapping[str, str], rank: int | None) -> JobRecord:
         model_sha256=field["model_sha256"],
         state=JobState(field["state"]),
         stage=field.get("stage"),
-        progress=Progress(done=int(field.get("done", 0)), total=int(field.get("total", volumes))),
+        progress=_progress(field, volumes),
         volumes=volumes,
         queue_position=rank + 1 if rank is not None else None,
         attempts=int(field["attempts"]),
@@ -213,6 +213,15 @@ def _envelope(field: Mapping[str, str], rank: int | None) -> JobRecord:
         timings_s=manifest.timings_s or _timings_s(**times),
         error=JobError.model_validate_json(field["error"]) if "error" in field else None,
         **times,
+    )
+
+
+def _progress(field: Mapping[str, str], volumes: int) -> Progress:
+    left = field.get("left")
+    return Progress(
+        done=int(field.get("done", 0)),
+        total=int(field.get("total", volumes)),
+        left_s=None if left is None else float(left),
     )
 
 

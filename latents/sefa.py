@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 
-def sefa(matrices: Sequence[Tensor], count: int) -> Tensor:
+def sefa(matrices: Sequence[Tensor], count: int, unit_rows: bool = False) -> Tensor:
     """The `count` unit directions (count, d) that the first linear maps stretch most, strongest first.
 
     `matrices`: one (out, d) per layer that reads the latent. The directions are the leading eigenvectors of the sum of
-    A^T A (eq. 5 of the paper; several layers: their rows stacked). An eigenvector's sign is arbitrary; here its largest
-    component is positive.
+    A^T A (eq. 5 of the paper; several layers: their rows stacked). With `unit_rows` each row is scaled to length 1
+    before, as the authors' code does and the paper does not say: every output then counts alike. An eigenvector's sign
+    is arbitrary; here its largest component is positive.
 
     Raises:
         ValueError: no matrices, unlike widths, or more directions than dimensions.
@@ -24,6 +25,9 @@ def sefa(matrices: Sequence[Tensor], count: int) -> Tensor:
     gram = torch.zeros(d, d, dtype=torch.float64)
     for matrix in matrices:
         a = matrix.detach().cpu().double()
+        if unit_rows:
+            lengths = a.norm(dim=1, keepdim=True)
+            a = torch.where(lengths > 0, a / lengths, 0.0)  # a row of zeros stretches nothing
         gram += a.T @ a
     _, vectors = torch.linalg.eigh(gram)  # eigenvalues ascend
     leading = vectors.T.flip(0)[:count]

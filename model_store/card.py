@@ -218,9 +218,17 @@ class DirectionCard(CardPart):
     """Standard deviation of latents along the vector: the unit of a move's strength."""
     slope: float | None = None
     intercept: float | None = None
-    """A regression predicts attribute = slope * <point, vector> + intercept."""
+    """A regression predicts slope * <point, vector> + intercept: the attribute, or its logarithm by `transform`."""
+    transform: Literal["none", "log"] = "none"
+    """Of the attribute before it was regressed."""
+    ridge: Annotated[float, Field(ge=0)] | None = None
+    """Of the regression."""
+    groups: Annotated[int, Field(ge=2)] | None = None
+    """How many groups of samples, such as subjects, were kept together in cross-validation."""
     r2: float | None = None
-    """On held-out samples."""
+    """On held-out samples, of the transformed attribute."""
+    unit_rows: bool = False
+    """Of SeFa: whether the rows of the weights were scaled to length 1."""
     units: str = ""
     model_sha256: str
 

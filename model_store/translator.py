@@ -48,6 +48,8 @@ class Pass:
     shape: Shape
     done: int
     total: int
+    share: float = 0.0
+    """Of the arithmetic of the whole translation, what is done."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,7 +53,11 @@ class DirectionSummary(Shown):
     std: float
     slope: float | None
     intercept: float | None
+    transform: Literal["none", "log"]
+    ridge: float | None
+    groups: int | None
     r2: float | None
+    unit_rows: bool
     units: str
     model_sha256: str
     shipped: bool

@@ -29,23 +29,33 @@ def psnr(a: Array, b: Array, data_range: float) -> float:
     return math.inf if error == 0 else 10 * math.log10(data_range**2 / error)
 
 
-def ssim(a: Array, b: Array, data_range: float, threads: int = 1) -> float:
+def ssim(a: Array, b: Array, data_range: float, threads: int = 1, where: NDArray[np.bool_] | None = None) -> float:
     """Mean structural similarity of two arrays (X, Y, Z) over all 7^3 windows inside (Wang et al. 2004, eq. 13), the
     same for any number of threads.
 
+    Args:
+        where: (X, Y, Z), which windows count, by their middle; None: all.
+
     Raises:
-        ValueError: a side shorter than the window.
+        ValueError: a side shorter than the window, or no window that counts.
     """
     if min(a.shape) < SIDE:
         raise ValueError(f"SSIM needs sides of at least {SIDE} voxels, got {a.shape}")
     rim = SIDE // 2
+    counted = None if where is None else where[rim:-rim, rim:-rim, rim:-rim]
+    windows = int(np.prod(np.array(a.shape) - 2 * rim)) if counted is None else int(np.count_nonzero(counted))
+    if not windows:
+        raise ValueError("no window of SSIM counts")
 
     def inside_sum(start: int) -> float:
-        return float(_similarities(*_slab(a, b, rim, start), data_range)[rim:-rim].sum())
+        found = _similarities(*_slab(a, b, rim, start), data_range)[rim:-rim]
+        if counted is not None:
+            found = found[counted[start - rim : start - rim + len(found)]]
+        return float(found.sum())
 
     with ThreadPoolExecutor(threads) as pool:  # numpy and scipy leave the interpreter's lock while they filter
         total = sum(pool.map(inside_sum, _starts(a, b, rim)))
-    return total / int(np.prod(np.array(a.shape) - 2 * rim))
+    return total / windows
 
 
 def _slabs(a: Array, b: Array, rim: int) -> Iterator[Pair]:

@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from contract.errors import UnknownDirection, UnknownModel, VoxelsmithError
+from contract.errors import UnknownDirection, UnknownJob, UnknownModel, VoxelsmithError
 from contract.plain_text import plain
 from contract.version import software_version
 from jobs.settings import misspelt
@@ -24,13 +24,18 @@ from service.http.pointers import described
 from voxelsmith.commands import (
     demo,
     directions,
+    doctor,
+    du,
     edit,
     encode,
+    evaluate,
     generate,
+    jobs,
     keys,
     models,
     replay,
     serve,
+    study,
     train,
     translate,
     verify,
@@ -78,6 +83,8 @@ def _lack(err: OSError) -> str:
 def _line(err: Exception) -> str:
     if isinstance(err, NoSuchFolder | UnknownModel):
         return "there is no model of that name; `voxelsmith models list` shows those there are"
+    if isinstance(err, UnknownJob):
+        return "there is no job of that id; `voxelsmith jobs list` shows those there are"
     if isinstance(err, UnknownDirection):
         return "the model has no direction of that name; `voxelsmith directions list MODEL` shows those there are"
     return " ".join(str(getattr(err, "detail", None) or err).split())
@@ -137,10 +144,15 @@ app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
 app.add_typer(translate.app)
+app.add_typer(evaluate.app)
 app.add_typer(replay.app)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(directions.app, name="directions")
 app.add_typer(keys.app, name="keys")
 app.add_typer(workers_commands.app, name="workers")
 app.add_typer(train.app, name="train")
+app.add_typer(study.app, name="study")
 app.add_typer(verify.app)
+app.add_typer(du.app)
+app.add_typer(doctor.app)

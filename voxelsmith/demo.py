@@ -1,4 +1,5 @@
-"""The demo: the whole service for a minute. Generate, encode a real scan, move it along a direction, keep the files.
+"""The demo: the whole service for a minute. Generate, encode a real scan, move it along a direction, translate it where
+a translator ships, keep the files.
 
 Loaded through voxelsmith.extras, because the contact sheet needs Pillow.
 """
@@ -17,10 +18,12 @@ from voxelsmith.contact_sheet import write_contact_sheet
 from voxelsmith.extras import MissingExtraError, how_to_install
 from voxelsmith.job import Job
 from voxelsmith.local import Stack, StackError
-from voxelsmith.problems import ServiceUnavailable
+from voxelsmith.problems import ServiceUnavailable, Unprocessable
 
 STRENGTHS = (-2.0, 0.0, 2.0)
 FAVOURITE = "head-size"
+TRANSLATOR = "head-t1-128"
+"""Of the models that ship; where it is not there the step is left out."""
 READY_S = 180.0
 _TEMPLATE = ("datasets", "data", "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz")
 Announce = Callable[[str], object]
@@ -100,10 +103,21 @@ class Demo:
             edit = {"op": "move", "direction": direction, "strengths": list(STRENGTHS)}
             job = client.edit(model=self.wish.model, source={"job": job.id, "index": 0}, edit=edit)
             self._keep(step, job, "edited", f"the scan moved along {direction!r}")
+        if any(card["name"] == TRANSLATOR and "translate" in card.get("verbs", ()) for card in client.models()):
+            with self._step("translate") as step:
+                self._translate(step, client, scan)
         with self._step("contact sheet") as step:
             sheet = self.wish.out / "contact-sheet.png"
             write_contact_sheet(sheet, self._previews)
             step.made, step.files = f"{len(self._previews)} previews in one picture", [sheet]
+
+    def _translate(self, step: Step, client: Client, scan: Path) -> None:
+        try:
+            job = client.translate(scan, model=TRANSLATOR)
+        except Unprocessable:  # a scan of the user's that the other steps take
+            step.made = "left out: the scan is smaller than a patch"
+            return
+        self._keep(step, job, "translated", f"the scan painted anew from its edges by {TRANSLATOR}")
 
     def _keep(self, step: Step, job: Job, folder: str, made: str) -> None:
         step.files = job.download(self.wish.out / folder)
@@ -111,8 +125,7 @@ class Demo:
         step.made = made + _likeness(job.record.get("metrics"))
         for entry in job.results:
             if entry.get("preview"):
-                caption = entry.get("label") or f"seed {(entry.get('latent') or {}).get('seed', '?')}"
-                self._previews.append((f"{folder}: {caption}", job.preview(entry["index"])))
+                self._previews.append((_caption(folder, entry), job.preview(entry["index"])))
 
     @contextmanager
     def _step(self, name: str) -> Iterator[Step]:
@@ -121,6 +134,13 @@ class Demo:
         yield step
         step.wall_s = time.perf_counter() - begun
         self.steps.append(step)
+
+
+def _caption(folder: str, entry: Mapping[str, Any]) -> str:
+    """What a preview shows: a label or a seed; a translation has neither."""
+    seed = (entry.get("latent") or {}).get("seed")
+    what = entry.get("label") or (None if seed is None else f"seed {seed}")
+    return folder if what is None else f"{folder}: {what}"
 
 
 def find_template() -> Path:

@@ -6,6 +6,7 @@ Loaded through voxelsmith.extras, because it needs torch.
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from workers.bench import Bench
 from workers.devices import check_device, devices
 from workers.folder_sink import FolderSink
 from workers.run import parse, replay, run
+from workers.speed import measure
 
 LEAST_SHARE = 0.1
 """Of their voxels' bytes: what volumes that pack well take."""
@@ -102,6 +104,15 @@ def replay_job(
     """
     manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage), mask)
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
+
+
+def measure_speed(model: str, way: Way, place: Surroundings) -> dict[str, Any]:
+    """The fields of a workers.speed.Speed. Raises: typer.BadParameter; as workers.speed.measure."""
+    bench = _bench(way, place)
+    card = bench.card(model)
+    if not isinstance(card, ModelCard):
+        raise typer.BadParameter("the speed of a translator depends on its scan; name a model that generates")
+    return asdict(measure(bench, model))
 
 
 def _check_room(out: Path, request: AnyRequest, card: AnyCard) -> None:

@@ -70,7 +70,7 @@ def _set_out(renderer: Renderer, start: Latent, direction: DirectionCard | None)
     if direction is None:
         raise TypeError("an edit along a direction needs the direction")
     vector = torch.tensor(direction.vector)
-    along = Direction(vector, direction.std, direction.slope, direction.intercept, direction.r2)
+    along = Direction(vector, direction.std, direction.slope, direction.intercept, direction.r2, direction.transform)
     return _in_space_of(direction, start, renderer), along
 
 

@@ -35,11 +35,13 @@ def _fit_sefa(model: str, fit: SefaFit, bench: Bench) -> Iterator[Event]:
     card = renderers[0].card
     yield Stage("fit", 0, 1)
     names = [f"{fit.name_prefix}-{k + 1}" for k in range(fit.count)]
-    for name, vector in zip(names, sefa(renderers[0].generator.style_matrices(), fit.count), strict=True):
+    vectors = sefa(renderers[0].generator.style_matrices(), fit.count, fit.unit_rows)
+    for name, vector in zip(names, vectors, strict=True):
         yield Finding(
             direction=DirectionCard(
                 name=name,
                 method="sefa",
+                unit_rows=fit.unit_rows,
                 space=_space(card),
                 vector=vector.tolist(),
                 std=_spread_along(vector, renderers),
@@ -97,8 +99,12 @@ def _fit_regression(model: str, fit: RegressionFit, bench: Bench) -> Iterator[Ev
 
 
 def _regress(points: list[Tensor], values: list[float], fit: RegressionFit, card: ModelCard) -> DirectionCard:
+    ridge = None if fit.ridge == "cross-validation" else fit.ridge
+    groups = fit.groups if fit.samples is not None else range(len(values))
     try:
-        found = fit_regression(torch.stack(points), torch.tensor(values, dtype=torch.float64))
+        found = fit_regression(
+            torch.stack(points), torch.tensor(values, dtype=torch.float64), ridge, groups, fit.transform
+        )
     except ValueError as err:
         raise InvalidRequest(f"No direction can be fitted to these samples: {err}.") from err
     return DirectionCard(
@@ -110,6 +116,9 @@ def _regress(points: list[Tensor], values: list[float], fit: RegressionFit, card
         std=found.std,
         slope=found.slope,
         intercept=found.intercept,
+        transform=found.transform,
+        ridge=found.ridge,
+        groups=len(set(groups)) if len(set(groups)) < len(values) else None,
         r2=found.r2,
         units=_units(fit.measure, card),
         model_sha256=card.sha256,

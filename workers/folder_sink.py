@@ -19,7 +19,7 @@ class FolderSink:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._on_stage = folder, on_stage
 
-    def stage(self, name: str, done: int, total: int) -> None:
+    def stage(self, name: str, done: int, total: int, left_s: float | None = None) -> None:  # noqa: ARG002
         """Passes progress on, to a progress bar."""
         self._on_stage(name, done, total)
 

@@ -13,7 +13,7 @@ from volumes.volume import Volume
 POOR_R2 = 0.3
 """Of a regression on held-out samples: below it, too little of the attribute is explained to name a direction after."""
 FAR = 6.0
-"""Of a regression on held-out samples: below it, too little of the attribute is explained to name a direction by it."""
+"""Standard deviations that a latent was moved by, beyond which the record warns."""
 TOO_FAR = 12.0
 """Beyond which a target is refused unless it is asked for."""
 AIR_HU = -500.0

@@ -33,7 +33,7 @@ class QueueSink:
         self.store_s = 0.0
         """Spent on putting files into the store; most of it while the next volume is made."""
 
-    def stage(self, name: str, done: int, total: int) -> None:
+    def stage(self, name: str, done: int, total: int, left_s: float | None = None) -> None:
         """`done` of `total` samples are finished and `name` begins. Raises: JobCanceled, LeaseLost, JobHandedBack."""
         self._check()
         if self._pulse.is_stopping and done < total and done != self._in_hand:
@@ -45,7 +45,7 @@ class QueueSink:
             return
         self._told = (name, now)
         try:
-            if self._deliveries.progress(self._id, self._delivery, name, done, total):
+            if self._deliveries.progress(self._id, self._delivery, name, done, total, left_s):
                 raise JobCanceled
         except QueueUnavailable:
             log.warning("the queue does not answer; the work goes on")

@@ -46,6 +46,8 @@ class Stage:
     name: str
     done: int
     total: int
+    share: float | None = None
+    """Of all the job's work, what is done, where it is known; the time left is estimated from it."""
 
 
 def _are_there() -> None:

@@ -90,7 +90,7 @@ def edit(job: Job[EditRequest]) -> Iterator[Event]:
         *(plausibility.of_direction(job.direction) if job.direction else ()),
         *plausibility.of_strengths(strengths),
     ]
-    yield Finding(metrics={"strengths": strengths} if job.request.needs_prediction else None, warnings=doubts)
+    yield Finding(metrics={"strengths": strengths} if job.request.targets else None, warnings=doubts)
 
 
 def _on_scan(

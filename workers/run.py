@@ -35,6 +35,8 @@ from workers.units import assumed_of
 from workers.write_behind import WriteBehind
 from workers.writer import Sink, Writer
 
+_SOONEST_S = 0.5
+"""The time left is not told from less work than this."""
 BESIDE_THE_REQUEST = frozenset({"upload", "mask", "direction", "placement", "owner"})
 """Keys of a payload that are no part of the request: the stored scan and its mask, the direction that an edit follows,
 where the scan is that its volumes are laid on, and the API key whose fitted directions will be."""
@@ -131,12 +133,25 @@ class Clock:
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
         self._stage = "load"
+        self._first: tuple[float, float] | None = None
         self._spent: dict[str, float] = defaultdict(float, load=0.0, forward=0.0, write=0.0)
 
     def enter(self, stage: str) -> None:
         now = time.perf_counter()
         self._spent[self._stage] += now - self._last
         self._stage, self._last = stage, now
+
+    def left_s(self, share: float | None) -> float | None:
+        """Until all is done, where `share` of it is: as fast as since the first share that was told. None too early."""
+        if share is None:
+            return None
+        if self._first is None:
+            self._first = share, self._last
+        first, began = self._first
+        spent = self._last - began
+        if share <= first or spent < _SOONEST_S:
+            return None
+        return spent * (1 - share) / (share - first)
 
     def timings_s(self) -> dict[str, float]:
         self.enter(self._stage)
@@ -168,7 +183,7 @@ def _take(event: Event, writer: Writer, behind: WriteBehind, sink: Sink, clock: 
     behind.check()
     if isinstance(event, Stage):
         clock.enter(event.name)
-        sink.stage(event.name, event.done, event.total)
+        sink.stage(event.name, event.done, event.total, clock.left_s(event.share))
     elif isinstance(event, Product):
         clock.enter("write")
         behind.put(event)

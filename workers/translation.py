@@ -54,7 +54,7 @@ def translated(
 
 
 def _told(event: Pass) -> Stage:
-    return Stage(f"scale {event.scale + 1}/{event.doublings + 1}", event.done, event.total)
+    return Stage(f"scale {event.scale + 1}/{event.doublings + 1}", event.done, event.total, event.share)
 
 
 def sketched(

@@ -28,8 +28,8 @@ MEDIA_TYPES = {row.name: row.media_type for row in WRITTEN} | {"png": "image/png
 class Sink(Protocol):
     """Where a job's progress and files go."""
 
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Called between steps. Raises: JobCanceled, LeaseLost."""
+    def stage(self, name: str, done: int, total: int, left_s: float | None = None) -> None:
+        """Called between steps; `left_s`: to the end of the job, where known. Raises: JobCanceled, LeaseLost."""
 
     def keep(self, path: Path, entry: ResultFile) -> ResultFile:
         """Stores a finished file durably, may move it away, and gives the entry with its address."""

@@ -27,7 +27,10 @@ class ServedMEGAN(ServedTranslator):
         self.network = MEGANSizes.of(card)
         scales = [self.network.lr, *self.network.hr]
         self.cascade = Cascade.build(
-            [scale.width for scale in scales], [scale.blocks for scale in scales], self.network.edges_at_twice
+            [scale.width for scale in scales],
+            [scale.blocks for scale in scales],
+            self.network.edges_at_twice,
+            self.network.adds_coarse,
         )
 
     @property

@@ -7,6 +7,7 @@ the host a slab of sums beside what it reads and what it makes.
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -39,28 +40,30 @@ class Cascade(nn.Module):
         return first
 
     @classmethod
-    def build(cls, widths: Sequence[int], blocks: Sequence[int], edges_at_twice: bool) -> "Cascade":
+    def build(
+        cls, widths: Sequence[int], blocks: Sequence[int], edges_at_twice: bool, adds_coarse: bool = False
+    ) -> "Cascade":
         """One width and one number of residual blocks per scale."""
         lr = low_resolution(widths[0], blocks[0], edges_at_twice)
-        return cls(lr, [high_resolution(*sizes) for sizes in zip(widths[1:], blocks[1:], strict=True)])
+        return cls(lr, [high_resolution(*sizes, adds_coarse) for sizes in zip(widths[1:], blocks[1:], strict=True)])
 
     @torch.inference_mode()
     def translate(self, guide: Guide, batch: int = BATCH) -> Iterator[Pass | Slab]:
         """The image of a guide, made with LR and the first `guide.doublings` HR networks, as it gets on."""
-        coarsest = _halved(guide.shape, guide.doublings)
-        yield Pass(0, guide.doublings, coarsest, 0, 1)
+        coarsest, course = _halved(guide.shape, guide.doublings), _Course(self, guide)
+        yield course.at(0, 0)
         image = self._whole(guide, coarsest)
-        yield Pass(0, guide.doublings, coarsest, 1, 1)
+        yield course.at(0, 1)
         for scale in range(1, guide.doublings):
             finer = torch.empty(_halved(guide.shape, guide.doublings - scale))
-            for event in self._refined(image, guide, scale, batch):
+            for event in self._refined(image, guide, course, scale, batch):
                 if isinstance(event, Slab):
                     finer[event.start : event.start + len(event.planes)] = event.planes
                 else:
                     yield event
             image = finer
         if guide.doublings:
-            yield from self._refined(image, guide, guide.doublings, batch)
+            yield from self._refined(image, guide, course, guide.doublings, batch)
         else:
             yield Slab(0, image)
 
@@ -71,20 +74,22 @@ class Cascade(nn.Module):
         edges = _edges(guide, _lines(guide, (a0, a1, a2)), 0, a0)
         return self._run(0, edges[None, None])[0, 0]
 
-    def _refined(self, coarse: Tensor, guide: Guide, scale: int, batch: int) -> Iterator[Pass | Slab]:
+    def _refined(
+        self, coarse: Tensor, guide: Guide, course: "_Course", scale: int, batch: int
+    ) -> Iterator[Pass | Slab]:
         """One scale from the one before."""
         shape = _halved(guide.shape, guide.doublings - scale)
         padded = F.pad(coarse, (_MARGIN,) * 6, value=BACKGROUND)
         row = _EdgeRow(guide, shape)
-        stitcher, todo, done, total = Stitcher(shape), windows(shape), 0, count(shape)
+        stitcher, todo, done = Stitcher(shape), windows(shape), 0
         while chosen := list(islice(todo, batch)):
-            yield Pass(scale, guide.doublings, shape, done, total)
+            yield course.at(scale, done)
             inputs = torch.stack([torch.stack([_coarse(padded, at), row.patch(at)]) for at in chosen])
             for at, patch in zip(chosen, self._run(scale, inputs)[:, 0], strict=True):
                 yield from (Slab(*finished) for finished in stitcher.add(at, patch))
             done += len(chosen)
         yield Slab(*stitcher.rest())
-        yield Pass(scale, guide.doublings, shape, done, total)
+        yield course.at(scale, done)
 
     def _run(self, scale: int, inputs: Tensor) -> Tensor:
         """(n, c, d, h, w) through one network on its device in its precision; float32 on the CPU."""
@@ -92,6 +97,25 @@ class Cascade(nn.Module):
         x = inputs.to(weight.device, weight.dtype).contiguous(memory_format=torch.channels_last_3d)
         image: Tensor = self.levels[scale](x)
         return image.float().cpu()
+
+
+class _Course:
+    """How far a translation is, scale by scale, and as a share of all its arithmetic."""
+
+    def __init__(self, cascade: Cascade, guide: Guide) -> None:
+        self._shapes = [_halved(guide.shape, guide.doublings - scale) for scale in range(guide.doublings + 1)]
+        self._counts = [1, *map(count, self._shapes[1:])]
+        factor = 2 if cascade.lr.halves else 1
+        a0, a1, a2 = (factor * side for side in self._shapes[0])
+        networks = (cast("ResidualGenerator", level) for level in cascade.levels)
+        inputs = [(a0, a1, a2), *[(PATCH, PATCH, PATCH)] * guide.doublings]
+        self._work = [network.work(shape) for network, shape in zip(networks, inputs, strict=False)]
+
+    def at(self, scale: int, done: int) -> Pass:
+        """With `done` pieces of a scale made."""
+        total = sum(work * pieces for work, pieces in zip(self._work, self._counts, strict=True))
+        made = sum(self._work[k] * self._counts[k] for k in range(scale)) + self._work[scale] * done
+        return Pass(scale, len(self._shapes) - 1, self._shapes[scale], done, self._counts[scale], made / total)
 
 
 class _EdgeRow:

@@ -306,7 +306,7 @@ class LowResolutionDiscriminator(nn.Module):
 
 
 class HAGANDiscriminator(nn.Module):
-    """D: high (D^H) and low (D^L); the training averages their logits."""
+    """D: high (D^H) and low (D^L), each with its own loss (eq. 4 and 5); the authors' code averages their logits."""
 
     def __init__(self, size: int, width: int = 32, num_classes: int = 0) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ Both are residual networks. The paper's figure 3 draws a U-Net for LR; no file o
 patch is the same by itself and in a batch, and every voxel of it sees all of it.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -99,12 +100,14 @@ class ToImage(nn.Conv3d):
 class ResidualGenerator(nn.Module):
     """Formats 3.2: features, halvings, residual blocks, doublings, an image in [-1, 1].
 
-    `halves`: the edges come at twice the image's size, and one halving more takes them there.
+    `halves`: the edges come at twice the image's size, and one halving more takes them there. `adds`: the image is the
+    first input's middle, enlarged, and what the layers add to it (docs/decisions/0047).
     """
 
-    def __init__(self, inputs: int, width: int, blocks: int, halves: bool = False) -> None:
+    def __init__(self, inputs: int, width: int, blocks: int, halves: bool = False, adds: bool = False) -> None:
         super().__init__()
         self.inputs: int = inputs
+        self.adds: bool = adds
         self.halves: bool = halves
         self.step: int = REDUCTION * (2 if halves else 1)
         widths = [*([width] if halves else []), width, 2 * width, 4 * width]
@@ -119,15 +122,28 @@ class ResidualGenerator(nn.Module):
         )
         self.leave = ToImage(width)
 
+    def work(self, shape: tuple[int, int, int]) -> int:
+        """Multiplications of the convolutions for one input (d, h, w)."""
+        voxels, total = math.prod(shape), 0
+        for layer in (self.enter, *self.down, *self.blocks, *self.up):
+            convs = [part for part in layer.modules() if isinstance(part, nn.Conv3d | nn.ConvTranspose3d)]
+            for conv in convs:
+                is_up, stride = isinstance(conv, nn.ConvTranspose3d), math.prod(conv.stride)
+                voxels //= 1 if is_up else stride
+                total += conv.in_channels * conv.out_channels * math.prod(conv.kernel_size) * voxels
+                voxels *= stride if is_up else 1
+        return total + self.leave.in_channels * math.prod(self.leave.kernel_size) * voxels
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, d, h, w) -> (n, 1, d, h, w), or half of each side with `halves`. Sides divide by `step`."""
         if x.shape[1] != self.inputs or any(side % self.step for side in x.shape[2:]):
             raise ValueError(f"expected (n, {self.inputs}, multiples of {self.step}), got {tuple(x.shape)}")
+        coarse = enlarged_middle(x[:, :1]) if self.adds else None
         x = self.enter(x)
         for layer in (*self.down, *self.blocks, *self.up):
             x = layer(x)
-        image: Tensor = self.leave(x)
-        return image.tanh()
+        image: Tensor = self.leave(x).tanh()
+        return image if coarse is None else (image + coarse).clamp(-1, 1)
 
 
 def low_resolution(width: int, blocks: int, edges_at_twice: bool = True) -> ResidualGenerator:
@@ -135,6 +151,15 @@ def low_resolution(width: int, blocks: int, edges_at_twice: bool = True) -> Resi
     return ResidualGenerator(1, width, blocks, halves=edges_at_twice)
 
 
-def high_resolution(width: int, blocks: int) -> ResidualGenerator:
+def high_resolution(width: int, blocks: int, adds: bool = False) -> ResidualGenerator:
     """HR: a patch of the coarser image, then one of the edges, as two channels. 26 513 089 parameters, as above."""
-    return ResidualGenerator(2, width, blocks)
+    return ResidualGenerator(2, width, blocks, adds=adds)
+
+
+def enlarged_middle(coarse: Tensor) -> Tensor:
+    """(n, 1, d, h, w) with twice the view of what is made -> its middle at twice the resolution, the same shape."""
+    around = coarse
+    for axis in (2, 3, 4):
+        quarter = coarse.shape[axis] // 4
+        around = around.narrow(axis, quarter - 1, 2 * quarter + 2)
+    return F.interpolate(around, scale_factor=2, mode="trilinear", align_corners=False)[:, :, 2:-2, 2:-2, 2:-2]

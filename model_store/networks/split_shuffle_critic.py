@@ -33,7 +33,8 @@ class SplitShuffleDiscriminator(nn.Module):
     """Image -> one logit.
 
     Where the channels are split, the map of standard deviations is taken in by a 1^3 convolution to c channels, so that
-    the last module has halves to split; the counts of tables III, V and VI need it (docs/decisions/0018).
+    the last module has halves to split; the counts of tables III, V and VI need it (docs/decisions/0018). By them, too,
+    the last module of depthwise-d takes in c + 1 channels, and that of group-d is the baseline's.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -46,6 +47,8 @@ class SplitShuffleDiscriminator(nn.Module):
         if architecture.branches == 2:
             self.take_in = nn.Parameter(torch.randn(c, c + 1, *(1,) * dims))
             self.last = PlainConv(architecture)
+        elif architecture.variant == "depthwise-d":
+            self.last = PlainConv(architecture, more=1)
         else:
             self.take_in = nn.Parameter(torch.randn(c, c + 1, *(3,) * dims))
             self.last_bias = nn.Parameter(torch.zeros(c))
@@ -69,6 +72,8 @@ class SplitShuffleDiscriminator(nn.Module):
         x = with_deviation(self.features(image)[-1])
         if self.architecture.branches == 2:
             x = self.last(conv(x, equalised(self.take_in)))
+        elif self.architecture.variant == "depthwise-d":
+            x = self.last(x)
         else:
             bias = self.last_bias.view(-1, *(1,) * self.architecture.dims)
             x = leaky_relu(conv(x, equalised(self.take_in), padding=1) + bias) * GAIN

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import GAIN, EqualisedLinear, leaky_relu
 from model_store.networks.layers import wide
-from model_store.sizes.split_shuffle import Architecture, Variant
+from model_store.sizes.split_shuffle import GROUPS, Architecture, Variant
 
 _EPSILON = 1e-8
 _TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -121,20 +121,22 @@ class ToImage(nn.Module):
 
 class PlainConv(nn.Module):
     """The discriminator's module of fig. 3: 3^3 on one half of the channels, 1^3 on the other, concatenated, shuffled;
-    one 3^3 convolution for the baseline. Then a bias and LReLU; halves the edges where `halves`."""
+    one 3^3 convolution for the baseline, in groups for group-d; 3^3 per channel, then 1^3, for depthwise-d. Then a bias
+    and LReLU; halves the edges where `halves`. `more`: channels that are taken in beside the architecture's."""
 
-    def __init__(self, architecture: Architecture, halves: bool = False) -> None:
+    def __init__(self, architecture: Architecture, halves: bool = False, more: int = 0) -> None:
         super().__init__()
         c, dims, self.architecture, self.halves = architecture.channels, architecture.dims, architecture, halves
-        width = c // architecture.branches
-        self.spatial = nn.Parameter(torch.randn(width, width, *(3,) * dims))
-        self.pointwise = nn.Parameter(torch.randn(width, width, *(1,) * dims)) if architecture.branches == 2 else None
+        spatial, pointwise = _widths(architecture.variant, c, c + more)
+        self.spatial = nn.Parameter(torch.randn(*spatial, *(3,) * dims))
+        self.pointwise = nn.Parameter(torch.randn(*pointwise, *(1,) * dims)) if pointwise is not None else None
         self.bias = nn.Parameter(torch.zeros(c))
 
     def forward(self, x: Tensor, gain: float = GAIN) -> Tensor:
         """(n, c, *d) -> (n, c, *d), or half the edges."""
-        if self.pointwise is None:
+        if self.architecture.branches == 1:
             x = self._spatial(x)
+            x = x if self.pointwise is None else conv(x, equalised(self.pointwise))
         else:
             first, second = x.chunk(2, dim=1)
             x = torch.cat([self._spatial(first), self._pointwise(second)], dim=1)
@@ -142,12 +144,25 @@ class PlainConv(nn.Module):
         return leaky_relu(x + self.bias.view(-1, *(1,) * self.architecture.dims)) * gain
 
     def _spatial(self, x: Tensor) -> Tensor:
-        weight = equalised(self.spatial)
-        return conv(low_pass(x, padding=2), weight, stride=2) if self.halves else conv(x, weight, padding=1)
+        weight, groups = equalised(self.spatial), x.shape[1] // self.spatial.shape[1]
+        if self.halves:
+            return conv(low_pass(x, padding=2), weight, stride=2, groups=groups)
+        return conv(x, weight, padding=1, groups=groups)
 
     def _pointwise(self, x: Tensor) -> Tensor:
         assert self.pointwise is not None
         return conv(low_pass(x, padding=1, stride=2) if self.halves else x, equalised(self.pointwise))
+
+
+def _widths(variant: Variant, channels: int, taken: int) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """(out, in) of a module's 3^3 convolution and of its 1^3 one, or None."""
+    if variant == "baseline":
+        return (channels, taken), None
+    if variant == "group-d":
+        return (channels, taken // GROUPS), None
+    if variant == "depthwise-d":
+        return (taken, 1), (channels, taken)
+    return (channels // 2, channels // 2), (channels // 2, channels // 2)
 
 
 def equalised(weight: Tensor) -> Tensor:

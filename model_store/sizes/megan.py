@@ -48,6 +48,8 @@ class MEGANSizes(FamilySizes):
     """Edge of the cube at the lowest scale."""
     edges_at_twice: bool = True
     """LR reads edges at twice the size of the image that it makes."""
+    adds_coarse: bool = False
+    """HR networks make what is missing from the enlarged coarser image (docs/decisions/0047), the authors' all."""
     edges: EdgeSizes = EdgeSizes()
 
     @property

@@ -8,8 +8,11 @@ from pydantic import Field
 from model_store.card import ModelCard
 from model_store.sizes.base import Edges, GeneratorSizes, grown
 
-Variant = Literal["baseline", "split", "split-shuffle"]
-"""baseline: StyleGAN2 with one more dimension. split: two branches that never meet. split-shuffle: the paper's."""
+Variant = Literal["baseline", "split", "split-shuffle", "group-d", "depthwise-d"]
+"""baseline: StyleGAN2 with one more dimension. split: two branches that never meet. split-shuffle: the paper's.
+group-d, depthwise-d: the baseline's generator; group or depthwise separable convolutions in the discriminator."""
+GROUPS = 4
+"""Of group-d."""
 MAPPING_LAYERS = 8
 
 
@@ -32,6 +35,8 @@ class Architecture:
             raise ValueError("expected two or three edges and at least one doubling")
         if self.channels < 2 or self.channels % 2:
             raise ValueError("expected an even number of channels")
+        if self.variant == "group-d" and self.channels % GROUPS:
+            raise ValueError(f"expected a multiple of {GROUPS} channels")
 
     @property
     def dims(self) -> int:
@@ -44,7 +49,7 @@ class Architecture:
 
     @property
     def branches(self) -> int:
-        return 1 if self.variant == "baseline" else 2
+        return 2 if self.variant in ("split", "split-shuffle") else 1
 
     def flat(self) -> "Architecture":
         """The 2D network of the slices across A0 (section III-B: the same but for the additional dimension)."""
@@ -68,4 +73,6 @@ class SplitShuffleSizes(GeneratorSizes):
             return "a Split&Shuffle-GAN has a style space, psi, no encoder and no classes"
         if latent.num_styles != 2 * self.doublings + 2 or card.shape != grown(self.base, self.doublings):
             return "styles or shape are not those of the network's base and doublings"
+        if self.variant == "group-d" and self.channels % GROUPS:
+            return f"its discriminator's channels are no multiple of {GROUPS}"
         return None

@@ -137,3 +137,29 @@ def test_a_direction_fits_its_own_weights_and_a_target_needs_a_regression(plain)
     with pytest.raises(InvalidRequest, match="regression"):
         followed_direction(plain, target, lambda _: sefa)
     assert followed_direction(plain, _generate(seed=1), lambda _: pytest.fail("nothing is followed")) is None
+
+
+def test_a_direction_that_predicts_a_logarithm_has_no_target_at_or_below_0(plain):
+    logarithm = DirectionCard(**_direction(plain, transform="log"))
+    target = _edit({"op": "target", "direction": "d", "values": [4.0, 0.0]})
+    with pytest.raises(InvalidRequest) as refusal:
+        followed_direction(plain, target, lambda _: logarithm)
+    assert [pointer for pointer, _ in refusal.value.errors] == ["/edit/values/1"]
+    assert followed_direction(plain, target, lambda _: DirectionCard(**_direction(plain))) is not None
+
+
+@pytest.mark.parametrize(
+    ("groups", "ridge", "is_taken"),
+    [
+        ([1, 1, 1, 2], 0.1, True),
+        ([1, 1, 1, 1], 0.1, False),
+        ([1, 1, 1, None], 0.1, True),
+        ([1, 1, 2, 2], "cross-validation", False),
+        ([1, 1, 2, None], "cross-validation", True),
+    ],
+)
+def test_samples_of_too_few_groups_cannot_be_cross_validated(groups, ridge, is_taken):
+    samples = [{"source": {"seed": k}, "value": float(k), "group": group} for k, group in enumerate(groups)]
+    fit = {"method": "regression", "name": "n", "attribute": "a", "samples": samples, "ridge": ridge}
+    with nullcontext() if is_taken else pytest.raises(ValueError, match="groups"):
+        FitDirectionRequest.model_validate({"model": "m", "fit": fit})

@@ -24,7 +24,8 @@ OURS: dict[str, set[str]] = {
     "service": {"jobs", "contract", "model_store", "volumes"},
     "workers": {"jobs", "contract", "model_store", "latents", "volumes"},
     "training": {"model_store", "latents", "volumes"},
-    "voxelsmith": {"service", "workers", "jobs", "contract", "model_store", "training", "volumes"},
+    "evaluation": {"model_store", "latents", "volumes"},
+    "voxelsmith": {"service", "workers", "jobs", "contract", "model_store", "training", "evaluation", "volumes"},
 }
 OUTSIDE: dict[str, set[str]] = {
     "volumes": {"numpy", "nibabel", "SimpleITK", "isal", "PIL", "scipy"},
@@ -36,6 +37,7 @@ OUTSIDE: dict[str, set[str]] = {
     "workers": {"torch", "rq", "redis", "numpy", "pydantic"},
     "training": {"torch", "monai", "numpy", "scipy", "tensorboard", "safetensors", "nibabel", "SimpleITK", "rich",
                  "PIL", "pydantic"},
+    "evaluation": {"torch", "numpy", "scipy", "safetensors", "pydantic", "PIL"},
     "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(

@@ -52,6 +52,24 @@ def test_another_delivery_is_not_due(queue: JobQueue, submit: Submit, delivery: 
         deliveries(queue).claim("unknown", 1, "worker")
 
 
+def test_the_time_left_is_told_while_the_job_runs_and_no_longer(queue: JobQueue, submit: Submit) -> None:
+    job = submit()
+    deliveries(queue).claim(job.id, 1, "worker")
+    deliveries(queue).progress(job.id, 1, "scale 2/2", 3, 28, 12.4)
+    assert queue.get(job.id).progress == Progress(done=3, total=28, left_s=12.0)
+    deliveries(queue).progress(job.id, 1, "write", 3, 28)
+    assert queue.get(job.id).progress == Progress(done=3, total=28)
+    deliveries(queue).progress(job.id, 1, "scale 2/2", 27, 28, 0.0)
+    told = [event.data for event in queue.events.read({job.id: "0"}, 1)[job.id] if event.type == "progress"]
+    assert [data.get("left_s") for data in told] == [12, None, 0]
+    deliveries(queue).hand_back(job.id, 1)
+    assert queue.get(job.id).progress.left_s is None
+    delivery = deliveries(queue).claim(job.id, 2, "worker").delivery
+    deliveries(queue).progress(job.id, delivery, "scale 2/2", 27, 28, 5.0)
+    deliveries(queue).finish(job.id, delivery, JobState.SUCCEEDED, Manifest())
+    assert queue.get(job.id).progress == Progress(done=28, total=28)
+
+
 def test_a_late_commit_of_an_expired_lease_is_refused(queue: JobQueue, submit: Submit) -> None:
     job = submit()
     deliveries(queue).claim(job.id, 1, "worker")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from model_store.importers.megan_weights import read
 from model_store.networks.cascade import Cascade
@@ -207,3 +208,22 @@ def test_beyond_the_ends_there_is_background() -> None:
 def test_sides_that_the_halvings_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 8"):
         ResidualGenerator(1, 4, 1, halves=True)(torch.zeros(1, 1, 16, 12, 16))
+
+
+def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_all() -> None:
+    torch.manual_seed(0)
+    cascade = Cascade.build([2, 3, 2], [1, 2, 1], edges_at_twice=True).eval()
+    for level, shape in zip(cascade.levels, [(32, 16, 24), (32, 32, 32), (32, 32, 32)], strict=True):
+        assert isinstance(level, ResidualGenerator)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            level(torch.zeros(1, level.inputs, *shape))
+        assert counter.get_total_flops() == 2 * level.work(shape)
+    guide = whole(drawn((64, 64, 64)), (64, 64, 64), 2)
+    passes = [event for event in cascade.translate(guide) if isinstance(event, Pass)]
+    shares = [event.share for event in passes]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
+    patch = cascade.levels[2].work((32, 32, 32)) * count((64, 64, 64))
+    assert shares[-1] - next(event.share for event in passes if event.scale == 2) == pytest.approx(
+        patch / (patch + cascade.levels[1].work((32,) * 3) * 2 + cascade.levels[0].work((32, 32, 32)))
+    )

@@ -100,6 +100,11 @@ def plain_module(layer: nn.Module, x: Tensor, variant: Variant) -> Tensor:
 
     if variant == "baseline":
         x = conv(x, layer.spatial)
+    elif variant == "group-d":
+        x = torch.cat([conv(a, w) for a, w in zip(x.chunk(4), layer.spatial.chunk(4), strict=True)])
+    elif variant == "depthwise-d":
+        each = [conv(a[None], w[None]) for a, w in zip(x, layer.spatial, strict=True)]
+        x = CONV[dims](torch.cat(each)[None], scaled(layer.pointwise))[0]
     else:
         x = plain_shuffle([conv(x.chunk(2)[0], layer.spatial), conv(x.chunk(2)[1], layer.pointwise)], variant)
     return plain_lrelu(x + layer.bias.view(-1, *(1,) * dims))
@@ -122,8 +127,9 @@ def plain_discriminator(critic: SplitShuffleDiscriminator, images: Tensor, varia
         group = torch.stack(last[k % (len(last) // size) :: len(last) // size])
         deviation = (group.var(0, correction=0) + 1e-8).sqrt().mean()
         x = torch.cat([x, deviation.expand(1, *x.shape[1:])])
-        x = CONV[dims](x[None], scaled(critic.take_in), padding=critic.take_in.shape[-1] // 2)[0]
-        if variant == "baseline":
+        if variant != "depthwise-d":
+            x = CONV[dims](x[None], scaled(critic.take_in), padding=critic.take_in.shape[-1] // 2)[0]
+        if variant in ("baseline", "group-d"):
             x = plain_lrelu(x + critic.last_bias.view(-1, *(1,) * dims))
         else:
             x = plain_module(critic.last, x, variant)
@@ -160,7 +166,11 @@ def test_the_generator_is_what_the_plain_evaluation_gives(architecture: Architec
             torch.testing.assert_close(image[0], expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: f"{a.dims}d-{a.variant}")
+@pytest.mark.parametrize(
+    "architecture",
+    [*ARCHITECTURES, *(Architecture((1, 2, 3), 2, 8, variant) for variant in ("group-d", "depthwise-d"))],
+    ids=lambda a: f"{a.dims}d-{a.variant}",
+)
 def test_the_discriminator_is_what_the_plain_evaluation_gives(architecture: Architecture) -> None:
     torch.manual_seed(1)
     critic = moved(SplitShuffleDiscriminator(architecture))
@@ -181,6 +191,8 @@ def count(network: nn.Module) -> int:
         ((2, 4, 4), "split-shuffle", "split-shuffle", "0.291"),
         ((2, 4, 4), "split", "split", "0.291"),  # table III
         ((2, 4, 4), "baseline", "split-shuffle", "0.416"),  # table III, Split&Shuffle-D
+        ((2, 4, 4), "group-d", "group-d", "0.434"),  # table III
+        ((2, 4, 4), "depthwise-d", "depthwise-d", "0.367"),  # table III
         ((4, 4, 4), "baseline", "baseline", "0.633"),  # table VI
         ((4, 4, 4), "split-shuffle", "split-shuffle", "0.325"),
     ],
@@ -200,6 +212,7 @@ def test_sizes_that_no_network_has_are_refused() -> None:
         {"base": (0, 2, 2)},
         {"base": (2, 2), "channels": 5},
         {"base": (2, 2), "doublings": 0},
+        {"base": (2, 2), "channels": 6, "variant": "group-d"},
     ]:
         with pytest.raises(ValueError, match="expected"):
             Architecture(**sizes)

@@ -1,6 +1,7 @@
 """Inflation: the paper's five formulas tap by tap, and what an inflated network keeps of the 2D one."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from model_store.networks.split_shuffle import SplitShuffleGenerator
 from model_store.networks.split_shuffle_critic import SplitShuffleDiscriminator
-from model_store.sizes.split_shuffle import Architecture
+from model_store.sizes.split_shuffle import Architecture, Variant
 from training.split_shuffle.inflation import START_STD, STRATEGIES, Inflation, inflate
 
 FORMULAS = {  # (tap of each spatial axis) -> which value it takes; None: as it started
@@ -71,8 +72,11 @@ def test_an_inflated_generator_makes_volumes_whose_slices_are_the_2d_images(stra
     assert (float(middle.abs().max()) < 1e-4) == (strategy == "inflate-1")
 
 
-def test_an_inflated_discriminator_sees_in_equal_slices_what_the_2d_one_sees() -> None:
-    flat, deep = randomised(SplitShuffleDiscriminator(DEEP.flat()), 4), SplitShuffleDiscriminator(DEEP)
+@pytest.mark.parametrize("variant", ["split-shuffle", "group-d", "depthwise-d"])
+def test_an_inflated_discriminator_sees_in_equal_slices_what_the_2d_one_sees(variant: Variant) -> None:
+    architecture = replace(DEEP, variant=variant)
+    flat = randomised(SplitShuffleDiscriminator(architecture.flat()), 4)
+    deep = SplitShuffleDiscriminator(architecture)
     inflated(flat, deep, "inflate-1")
     image = torch.randn(4, 1, 8, 12, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():

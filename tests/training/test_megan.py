@@ -12,6 +12,9 @@ from typer.testing import CliRunner
 
 from model_store.card import TranslatorCard
 from model_store.catalogue import Catalogue
+from model_store.families.megan import ServedMEGAN
+from model_store.load import load
+from model_store.networks.megan import enlarged_middle
 from training.engine.course import train
 from training.engine.data import Scans, prepare_folder
 from training.engine.errors import DataRefused
@@ -117,6 +120,33 @@ def test_contrasts_change_the_edges_and_never_the_image(tmp_path: Path) -> None:
     examples = Examples(scans, config)
     seen = {examples[index][1].numpy().tobytes() for index in range(2)}
     assert len(seen) == 2  # of one scan or two, other drawings
+
+
+def test_what_is_added_to_the_coarser_image_lies_on_it(tmp_path: Path) -> None:
+    config = tiny(tmp_path, lr_size=32)
+    images, conditions = Examples(prepared(config), config)[2]
+    enlarged = enlarged_middle(conditions[:, :1])
+    assert enlarged.shape == images.shape
+    assert float((enlarged - images).abs().mean()) < 0.06
+    elsewhere = enlarged_middle(conditions[:, :1].roll(4, dims=2))
+    assert float((enlarged - images).abs().mean()) < 0.5 * float((elsewhere - images).abs().mean())
+
+
+def test_a_model_that_adds_to_the_coarser_image_says_so(tmp_path: Path) -> None:
+    folder = train(tiny(tmp_path, adds_coarse=True), FAMILY)
+    model = load(folder, Catalogue([folder.parent]).card(folder.name))
+    assert isinstance(model, ServedMEGAN)
+    assert [level.adds for level in model.cascade.levels] == [False, True]
+
+
+def test_image_and_edges_are_deformed_alike(tmp_path: Path) -> None:
+    scans = prepared(tiny(tmp_path, lr_size=32))
+    one = Scans(scans.paths[:1], None, scans.network_range)
+    (plain, _), (image, edges) = (Examples(one, tiny(tmp_path, lr_size=32, deformed=share))[0] for share in (0.0, 1.0))
+    assert float((image - plain).abs().mean()) > 0.05
+    steepness = sum(part.abs() for part in torch.gradient(image[0, 0]))
+    drawn = torch.nn.functional.avg_pool3d(edges, 2)[0, 0] > -0.9
+    assert float(steepness[drawn].mean()) > 3 * float(steepness[~drawn].mean())
 
 
 def test_left_and_right_are_exchanged_where_asked(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from model_store.card import ModelCard
 from model_store.load import load
 from model_store.networks.hagan import select_features, select_sub_volume
 from training.engine import course
-from training.engine.data import TrainingVolumes, light_augmentation, prepare_folder
+from training.engine.data import Scans, TrainingVolumes, light_augmentation, prepare_folder
 from training.engine.errors import DataRefused
 from training.hagan.card import preparation_of
 from training.hagan.config import HAGANConfig
-from training.hagan.losses import low_resolution
-from training.hagan.trainer import FAMILY, HAGANTrainer
+from training.hagan.losses import generator_loss, low_resolution
+from training.hagan.trainer import FAMILY, HAGANFamily, HAGANTrainer
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,55 @@ def test_each_update_moves_its_own_parameters_only(scans: Path, tmp_path: Path, 
     prefix = name.replace("_", ".")
     assert moved
     assert all(key.startswith(prefix) for key in moved)
+
+
+def test_generated_classes_are_drawn_as_often_as_the_scans_have_them(scans: Path, tmp_path: Path) -> None:
+    """Also after a resumed run, which reads its scans anew; a class without a scan is never drawn."""
+    config = config_for(scans, tmp_path, classes=["0", "1", "none"], iterations=1)
+    train(config)
+    trainer = HAGANTrainer(config)
+    FAMILY.survey(trainer, prepare_folder(scans, config.cache, preparation_of(config), config.classes))
+    drawn = trainer.chance(7, 4000)
+    for labels in (drawn.for_discriminator.labels, drawn.for_generator.labels):
+        assert labels is not None
+        shares = torch.bincount(labels, minlength=3) / 4000
+        torch.testing.assert_close(shares, torch.tensor([0.6, 0.4, 0.0]), atol=0.03, rtol=0)
+
+
+def test_the_course_surveys_the_scans_of_every_run(scans: Path, tmp_path: Path) -> None:
+    seen: list[list[float]] = []
+
+    class Watched(HAGANFamily):
+        def survey(self, trainer: HAGANTrainer, scans: Scans) -> None:
+            super().survey(trainer, scans)
+            seen.append(trainer.class_frequencies.tolist())
+
+    for iterations in (1, 2):
+        course.train(config_for(scans, tmp_path, classes=["0", "1"], iterations=iterations), Watched())
+    assert seen == [[3, 2], [3, 2]]
+
+
+def test_discriminator_and_generator_are_given_other_latents(scans: Path, tmp_path: Path) -> None:
+    drawn = HAGANTrainer(config_for(scans, tmp_path)).chance(0, 4)
+    assert drawn.for_discriminator.z.shape == drawn.for_generator.z.shape
+    assert not torch.isclose(drawn.for_discriminator.z, drawn.for_generator.z).any()
+
+
+def test_the_class_loss_weighs_lambda_class_in_the_generators_update(scans: Path, tmp_path: Path) -> None:
+    trainer = HAGANTrainer(config_for(scans, tmp_path, classes=["a", "b"]))
+    assert trainer.config.lambda_class == 0.1
+    z, labels = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1])
+    trainer.networks.eval()  # spectral normalisation at rest
+    networks, one_hot = (trainer.generator, trainer.discriminator), trainer.one_hot(labels)
+    with torch.no_grad():
+        features = trainer.generator.common(z, one_hot)
+        verdicts = [
+            trainer.discriminator.high(trainer.generator.sub_volume(features, 3), 3),
+            trainer.discriminator.low(trainer.generator.low(features)),
+        ]
+        alone, weighed = (generator_loss(*networks, z, one_hot, 3, labels, weight) for weight in (0.0, 0.1))
+        classes = sum(torch.nn.functional.cross_entropy(verdict[1], labels) for verdict in verdicts)
+    torch.testing.assert_close(weighed - alone, 0.1 * classes, atol=1e-6, rtol=1e-4)
 
 
 def test_a_resumed_run_gives_the_same_weights_as_an_unbroken_one(scans: Path, tmp_path: Path) -> None:

@@ -22,10 +22,12 @@ from jobs.submission import Submission
 from tests.support.processes import eventually
 from tests.support.ready import await_ready
 from tests.support.sides import deliveries
+from tests.support.tiny_megan import write_megan
 from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.cli import app
 from voxelsmith.commands.verify import checked
+from voxelsmith.demo import TRANSLATOR
 from voxelsmith.embedded_valkey import EmbeddedValkey
 from voxelsmith.local import Stack
 
@@ -199,6 +201,7 @@ def test_a_role_without_its_queue_says_so_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_the_demo_makes_what_it_says_and_stops(tmp_path: Path) -> None:
     write_tiny_hagan(tmp_path / "models", "tiny")
+    write_megan(tmp_path / "models", TRANSLATOR)
     words = ["--models", str(tmp_path / "models"), "demo", "--model", "tiny", "--out", str(tmp_path / "out")]
     temporary = tmp_path / ("longer-than-the-path-of-a-unix-socket-" * 3)
     environment = {**os.environ, "VOXELSMITH_THREADS": "1", "TMPDIR": str(temporary)}
@@ -210,21 +213,23 @@ def test_the_demo_makes_what_it_says_and_stops(tmp_path: Path) -> None:
     made = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
     volumes = {
         f"{folder}/{k:03d}.nii.gz"
-        for folder, count in (("generated", 2), ("encoded", 2), ("edited", 3))
+        for folder, count in (("generated", 2), ("encoded", 2), ("edited", 3), ("translated", 1))
         for k in range(count)
     }
     assert volumes | {"contact-sheet.png", "encoded/latents.npy", "edited/provenance.json"} <= made
-    for step in ("start", "ready", "generate", "encode", "edit", "contact sheet", "stop"):
+    for step in ("start", "ready", "generate", "encode", "edit", "translate", "contact sheet", "stop"):
         assert step in done.stdout
     assert f"serve --data {tmp_path / 'out' / 'service'}" in done.stdout
     assert list(temporary.iterdir()) == []
     template_grid = nibabel.load(tmp_path / "out" / "encoded" / "001.nii.gz")
     assert template_grid.shape == (197, 233, 189)
+    assert nibabel.load(tmp_path / "out" / "translated" / "000.nii.gz").shape == (197, 233, 189)
 
 
 @pytest.mark.timeout(240)
 def test_a_demo_that_is_kept_shows_what_it_made_until_it_is_interrupted(tmp_path: Path) -> None:
     write_tiny_hagan(tmp_path / "models", "tiny")
+    write_megan(tmp_path / "models", TRANSLATOR)  # which cannot take this scan, and is passed over
     scan = tmp_path / "scan.nii"
     nibabel.Nifti1Image(np.arange(4096, dtype=np.int16).reshape(16, 16, 16), np.eye(4)).to_filename(scan)
     words = ["--models", tmp_path / "models", "demo", "--model", "tiny", "--scan", scan, "--out", tmp_path / "out"]

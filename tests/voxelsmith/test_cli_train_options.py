@@ -29,7 +29,7 @@ GROWN = {"start-from", "base", "stages", "channels", "critic-channels", "z-dim",
          "learning-rate", "stage-decay", "average"}  # fmt: skip
 OWN = {
     "hagan": SCANS | {"start-from", "size", "width", "latent-dim", "classes", "lr-generator", "lr-encoder",
-                      "lr-discriminator", "lambda-1", "lambda-2"},
+                      "lr-discriminator", "lambda-1", "lambda-2", "lambda-class"},
     "progan": SCANS | GROWN,
     "stylegan": SCANS | GROWN | {"w-dim", "mapping-layers", "mapping-rate"},
     "split-shuffle": SCANS | {"shape", "doublings", "channels", "variant", "z-dim", "w-dim", "pretrain-2d", "inflation",

@@ -351,7 +351,7 @@ class CancelingSink(FolderSink):
         self.after = after
         self.kept: list[ResultFile] = []
 
-    def stage(self, name: str, done: int, total: int) -> None:  # noqa: ARG002
+    def stage(self, name: str, done: int, total: int, left_s: float | None = None) -> None:  # noqa: ARG002
         if done >= self.after:
             raise JobCanceled
 

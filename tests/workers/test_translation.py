@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from volumes.orientation import reorient
 from volumes.volume import Volume
 from workers.bench import Bench
 from workers.folder_sink import FolderSink
-from workers.run import replay, run
+from workers.run import Clock, replay, run
 from workers.translation import Returning, sketched
 
 DRAWING = Drawing(lr_size=32, doublings=1, sigma=1.4, low=0.1, high=0.2)
@@ -201,7 +202,7 @@ class CancelingSink(FolderSink):
         super().__init__(folder)
         self.seen: list[tuple[str, int, int]] = []
 
-    def stage(self, name: str, done: int, total: int) -> None:
+    def stage(self, name: str, done: int, total: int, left_s: float | None = None) -> None:  # noqa: ARG002
         self.seen.append((name, done, total))
         if name == "scale 2/2" and done:
             raise JobCanceled
@@ -214,6 +215,17 @@ def test_a_translation_stops_between_two_batches(bench: Bench, scan: Path, tmp_p
     assert [name for name, _, _ in sink.seen][:3] == ["load", "edges", "scale 1/2"]
     assert sink.seen[-1] == ("scale 2/2", 2, 2)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_time_left_comes_from_the_work_of_all_scales() -> None:
+    clock = Clock()
+    clock.enter("scale 1/2")
+    assert [clock.left_s(share) for share in (None, 0.1, 0.1)] == [None, None, None]
+    time.sleep(0.6)
+    clock.enter("scale 2/2")
+    assert clock.left_s(0.1) is None  # nothing was made since
+    assert clock.left_s(0.4) == pytest.approx(1.2, rel=0.2)
+    assert clock.left_s(1.0) == 0.0
 
 
 def test_a_window_of_the_card_is_what_the_edges_see(card: TranslatorCard) -> None:

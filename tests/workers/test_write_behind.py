@@ -35,7 +35,7 @@ class WatchingSink(FolderSink):
         """The second sample has begun."""
         self.forwards = 0
 
-    def stage(self, name: str, done: int, total: int) -> None:  # noqa: ARG002
+    def stage(self, name: str, done: int, total: int, left_s: float | None = None) -> None:  # noqa: ARG002
         self.forwards += name == "forward"
         if self.forwards == 2:
             self.begun.set()

@@ -42,6 +42,7 @@ def train(config: Config, family: Family[Config, Trained], progress: Progress | 
     how = family.preparation(trainer)
     scans = prepare_folder(config.data, config.cache, how, family.classes(config), config.skip_unreadable)
     begin(config)
+    family.survey(trainer, scans)
     if is_new:
         family.warm_up(trainer, scans, progress)
     augmentation = light_augmentation(how.shape) if config.augment == "light" else None

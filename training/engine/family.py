@@ -39,6 +39,9 @@ class Family(ABC, Generic[Config, Trained]):
         """Names in the order of the labels."""
         return ()
 
+    def survey(self, trainer: Trained, scans: Scans) -> None:
+        """Of every run, resumed ones too: what the training takes from the scans as a whole."""
+
     def warm_up(self, trainer: Trained, scans: Scans, progress: Progress | None) -> None:
         """Of a run without checkpoint: what goes before its first iteration."""
 

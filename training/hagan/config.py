@@ -1,4 +1,4 @@
-"""What a HA-GAN run is. The defaults are the paper's (section III-E)."""
+"""What a HA-GAN run is. The defaults are the paper's (section III-E), that of `lambda_class` its authors' code's."""
 
 from typing import Annotated, Literal
 
@@ -22,8 +22,20 @@ class HAGANConfig(StartingConfig):
     lr_generator: Positive = Field(default=1e-4, description="Learning rate of the generator; 0.0001 in the paper.")
     lr_encoder: Positive = Field(default=1e-4, description="Learning rate of both encoders; 0.0001 in the paper.")
     lr_discriminator: Positive = Field(default=4e-4, description="Learning rate of both discriminators; 0.0004 there.")
-    lambda_1: Positive = Field(default=5.0, description="Weight of eq. 6 in eq. 8; 5 in the paper.")
-    lambda_2: Positive = Field(default=5.0, description="Weight of eq. 7 in eq. 8; 5 in the paper.")
+    lambda_1: Positive = Field(
+        default=5.0,
+        description="Weight of eq. 6 in eq. 8; 5 in the paper. Alone before its Adam, it changes next to nothing.",
+    )
+    lambda_2: Positive = Field(
+        default=5.0,
+        description="Weight of eq. 7 in eq. 8; 5 in the paper. Alone before its Adam, it changes next to nothing.",
+    )
+    lambda_class: float = Field(
+        default=0.1,
+        ge=0,
+        allow_inf_nan=False,
+        description="Weight of the class loss (eq. 9) in the generator's update; 0.1 in the authors' code.",
+    )
 
     @field_validator("classes", mode="before")
     @classmethod

@@ -37,7 +37,7 @@ def classification(verdict: Verdict, labels: Tensor | None) -> Tensor:
 
 def discriminator_loss(discriminator: HAGANDiscriminator, real: Tensor, fake_slab: Tensor, fake_low: Tensor,
                        start: int, labels: Tensor | None, fake_labels: Tensor | None) -> Tensor:  # fmt: skip
-    """What D^H and D^L minimise: eq. 4 + eq. 5, and eq. 9 for classes.
+    """What D^H and D^L minimise: eq. 4 + eq. 5, and eq. 9 for classes. Each is judged on its own logits, none averaged.
 
     Args:
         real: (n, 1, S, S, S); its sub-volume is cut at the same `start` as the generated one (synchronised S^H, S^L).
@@ -55,13 +55,13 @@ def discriminator_loss(discriminator: HAGANDiscriminator, real: Tensor, fake_sla
 
 
 def generator_loss(generator: HAGANGenerator, discriminator: HAGANDiscriminator, z: Tensor, one_hot: Tensor | None,
-                   start: int, labels: Tensor | None) -> Tensor:  # fmt: skip
-    """What G^A, G^L and G^H minimise: eq. 4 + eq. 5 for generated volumes, and eq. 9."""
+                   start: int, labels: Tensor | None, lambda_class: float) -> Tensor:  # fmt: skip
+    """What G^A, G^L and G^H minimise: eq. 4 + eq. 5 for generated volumes, and `lambda_class` times eq. 9."""
     features = generator.common(z, one_hot)
     high = discriminator.high(generator.sub_volume(features, start), start)
     low = discriminator.low(generator.low(features))
     gan = adversarial(high, True) + adversarial(low, True)
-    return gan + classification(high, labels) + classification(low, labels)
+    return gan + lambda_class * (classification(high, labels) + classification(low, labels))
 
 
 def sub_volume_reconstruction(generator: HAGANGenerator, encoder: HAGANEncoder, real: Tensor, start: int) -> Tensor:

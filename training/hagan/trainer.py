@@ -12,6 +12,7 @@ from torch.optim import Adam
 from model_store.card import ModelCard
 from model_store.networks.hagan import HAGANDiscriminator, HAGANEncoder, HAGANGenerator
 from training.engine.checkpoint import save as save  # for the demo model's own runs
+from training.engine.data import Scans
 from training.engine.errors import DataRefused
 from training.engine.export import tensors_of
 from training.engine.family import Family
@@ -26,17 +27,30 @@ BETAS = (0.0, 0.999)
 
 
 @dataclass(frozen=True)
-class Chance:
-    """The random part of one iteration, a function of (seed, iteration)."""
+class Drawn:
+    """What volumes are generated from: z ~ N(0, I) (n, latent_dim) and c ~ p_c (n,), None without classes."""
 
     z: Tensor
     labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The random part of one iteration, a function of (seed, iteration)."""
+
     start: int
     """r: the slice at which the sub-volumes of the whole batch start."""
+    for_discriminator: Drawn
+    for_generator: Drawn
+    """Others: an update of G on what D has just learnt to reject would be biased."""
 
 
 class HAGANTrainer(Trainer[HAGANConfig]):
-    """Generator, encoder and discriminator; four optimisers."""
+    """Generator, encoder and discriminator; four optimisers.
+
+    E^H and E^G have an Adam each and no loss but one, so that `lambda_1` and `lambda_2`, which scale that loss, leave
+    the steps as they are (but for Adam's epsilon). They stand here because eq. 8 has them.
+    """
 
     def __init__(self, config: HAGANConfig) -> None:
         super().__init__(config)
@@ -57,15 +71,25 @@ class HAGANTrainer(Trainer[HAGANConfig]):
         self.optimisers = {
             name: Adam(network.parameters(), lr=rate, betas=BETAS) for name, (network, rate) in rates.items()
         }
+        self.class_frequencies = torch.ones(classes)
+        """p_c up to a factor (K,), even until scans are surveyed. Not of the state: a resumed run surveys them anew."""
+
+    def survey(self, labels: Sequence[int]) -> None:
+        """Take p_c from the labels of the training scans (section IV-C)."""
+        self.class_frequencies = torch.bincount(torch.tensor(labels), minlength=len(self.config.classes)).float()
 
     def chance(self, iteration: int, count: int) -> Chance:
-        """z from N(0, I), classes and r from uniform distributions."""
-        config, source = self.config, self.source(iteration)
-        z = self.draw(source, count, config.latent_dim)
-        classes = len(config.classes)
-        labels = torch.randint(classes, (count,), generator=source).to(config.device) if classes else None
-        start = int(torch.randint(config.size * 7 // 8 + 1, (1,), generator=source))
-        return Chance(z, labels, start)
+        """z from N(0, I), classes from p_c, r from a uniform distribution."""
+        source = self.source(iteration)
+        start = int(torch.randint(self.config.size * 7 // 8 + 1, (1,), generator=source))
+        return Chance(start, self._drawn(source, count), self._drawn(source, count))
+
+    def _drawn(self, source: torch.Generator, count: int) -> Drawn:
+        z = self.draw(source, count, self.config.latent_dim)
+        if not self.config.classes:
+            return Drawn(z, None)
+        labels = torch.multinomial(self.class_frequencies, count, replacement=True, generator=source)
+        return Drawn(z, labels.to(self.config.device))
 
     def one_hot(self, labels: Tensor | None) -> Tensor | None:
         return None if labels is None else F.one_hot(labels, len(self.config.classes)).float()
@@ -87,13 +111,15 @@ class HAGANTrainer(Trainer[HAGANConfig]):
 
     def _discriminator_loss(self, real: Tensor, labels: Tensor | None, chance: Chance) -> Tensor:
         with torch.no_grad():
-            features = self.generator.common(chance.z, self.one_hot(chance.labels))
+            drawn = chance.for_discriminator
+            features = self.generator.common(drawn.z, self.one_hot(drawn.labels))
             slab, low = self.generator.sub_volume(features, chance.start), self.generator.low(features)
-        return discriminator_loss(self.discriminator, real, slab, low, chance.start, labels, chance.labels)
+        return discriminator_loss(self.discriminator, real, slab, low, chance.start, labels, drawn.labels)
 
     def _generator_loss(self, chance: Chance) -> Tensor:
-        one_hot = self.one_hot(chance.labels)
-        return generator_loss(self.generator, self.discriminator, chance.z, one_hot, chance.start, chance.labels)
+        drawn, one_hot = chance.for_generator, self.one_hot(chance.for_generator.labels)
+        nets, weight = (self.generator, self.discriminator), self.config.lambda_class
+        return generator_loss(*nets, drawn.z, one_hot, chance.start, drawn.labels, weight)
 
     def _sub_volume_loss(self, real: Tensor, chance: Chance) -> Tensor:
         return self.config.lambda_1 * sub_volume_reconstruction(self.generator, self.encoder, real, chance.start)
@@ -141,6 +167,10 @@ class HAGANFamily(Family[HAGANConfig, HAGANTrainer]):
 
     def classes(self, config: HAGANConfig) -> Sequence[str]:
         return config.classes
+
+    def survey(self, trainer: HAGANTrainer, scans: Scans) -> None:
+        if scans.labels is not None:
+            trainer.survey(scans.labels)
 
     def card(self, trainer: HAGANTrainer, scans: int) -> ModelCard:
         return card_of(trainer.config, trainer.iteration, scans)

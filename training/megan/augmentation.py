@@ -1,15 +1,21 @@
 """What is done to conditions, so that errors of lower scales and of edges do not grow (section 2.2)."""
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from monai.transforms.utils import create_rotate, create_scale
 from torch import Tensor
 
 from training.megan.config import MEGANConfig
 
 LEAST_SIGMA, LARGEST_SIGMA = 0.5, 1.5
 """Of a blur, in voxels of the coarser patch; the paper gives none."""
+TURN_RAD, SCALING, BENT = 0.25, 0.15, 0.06
+"""Largest turn about each axis and change of size; deviation of what bends, in halves of the image's sides."""
+_KNOTS = 4
 _RADIUS = math.ceil(3 * LARGEST_SIGMA)
 
 
@@ -27,6 +33,31 @@ def degraded(conditions: Tensor, config: MEGANConfig, source: torch.Generator) -
         if chance[2, k] < config.halved:
             low[k : k + 1] = _halved(low[k : k + 1])
     return torch.cat([low + config.low_noise * noise[:, :1], conditions[:, 1:] + config.edge_noise * noise[:, 1:]], 1)
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """matrix (3, 3) on coordinates from -1 to 1 in the order of `grid_sample`; bends (3, 4, 4, 4), of a coarse grid."""
+
+    matrix: Tensor
+    bends: Tensor
+
+
+def deformation(random: np.random.Generator) -> Deformation:
+    """Another head of much the same kind: turned, larger or smaller along each axis, and bent."""
+    turn = create_rotate(3, list(random.uniform(-TURN_RAD, TURN_RAD, 3)))
+    scale = create_scale(3, list(np.exp(random.uniform(-SCALING, SCALING, 3))))
+    matrix = torch.as_tensor(np.asarray(turn @ scale)[:3, :3], dtype=torch.float32)
+    return Deformation(matrix, torch.from_numpy(random.normal(0, BENT, (3, *(_KNOTS,) * 3))).float())
+
+
+def deformed(image: Tensor, how: Deformation) -> Tensor:
+    """(d, h, w) in [-1, 1], background beyond its ends."""
+    ends = [torch.linspace(-1, 1, side) for side in reversed(image.shape)]
+    points = torch.stack(torch.meshgrid(*reversed(ends), indexing="ij")[::-1], dim=-1)
+    bends = F.interpolate(how.bends[None], size=image.shape, mode="trilinear", align_corners=True)[0].movedim(0, -1)
+    found = F.grid_sample((image + 1)[None, None], (points @ how.matrix.T + bends)[None], align_corners=True)
+    return found[0, 0] - 1
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:

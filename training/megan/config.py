@@ -28,6 +28,9 @@ class MEGANConfig(CourseConfig):
     hr_width: int = Field(default=64, ge=1, le=1024, description="Channels of each HR; 64 in the code.")
     hr_blocks: int = Field(default=6, ge=1, le=64, description="Residual blocks of each HR; 6 in the code.")
     critic_width: int = Field(default=64, ge=1, le=1024, description="Channels of each discriminator; 64 in the code.")
+    adds_coarse: bool = Field(
+        default=False, description="HR makes the difference to the coarser image, enlarged; learns far sooner."
+    )
     grid: Literal["scan", "cube"] = Field(
         default="scan", description="True proportions, or stretched as by the authors."
     )
@@ -51,6 +54,7 @@ class MEGANConfig(CourseConfig):
     contrasts: int = Field(
         default=0, ge=0, le=64, description="Further drawings of each scan's edges, under random contrasts."
     )
+    deformed: Share = Field(default=0.0, description="Of LR's iterations, with image and edges deformed alike.")
     mirrored: Share = Field(default=0.0, description="Of the iterations, with left and right exchanged.")
     halved: Share = Field(default=0.2, description="Low-resolution patches at half their resolution; 0.2 in the paper.")
 

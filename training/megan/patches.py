@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from model_store.networks.lines import planes, stretched
 from model_store.networks.patches import PATCH
 from training.engine.data import Scans
+from training.megan.augmentation import deformation, deformed
 from training.megan.config import MEGANConfig
 
 _MARGIN = PATCH // 4
@@ -30,7 +31,11 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
         image, edges = self._load(path, random)
         scale, finest = index // self.config.iterations, self.config.doublings
         if scale == 0:
-            return _at(image, finest)[None, None], _at(edges, finest - 1)[None, None]
+            image, edges = _at(image, finest), _at(edges, finest - 1)
+            if random.random() < self.config.deformed:
+                field = deformation(random)
+                image, edges = deformed(image, field), deformed(edges, field)
+            return image[None, None], edges[None, None]
         fine, drawn = _at(image, finest - scale), _at(edges, finest - scale)
         low = F.pad(_at(image, finest - scale + 1), (_MARGIN,) * 6, value=-1.0)
         chosen = [_start(fine, random) for _ in range(self.config.batch_size)]

@@ -34,7 +34,7 @@ class MEGANTrainer(Trainer[MEGANConfig]):
         widths, blocks = [config.lr_width], [config.lr_blocks]
         widths += [config.hr_width] * config.doublings
         blocks += [config.hr_blocks] * config.doublings
-        self.cascade = Cascade.build(widths, blocks, edges_at_twice=True)
+        self.cascade = Cascade.build(widths, blocks, edges_at_twice=True, adds_coarse=config.adds_coarse)
         critics: list[nn.Module] = [LowCritic(config.critic_width)]
         critics += [PatchCritic(config.critic_width) for _ in range(config.doublings)]
         self.critics = nn.ModuleList(critics)
@@ -154,6 +154,7 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
                 "lr": {"width": config.lr_width, "blocks": config.lr_blocks},
                 "hr": [hr] * config.doublings,
                 "lr_size": config.lr_size,
+                "adds_coarse": config.adds_coarse,
                 "edges": config.edges.model_dump(),
             },
             provenance=Provenance(

@@ -24,7 +24,8 @@ class SplitShuffleConfig(RunConfig):
     channels: int = Field(default=32, ge=2, multiple_of=2, description="Of every layer; 32 in the paper.")
     variant: Variant = Field(
         default="split-shuffle",
-        description="Plain StyleGAN2 in 3D, two branches that never meet, or the paper's two branches shuffled.",
+        description="Plain StyleGAN2 in 3D, two branches that never meet, the paper's two branches shuffled, or plain "
+        "with a discriminator of group or depthwise separable convolutions.",
     )
     z_dim: int = Field(default=64, ge=1, description="64 in the paper.")
     w_dim: int = Field(default=64, ge=1, description="64 in the paper.")

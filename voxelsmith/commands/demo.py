@@ -13,13 +13,12 @@ from typing import Annotated, Any, Protocol, cast
 import typer
 from rich.console import Console
 from rich.status import Status
-from rich.table import Table
 
 from jobs.stop_wish import StopWish
 from voxelsmith import extras
 from voxelsmith.client import DEMO_MODEL
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import say, shown, size_text
+from voxelsmith.commands.report import print_table, say, size_text, span_text
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer()
@@ -81,25 +80,21 @@ def _linger(stack: Any, show: Callable[[], None], status: Status) -> None:
 
 
 def _print(steps: list[Any], out: Path) -> None:
-    table = Table(
-        "step", "made", "files", "size", "seconds", "of these", title=shown(f"Made in {out}"), title_justify="left"
-    )
-    for step in steps:
-        table.add_row(*map(shown, _row(step)))
-    table.add_section()
-    table.add_row("all", "", str(sum(len(s.files) for s in steps)), "", f"{sum(s.wall_s for s in steps):.2f}", "")
-    Console(width=None if Console().is_terminal else 160).print(table)
-    for step in steps:
-        for path in step.files:
-            if path.name.endswith((".nii.gz", "contact-sheet.png")):
-                say(f"{size_text(path.stat().st_size):>8}  {path}")
+    all_files = [path for step in steps for path in step.files]
+    rows = [*map(_row, steps), ("all", "", str(len(all_files)), "", span_text(sum(s.wall_s for s in steps)), "")]
+    print_table(["step", "made", "files", "size", "time", "of this"], rows, title=f"Made in {out}")
+    for path in all_files:
+        if path.name.endswith((".nii.gz", "contact-sheet.png")):
+            say(f"{size_text(path.stat().st_size):>8}  {path}")
 
 
 def _row(step: Any) -> tuple[str, ...]:
     size = sum(path.stat().st_size for path in step.files)
-    parts = [f"{name} {spent:.2f}" for name, spent in step.timings_s.items() if name != "total" and spent >= 0.005]
+    parts = [
+        f"{name} {span_text(spent)}" for name, spent in step.timings_s.items() if name != "total" and spent >= 0.005
+    ]
     count = str(len(step.files)) if step.files else ""
-    return step.name, step.made, count, size_text(size) if size else "", f"{step.wall_s:.2f}", ", ".join(parts)
+    return step.name, step.made, count, size_text(size) if size else "", span_text(step.wall_s), ", ".join(parts)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

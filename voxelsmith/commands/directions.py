@@ -35,7 +35,7 @@ def list_directions(
         print_json(directions)
         return
     rows = [
-        [entry.get(column) or "" for column in ("name", "method", "attribute", "r2", "units")] for entry in directions
+        [*(entry.get(name) or "" for name in ("name", "method", "attribute")), *_fit(entry)] for entry in directions
     ]
     print_table(["name", "method", "attribute", "R2", "units"], rows)
 
@@ -69,6 +69,16 @@ def fit(
     num_samples: Annotated[int | None, typer.Option(help="How many volumes to generate and measure.")] = None,
     sefa: Annotated[str | None, typer.Option(metavar="PREFIX", help="By SeFa instead: PREFIX-1, PREFIX-2, ...")] = None,
     count: Annotated[int | None, typer.Option(help="How many of --sefa.")] = None,
+    unit_rows: Annotated[
+        bool | None,
+        typer.Option("--unit-rows", help="Of --sefa: scale the weights' rows to length 1, as its authors do."),
+    ] = None,
+    transform: Annotated[
+        Literal["none", "log"] | None, typer.Option(help="Of a regression's attribute, above 0 for log.")
+    ] = None,
+    ridge: Annotated[
+        str | None, typer.Option(metavar="NUMBER|cross-validation", help="Of a regression; 1e-4 without it.")
+    ] = None,
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
@@ -92,10 +102,26 @@ def fit(
         "num_samples": num_samples,
         "name_prefix": sefa,
         "count": count,
+        "unit_rows": unit_rows,
+        "transform": transform,
+        "ridge": _ridge(ridge),
     }
     body = compose("fit_direction", request, model, **fitted)
     way = o.Way(out, server, as_json, device, precision, threads, data)
     run_and_report("fit_direction", body, None, way, context.obj)
+
+
+def _fit(entry: dict[str, Any]) -> tuple[str, str]:
+    r2 = entry.get("r2")
+    return "" if r2 is None else f"{r2:.2f}", entry.get("units") or ""
+
+
+def _ridge(given: str | None) -> float | str | None:
+    """A number, or the words as they are, which the body refuses where they are not its own."""
+    try:
+        return given if given is None else float(given)
+    except ValueError:
+        return given
 
 
 class Shelf(Protocol):

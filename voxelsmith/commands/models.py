@@ -74,7 +74,7 @@ def verify(context: typer.Context, name: Annotated[str | None, typer.Argument()]
             [*({"name": card.name, "sha256": card.sha256, "broken": None} for card in sound), *_broken_rows(broken)]
         )
     else:
-        rows = [(card.name, "sound", card.sha256) for card in sound]
+        rows = [(card.name, "sound", f"{card.sha256[:16]}...") for card in sound]
         print_table(["name", "state", "sha256 or reason"], [*rows, *((n, "broken", why) for n, why in broken.items())])
     if broken:
         raise typer.Exit(1)

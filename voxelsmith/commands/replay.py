@@ -9,7 +9,7 @@ import typer
 
 from contract.errors import InvalidRequest, UnreadableVolume
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, size_text, telling_of_others
+from voxelsmith.commands.report import print_json, print_table, say, size_text, telling_of_others
 from voxelsmith.commands.running import in_process, progress_bar, whole
 
 app = typer.Typer()
@@ -46,8 +46,9 @@ def replay(
     if as_json:
         print_json(rows)
         return
-    told = [(str(out / row["name"]), size_text(row["size_bytes"]), "yes" if row["identical"] else "no") for row in rows]
+    told = [(row["name"], size_text(row["size_bytes"]), "yes" if row["identical"] else "no") for row in rows]
     print_table(["file", "size", "same bytes"], told)
+    say(f"files in {out}")
 
 
 def _read(file: Path) -> Mapping[str, Any]:

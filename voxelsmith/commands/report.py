@@ -2,18 +2,18 @@
 
 import json
 import re
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from contract.plain_text import is_plain, plain
 from volumes.formats import WRITTEN
+from voxelsmith.commands.table_layout import laid_out
 
 _VOLUMES = "|".join(re.escape(row.name) for row in WRITTEN)
 _OF_A_JOB = re.compile(rf"[0-9]{{3,}}\.({_VOLUMES}|png)|latents\.npy|provenance\.json|direction-.+\.json")
@@ -54,16 +54,20 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    table = Table(*columns, title=None if title is None else shown(title), title_justify="left")
-    for row in rows:
-        table.add_row(*(shown(cell) for cell in row))
-    # A pipe has no width; wrapping at 80 columns would cut names apart.
-    Console(width=None if Console().is_terminal else 200).print(table)
+    """Within the width of a terminal; a pipe has none, and gets a row a line."""
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    cells = [[_one_line(cell) for cell in row] for row in rows]
+    header, *lines = laid_out([_one_line(name) for name in columns], cells, width)
+    if title is not None:
+        say(title)
+    typer.secho(header, bold=True)
+    for line in lines:
+        typer.echo(line)
 
 
-def shown(cell: object) -> Text:
-    """Not as rich's own markup either, in which brackets colour and link."""
-    return Text(plain(str(cell)))
+def _one_line(cell: object) -> str:
+    return plain(" ".join(str(cell).split()))
 
 
 def size_text(size_bytes: float) -> str:
@@ -73,3 +77,13 @@ def size_text(size_bytes: float) -> str:
             return f"{size_bytes:.3g} {unit}"
         size_bytes /= 1000
     return f"{size_bytes:.3g} GB"
+
+
+def span_text(seconds: float) -> str:
+    """0.42 s, 5 min, 3 h, 12 d: one unit, and no more figures than are of use."""
+    if seconds < 100:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
+    for unit, length_s in (("min", 60), ("h", 3600)):
+        if seconds < 100 * length_s:
+            return f"{seconds / length_s:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"

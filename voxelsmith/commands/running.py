@@ -17,7 +17,8 @@ from volumes.volume import VolumeError
 from voxelsmith import extras
 from voxelsmith.client import Client
 from voxelsmith.commands.options import Way
-from voxelsmith.commands.report import print_json, print_table, say, size_text, telling_of_others, warn
+from voxelsmith.commands.record_report import print_record, timings
+from voxelsmith.commands.report import print_json, say, telling_of_others
 from voxelsmith.environment import Surroundings
 from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
 
@@ -47,6 +48,7 @@ class InProcess(Protocol):
         on_stage: OnStage,
         mask: Path | None = None,
     ) -> list[dict[str, Any]]: ...
+    def measure_speed(self, model: str, way: Way, place: Surroundings) -> dict[str, Any]: ...
 
 
 def in_process() -> InProcess:
@@ -68,15 +70,8 @@ def run_and_report(
     if way.as_json:
         print_json(record)
         return
-    print_table(["file", "shape", "size", "what"], [_row(way.out, entry) for entry in _entries(record)])
-    for name, value in (record.get("metrics") or {}).items():
-        say(f"{name}: {value}")
-    for sentence in record.get("assumed") or []:
-        warn(sentence, "assumed")
-    for warning in record.get("warnings") or []:
-        warn(warning)
-    timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in record["timings_s"].items())
-    say(f"{record['kind']} with {record['model']}: {timings}")
+    print_record(record)
+    say(f"{timings(record)}; files in {way.out}")
 
 
 def run(
@@ -144,17 +139,6 @@ def progress_bar(title: str) -> Iterator[OnStage]:
             progress.update(task, description=plain(f"{title}: {name}"), completed=done, total=total or None)
 
         yield on_stage
-
-
-def _entries(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*record.get("results", []), *record.get("files", [])]
-
-
-def _row(out: Path, entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    shape = "x".join(str(length) for length in entry.get("shape") or [])
-    latent = entry.get("latent") or {}
-    what = entry.get("label") or (f"seed {latent['seed']}" if "seed" in latent else "")
-    return str(out / entry["name"]), shape, size_text(entry["size_bytes"]), what
 
 
 def _sentence(err: InvalidRequest | Unprocessable) -> str:

@@ -9,7 +9,7 @@ import type { JobRecord, JobState, ResultFile } from "./types";
 
 export type JobEvent =
   | { type: "state"; data: { state: JobState } }
-  | { type: "progress"; data: { stage: string; done: number; total: number } }
+  | { type: "progress"; data: { stage: string; done: number; total: number; left_s?: number } }
   | { type: "result"; data: ResultFile }
   | { type: "end"; data: JobRecord };
 

@@ -258,7 +258,12 @@ export interface components {
             std: number;
             slope: number | null;
             intercept: number | null;
+            /** @enum {string} */
+            transform: "none" | "log";
+            ridge: number | null;
+            groups: number | null;
             r2: number | null;
+            unit_rows: boolean;
             units: string;
             model_sha256: string;
             shipped: boolean;
@@ -278,7 +283,12 @@ export interface components {
             std: number;
             slope: number | null;
             intercept: number | null;
+            /** @enum {string} */
+            transform: "none" | "log";
+            ridge: number | null;
+            groups: number | null;
             r2: number | null;
+            unit_rows: boolean;
             units: string;
             model_sha256: string;
             shipped: boolean;
@@ -320,7 +330,8 @@ export interface components {
             /**
              * @default {
              *       "done": 0,
-             *       "total": 0
+             *       "total": 0,
+             *       "left_s": null
              *     }
              */
             progress: components["schemas"]["Progress"];
@@ -423,6 +434,8 @@ export interface components {
             done: number;
             /** @default 0 */
             total: number;
+            /** @default null */
+            left_s: number | null;
         };
         Provenance: {
             /** @enum {string} */
@@ -750,6 +763,8 @@ export interface components {
         MeasuredSample: {
             source: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
             value: number;
+            /** @default null */
+            group?: number | null;
         };
         MixEdit: {
             target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];
@@ -819,6 +834,13 @@ export interface components {
             measure?: components["schemas"]["Measure"] | null;
             /** @default 64 */
             num_samples?: number;
+            /**
+             * @default none
+             * @enum {string}
+             */
+            transform?: "none" | "log";
+            /** @default 0.0001 */
+            ridge?: number | "cross-validation";
         };
         SeedSource: {
             seed: number;
@@ -829,6 +851,8 @@ export interface components {
             name_prefix: string;
             /** @default 4 */
             count?: number;
+            /** @default false */
+            unit_rows?: boolean;
         };
         TargetEdit: {
             direction: string;

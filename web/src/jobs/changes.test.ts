@@ -35,7 +35,7 @@ test("an event that comes twice counts once, and progress never goes back", () =
     { type: "progress", data: { stage: "forward", done: 0, total: 2 } },
   ]);
   expect(record.results.map((result) => result.index)).toEqual([0, 1]);
-  expect(record.progress).toEqual({ done: 2, total: 2 });
+  expect(record.progress).toEqual({ done: 2, total: 2, left_s: null });
 });
 
 test("an event of a newer service changes nothing", () => {

@@ -12,13 +12,17 @@ export function changedBy(event: JobEvent, record: JobRecord): JobRecord {
         ...record,
         state: "running",
         stage: event.data.stage,
-        progress: { done: Math.max(event.data.done, record.results.length), total: event.data.total },
+        progress: {
+          done: Math.max(event.data.done, record.results.length),
+          total: event.data.total,
+          left_s: event.data.left_s ?? null,
+        },
       };
     case "result": {
       const others = record.results.filter((known) => known.name !== event.data.name);
       const results = [...others, event.data].sort((a, b) => a.index - b.index);
       const total = Math.max(record.progress.total, results.length);
-      return { ...record, results, progress: { done: Math.min(results.length, total), total } };
+      return { ...record, results, progress: { ...record.progress, done: Math.min(results.length, total), total } };
     }
     case "end":
       return event.data;

@@ -234,9 +234,10 @@ interface DirectionSliderProps {
 }
 
 function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderProps) {
-  const { name, attribute, slope, std, units, r2, shipped } = direction;
-  const change =
-    slope === null ? "" : `${figure(Math.abs(slope * std))} ${units} of ${attribute || "the attribute"} per SD`;
+  const { name, attribute, slope, std, units, r2, shipped, transform } = direction;
+  const step = Math.abs((slope ?? 0) * std);
+  const moved = transform === "log" ? `${figure(Math.exp(step))} times` : `${figure(step)} ${units} of`;
+  const change = slope === null ? "" : `${moved} ${attribute || "the attribute"} per SD`;
   const trust = r2 === null ? "" : `R² ${r2.toFixed(2)}`;
   const remove = async (): Promise<void> => {
     const detail = "Its slider goes, for everyone who uses the model.";

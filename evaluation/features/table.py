@@ -1,0 +1,27 @@
+"""Feature networks by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from evaluation.config import FeaturesName
+from evaluation.errors import EvaluationRefused
+from evaluation.features.medicalnet import MedicalNet
+from evaluation.features.network import FeatureNetwork
+from evaluation.features.own_encoder import OwnEncoder
+from evaluation.features.random_network import RandomNetwork
+from model_store.generator import Generator
+
+
+def network_of(
+    name: FeaturesName, device: str, weights: Path | None, model: Callable[[], Generator] | None
+) -> FeatureNetwork:
+    """Raises: EvaluationRefused, where the network needs what is not there."""
+    if (weights is not None) != (name == "medicalnet"):
+        raise EvaluationRefused("--weights FILE belongs to --features medicalnet, which cannot do without")
+    if name == "own":
+        if model is None:
+            raise EvaluationRefused("the features own are those of a model's encoder; give --model or --prepared-as")
+        return OwnEncoder(model())
+    if name == "medicalnet" and weights is not None:
+        return MedicalNet(weights, device)
+    return RandomNetwork(device)

@@ -1,0 +1,63 @@
+"""voxelsmith evaluate: its report on standard output, and wrong use in a sentence."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.tiny_models import write_tiny_hagan
+from volumes.files import write
+from volumes.volume import Volume
+from voxelsmith.cli import app
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for seed in range(2):
+        array = np.random.default_rng(seed).random((24, 24, 24), dtype=np.float32)
+        write(Volume(array, np.eye(4)), folder / f"{seed}.nii.gz", format="nii.gz", provenance={})
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    write_tiny_hagan(tmp_path / "models", "tiny", encoder=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    def invoke(*args: object) -> Result:
+        words = ["--models", tmp_path / "models", "evaluate", "--reference", scans, "--out", tmp_path / "out", *args]
+        return CliRunner().invoke(app, [str(word) for word in words], prog_name="voxelsmith")
+
+    return invoke
+
+
+def test_the_report_can_be_printed_as_json(run: Callable[..., Result], tmp_path: Path) -> None:
+    done = run("--model", "tiny", "--num-samples", 2, "--seed", 7, "--json")
+    assert done.exit_code == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [one["name"] for one in printed["nearest"]["each"]] == ["seed 7", "seed 8"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        ([], 2, "one of --model and --generated"),
+        (["--model", "tiny", "--generated", "."], 2, "one of --model and --generated"),
+        (["--model", "tiny", "--prepared-as", "tiny"], 2, "--prepared-as belongs to --generated"),
+        (["--model", "none"], 1, "there is no model of that name"),
+        (["--model", "tiny", "--truncation", "0"], 2, "above 0"),
+        (["--model", "tiny", "--features", "own"], 1, "this model has no encoder"),
+        (["--model", "tiny", "--features", "medicalnet"], 1, "--weights FILE"),
+        (["--model", "tiny", "--class", "a"], 1, "this model has no classes"),
+    ],
+)
+def test_wrong_use_ends_with_a_sentence(run: Callable[..., Result], words: list[str], code: int, sentence: str) -> None:
+    done = run(*words)
+    assert done.exit_code == code
+    assert sentence in " ".join(done.stderr.replace("│", " ").split())

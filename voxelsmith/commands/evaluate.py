@@ -1,0 +1,114 @@
+"""voxelsmith evaluate: how far a model's volumes, or a folder's, are from real scans."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from evaluation.config import NUM_SAMPLES, EvaluationConfig, FeaturesName
+from evaluation.report import PAGE, Estimate, Report
+from model_store.card import ModelCard
+from voxelsmith.commands import options as o
+from voxelsmith.commands.report import print_json, print_table, say, warn
+from voxelsmith.environment import Surroundings
+from voxelsmith.extras import load
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    context: typer.Context,
+    reference: Annotated[
+        Path, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Real scans, best none of the training.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="report.json, report.html, features.npz.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Its volumes are judged.")] = None,
+    generated: Annotated[
+        Path | None, typer.Option(metavar="DIR", exists=True, file_okay=False, help="Volumes to judge instead.")
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", exists=True, file_okay=False, help="The training scans, to look for copies of."),
+    ] = None,
+    prepared_as: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --generated: bring both sides to this model's grid.")
+    ] = None,
+    num_samples: Annotated[int, typer.Option(min=1, help="How many volumes the model makes.")] = NUM_SAMPLES,
+    class_label: Annotated[
+        str | None, typer.Option("--class", metavar="NAME|INDEX", help="Of a conditional model; without, all in turn.")
+    ] = None,
+    truncation: o.Truncation = None,
+    features: Annotated[FeaturesName, typer.Option(help="The network that volumes are compared by.")] = "random",
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Of --features medicalnet.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Sample k is that of seed + k.")] = 0,
+    device: o.Device = None,
+    as_json: o.Json = False,
+) -> None:
+    """Compare a model's volumes with real scans: distances, diversity, copies of training scans, detail."""
+    place: Surroundings = context.obj
+    if (model is None) == (generated is None):
+        raise typer.BadParameter("give one of --model and --generated: whose volumes are to be judged")
+    if prepared_as is not None and generated is None:
+        raise typer.BadParameter("--prepared-as belongs to --generated; --model prepares scans by its own card")
+    config = EvaluationConfig(
+        reference=reference, out=out, generated=generated, train=train, num_samples=num_samples,
+        class_label=o.class_label(class_label), truncation=truncation, features=features, weights=weights, seed=seed,
+        device=device or "cpu",
+    )  # fmt: skip
+    found = _run(config, model or prepared_as, place)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    _tell(found, out)
+
+
+def _run(config: EvaluationConfig, name: str | None, place: Surroundings) -> Report:
+    """With the progress of each side on standard error."""
+    course: Any = load("evaluation.course", "worker")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks = {}
+
+        def tell(side: str, done: int, total: int) -> None:
+            if side not in tasks:
+                tasks[side] = bar.add_task(side, total=total)
+            bar.update(tasks[side], completed=done, total=total)
+
+        if name is None:
+            report: Report = course.evaluate(config, None, tell)
+            return report
+        card = place.catalogue.card(name)
+        if not isinstance(card, ModelCard):
+            raise typer.BadParameter("this model makes no volumes of its own, so that there is nothing to compare")
+        if (config.truncation is not None) and card.truncation.kind == "psi" and not 0 <= config.truncation <= 1:
+            raise typer.BadParameter("--truncation: this model takes psi from 0 to 1")
+        if (config.truncation is not None) and card.truncation.kind == "normal" and config.truncation <= 0:
+            raise typer.BadParameter("--truncation: this model takes the level of a truncated normal, above 0")
+        with place.catalogue.files(name) as folder:
+            found: Report = course.evaluate(config, course.Model(folder, card), tell)
+            return found
+
+
+def _tell(found: Report, out: Path) -> None:
+    named: list[tuple[str, Estimate]] = [
+        *((name, getattr(found, name)) for name in ("fid", "kid", "mmd", "density", "coverage", "precision", "recall")),
+        ("ms_ssim_pairs", found.ms_ssim_pairs.generated),
+        ("realism", found.realism.mean),
+        ("nearer than scans", found.nearest.share_nearer),
+        ("detail", found.detail.generated),
+    ]
+    print_table(["measure", "value", "real against real", "why"], [_row(name, one) for name, one in named])
+    for told in found.warnings:
+        warn(told)
+    say(f"{out / PAGE}")
+
+
+def _row(name: str, found: Estimate) -> tuple[str, str, str, str]:
+    value = "-" if found.value is None else f"{found.value:.4g}"
+    floor = "" if found.floor is None else f"{found.floor.median:.4g} at n = {found.floor.n}"
+    return name, value, floor, found.reason or found.note or ""

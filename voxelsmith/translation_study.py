@@ -1,0 +1,229 @@
+"""Translators held against the truth: one model on one scan, and MEGAN's comparisons on simulated kernels.
+
+Loaded through voxelsmith.extras, because it needs torch and the training's libraries.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from contract.errors import UnreadableVolume, VerbNotSupported
+from contract.requests import TranslateRequest
+from evaluation.studies.megan import COARSE, EDGES, KERNELS, Kernel, Row, blacked_out, sharpened, table
+from evaluation.translation import Measures, Unit, Watched, as_json, mean_of, measure, seam_ratio
+from model_store.card import AnyCard, TranslatorCard
+from model_store.catalogue import Catalogue
+from model_store.families.base import ServedTranslator
+from model_store.families.megan import ServedMEGAN
+from model_store.load import load
+from model_store.translator import Translator
+from training.engine.course import train
+from training.engine.data import LARGEST, scans_in
+from training.megan.ablation import AblatedFamily
+from training.megan.config import MEGANConfig
+from training.megan.preparation import QUANTILES
+from training.megan.trainer import FAMILY, MEGANFamily
+from training.phantoms.dataset import WINDOW, write_dataset
+from volumes.files import read
+from volumes.intensity import to_unit, window_of
+from volumes.volume import Volume, VolumeError, on_one_grid
+from workers.recipe_events import Product, ScanDigest
+from workers.translation import translated
+
+OnStep = Callable[[str, int, int], None]
+EXTENT_MM = 330.0
+"""Edge of a phantom's field of view."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large the study is. Small enough for minutes on two cores; the paper: 512, 64, 3, 64, 6, 20 patches."""
+
+    out: Path
+    train: Path | None = None
+    """Soft CTs to learn from; None: phantoms."""
+    test: Path | None = None
+    """Soft CTs to test on; None: phantoms."""
+    phantoms: int = 6
+    test_phantoms: int = 2
+    side: int = 64
+    """Of a phantom, in voxels."""
+    lr_size: int = 32
+    doublings: int = 1
+    width: int = 8
+    blocks: int = 2
+    iterations: int = 300
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    seed: int = 0
+    device: str = "cpu"
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """For the report: no paths."""
+        said = {key: value for key, value in asdict(self).items() if key != "out"}
+        return said | {key: "phantoms" if said[key] is None else "scans" for key in ("train", "test")}
+
+
+def unit_truth(truth: Volume, card: TranslatorCard) -> Unit:
+    """A scan of the target domain in [0, 1], as training saw such: by the card's window, else by its own quantiles."""
+    low, high = card.input_window or window_of(np.asarray(truth.array), QUANTILES)
+    return to_unit(truth.array, low, high)
+
+
+def unit_translation(translator: Translator, scan: Volume, edges: str = "computed") -> Unit:
+    """The translation of a scan on the scan's own grid, in [0, 1].
+
+    Raises:
+        UnreadableVolume: as `translated`.
+    """
+    request = TranslateRequest.model_validate({"model": translator.card.name, "edges": edges})
+    products = (
+        event for event in translated(request, translator, scan, None, ScanDigest("")) if isinstance(event, Product)
+    )
+    return to_unit(next(products).volume.array, *translator.card.intensity.network_range)
+
+
+def judged(card: AnyCard, folder: Path, scan_path: Path, truth_path: Path | None) -> dict[str, Any]:
+    """One model on one scan: per scale the measures against the truth, where there is one, and of the finest scale
+    whether patches show.
+
+    Raises:
+        VerbNotSupported: the model does not translate.
+        UnreadableVolume: a scan that cannot be translated, or a truth on another grid.
+    """
+    served = load(folder, card)
+    if not isinstance(served, ServedTranslator):
+        raise VerbNotSupported("translate", card.verbs)
+    scan, truth = _read(scan_path, truth_path)
+    if truth is not None and not on_one_grid(scan, truth):
+        raise UnreadableVolume("The truth does not lie on the scan's grid: shape and affine must be the same.")
+    finest = Watched(served)
+    found: dict[str, Any] = {"model": served.card.name, "model_sha256": served.card.sha256, "scales": []}
+    made = unit_translation(finest, scan)
+    found["seam_ratio"] = seam_ratio(finest.image)
+    for scale in range(finest.doublings + 1):
+        at = finest if scale == finest.doublings else Watched(served, scale)
+        image = made if at is finest else unit_translation(at, scan)
+        row: dict[str, Any] = {"scale": scale + 1, "shape": list(at.image.shape)}
+        if truth is not None:
+            row |= as_json(measure(image, unit_truth(truth, served.card)))
+        found["scales"].append(row)
+    if truth is not None:  # what leaving the scan as it is would give
+        own = unit_truth(scan, served.card)
+        found["original"] = as_json(measure(own, unit_truth(truth, served.card)))
+    return found
+
+
+def _served(folder: Path) -> ServedMEGAN:
+    card = Catalogue([folder.parent]).card(folder.name)
+    return cast("ServedMEGAN", load(folder, card))
+
+
+def _read(*paths: Path | None) -> list[Any]:
+    try:
+        return [None if path is None else read(path, LARGEST) for path in paths]
+    except VolumeError as err:
+        raise UnreadableVolume(err.detail) from err
+
+
+@dataclass
+class Study:
+    """Trains what the table compares, translates the test scans, and writes report.json and table.md to `plan.out`.
+
+    A study that was broken off goes on where its last training was.
+    """
+
+    plan: Plan
+    on_step: OnStep
+    rows: list[Row] = field(default_factory=list)
+
+    def run(self) -> Path:
+        """The report. Raises: DataRefused, UnreadableVolume."""
+        plan = self.plan
+        soft = plan.train or self._phantoms("soft", plan.phantoms, plan.seed)
+        tests = scans_in(plan.test or self._phantoms("test", plan.test_phantoms, plan.seed + plan.phantoms))
+        ours = self._trained("ours", soft, FAMILY)
+        alone = self._trained("patch-wise", soft, AblatedFamily(ours, plan.doublings, COARSE))
+        plain = self._trained("without-edges", soft, AblatedFamily(ours, 1, EDGES))
+        methods = _methods(ours, alone, plain, plan.doublings)
+        finest = methods["ours"]
+        seams: list[float | None] = []
+        for kernel in KERNELS:
+            found: dict[str, list[Measures]] = {name: [] for name in (*methods, "original")}
+            for place, path in enumerate(tests):
+                self.on_step(f"test: {kernel.name}", place, len(tests))
+                self._test(path, kernel, place, methods, found)
+                seams.append(seam_ratio(finest.image))
+            self.rows += [Row(kernel.name, name, len(tests), mean_of(each)) for name, each in found.items()]
+        return self._report(seams)
+
+    def _phantoms(self, name: str, count: int, seed: int) -> Path:
+        folder, plan = self.plan.out / name, self.plan
+        if not (folder / "labels.csv").exists():
+            spacing_mm = (EXTENT_MM / plan.side,) * 3
+            told = self.on_step
+            write_dataset(
+                folder, count, seed, shape=(plan.side,) * 3, spacing_mm=spacing_mm,
+                on_written=lambda done, total: told("phantoms", done, total),
+            )  # fmt: skip
+        return folder
+
+    def _trained(self, name: str, soft: Path, family: MEGANFamily) -> Path:
+        plan = self.plan
+        config = MEGANConfig(
+            data=soft, out=plan.out / "runs" / name, name=name, iterations=plan.iterations, batch_size=plan.batch_size,
+            lr_size=plan.lr_size, doublings=plan.doublings, lr_width=plan.width, lr_blocks=plan.blocks,
+            hr_width=plan.width, hr_blocks=plan.blocks, critic_width=plan.width, modality="CT", window=WINDOW,
+            target_domain="CT, soft kernel", learning_rate=plan.learning_rate,
+            seed=plan.seed, device=plan.device, save_every=50,
+        )  # fmt: skip
+        return train(config, family, lambda done, total, _: self.on_step(f"train: {name}", done, total))
+
+    def _test(
+        self, path: Path, kernel: Kernel, seed: int, methods: dict[str, Watched], found: dict[str, list[Measures]]
+    ) -> None:
+        (soft,) = _read(path)
+        sharp = Volume(sharpened(soft.array, kernel, seed), soft.affine)
+        truth = to_unit(soft.array, *WINDOW)
+        found["original"].append(measure(to_unit(sharp.array, *WINDOW), truth))
+        for name, method in methods.items():
+            found[name].append(measure(unit_translation(method, sharp), truth))
+
+    def _report(self, seams: list[float | None]) -> Path:
+        said = [ratio for ratio in seams if ratio is not None]
+        report = {
+            "study": "megan",
+            "plan": self.plan.told,
+            "kernels": [asdict(kernel) for kernel in KERNELS],
+            "rows": [row.as_json() for row in self.rows],
+            "seam_ratio": float(np.mean(said)) if said else None,
+        }
+        (self.plan.out / "table.md").write_text(table(self.rows))
+        path = self.plan.out / "report.json"
+        path.write_text(json.dumps(report, indent=1) + "\n")
+        return path
+
+
+def _methods(ours: Path, alone: Path, plain: Path, doublings: int) -> dict[str, Watched]:
+    """By the name of its row."""
+    scales = {f"ours, scale {scale + 1}": Watched(_served(ours), scale) for scale in range(1, doublings)}
+    return {
+        "ours": Watched(_served(ours)),
+        "patch-wise": Watched(_hiding(alone, COARSE)),
+        "small, enlarged": Watched(_served(ours), 0),
+        **scales,
+        "without edges": Watched(_hiding(plain, EDGES)),
+        "edges hidden in the test": Watched(_hiding(ours, EDGES)),
+        "coarse hidden in the test": Watched(_hiding(ours, COARSE)),
+    }
+
+
+def _hiding(folder: Path, channel: int) -> ServedMEGAN:
+    served = _served(folder)
+    served.cascade = blacked_out(served.cascade, channel)
+    return served
