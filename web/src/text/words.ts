@@ -44,9 +44,12 @@ export function doing(record: JobRecord): string {
   if (record.state === "queued")
     return record.queue_position && record.queue_position > 1 ? `Queued, ${record.queue_position - 1} ahead` : "Queued";
   if (record.state !== "running") return outcome(record);
-  const { done, total } = record.progress;
+  const { done, total, left_s: left } = record.progress;
   const scale = /^scale (\d+)\/(\d+)$/.exec(record.stage ?? "");
-  if (scale) return `Scale ${scale[1]} of ${scale[2]}, patch ${Math.min(done + 1, total)} of ${total}`;
+  if (scale) {
+    const patch = `Scale ${scale[1]} of ${scale[2]}, patch ${Math.min(done + 1, total)} of ${total}`;
+    return typeof left === "number" ? `${patch}, ${seconds(left)} left` : patch;
+  }
   const stage = STAGES[record.stage ?? ""] ?? "Starting";
   return total > 1 && record.stage !== "load" ? `${stage} ${Math.min(done + 1, total)} of ${total}` : stage;
 }
