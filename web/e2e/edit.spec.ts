@@ -115,6 +115,7 @@ test("a slider moves the image, and its reset brings it back", async ({ page }) 
   await page.getByText("Interpolate", { exact: true }).click();
   await page.getByText("Directions", { exact: true }).click();
   await expect(slider, "it stands where it stood").toHaveValue("4");
+  await show(page);
   await expect.poll(async () => apart(start, await look(canvas(page)))).toBeGreaterThan(2);
   await settled(page);
   await page.getByRole("button", { name: "Back to the start" }).click();
