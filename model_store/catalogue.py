@@ -13,6 +13,7 @@ from model_store.bucket import BucketShelf, Shelved
 from model_store.card import CARD, AnyCard, DirectionCard
 from model_store.faults import FolderFault, UnreadableModel
 from model_store.integrity import check_files
+from model_store.last_evaluation import EVALUATION, EVALUATION_LIMIT_BYTES, LastEvaluation, parse_evaluation
 from model_store.reading import (
     CARD_LIMIT_BYTES,
     DIRECTION_LIMIT_BYTES,
@@ -44,6 +45,7 @@ class Entry:
     is_settled: bool = True
     """False where a file could not be read just now: the next look reads it again."""
     directions: tuple[DirectionCard, ...] = ()
+    evaluation: LastEvaluation | None = None
 
 
 class Catalogue:
@@ -97,6 +99,10 @@ class Catalogue:
         """The directions that ship with the model, by name. Raises: NoSuchFolder, FolderFault."""
         self.card(name)
         return [direction.model_dump() for direction in self._entry(name).directions]
+
+    def evaluations(self) -> dict[str, LastEvaluation]:
+        """The last evaluation of each model whose folder holds one; a bucket's are not looked for."""
+        return {name: entry.evaluation for name, entry in self._scan().items() if entry.evaluation is not None}
 
     def note_broken(self, name: str, reason: str, fingerprint: str | None = None) -> None:
         """Keep what only loading can find (missing tensors, NaN) until the folder's files change.
@@ -179,7 +185,9 @@ def _read(folder: Path, stamp: Stamp) -> Entry:
         check_files(folder, card)
     except FolderFault as err:
         return Entry(folder, stamp, reason=err.detail, is_settled=not isinstance(err, UnreadableModel))
-    return Entry(folder, stamp, card, directions=tuple(_read_directions(folder, card)))
+    return Entry(
+        folder, stamp, card, directions=tuple(_read_directions(folder, card)), evaluation=_read_evaluation(folder, card)
+    )
 
 
 def read_card(folder: Path) -> AnyCard:
@@ -198,6 +206,14 @@ def read_card(folder: Path) -> AnyCard:
     except OSError as err:
         raise UnreadableModel(f"{CARD} cannot be read") from err
     return parse_card(folder.name, data)
+
+
+def _read_evaluation(folder: Path, card: AnyCard) -> LastEvaluation | None:
+    """One that is not sound must not take the model down."""
+    try:
+        return parse_evaluation(read_regular(folder / EVALUATION, EVALUATION_LIMIT_BYTES), card.sha256)
+    except OSError:
+        return None
 
 
 def _read_directions(folder: Path, card: AnyCard) -> Iterator[DirectionCard]:

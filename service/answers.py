@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from model_store.card import ModelCard, TranslatorCard, Verb
+from model_store.last_evaluation import LastEvaluation
 
 
 class Shown(BaseModel):
@@ -20,6 +21,8 @@ class Usable(BaseModel):
     status: Literal["ready"]
     broken: Literal[False]
     reason: None
+    evaluation: LastEvaluation | None
+    """By `voxelsmith evaluate --attach`; null where the model's folder holds none of these weights."""
 
 
 class ReadyModel(Usable, ModelCard):

@@ -22,6 +22,7 @@ from jobs.results.store import ResultStore
 from model_store.card import AnyCard, DirectionCard
 from model_store.catalogue import Catalogue, NoSuchFolder
 from model_store.faults import FolderFault
+from model_store.last_evaluation import LastEvaluation
 from service.http.errors import ScopeMissing
 
 _BROKEN = "The model cannot be used: {}."
@@ -47,14 +48,15 @@ class Registry:
 
     def models(self) -> list[dict[str, Any]]:
         """Every model by name: its card with `status` ready, or `status` broken with the reason."""
-        ready = {card.name: ready_model(card) for card in self._catalogue.cards()}
+        judged = self._catalogue.evaluations()
+        ready = {card.name: ready_model(card, judged.get(card.name)) for card in self._catalogue.cards()}
         broken = {name: _broken_model(name, reason) for name, reason in self._catalogue.broken().items()}
         return [model for _, model in sorted((ready | broken).items())]
 
     def model(self, name: str) -> dict[str, Any]:
         """One entry of `models`. Raises: UnknownModel."""
         try:
-            return ready_model(self._catalogue.card(name))
+            return ready_model(self._catalogue.card(name), self._catalogue.evaluations().get(name))
         except NoSuchFolder as err:
             raise self._unknown() from err
         except FolderFault as err:
@@ -149,10 +151,11 @@ class Registry:
             return None
 
 
-def ready_model(card: AnyCard) -> dict[str, Any]:
-    """A card as the service shows it."""
+def ready_model(card: AnyCard, evaluation: LastEvaluation | None = None) -> dict[str, Any]:
+    """A card as the service shows it, with the model's last evaluation."""
     facts = card.model_dump(mode="json") | {"sha256": card.sha256, "verbs": list(card.verbs)}
-    return {**facts, "status": "ready", "broken": False, "reason": None}
+    judged = None if evaluation is None else evaluation.model_dump(mode="json")
+    return {**facts, "status": "ready", "broken": False, "reason": None, "evaluation": judged}
 
 
 def _broken_model(name: str, reason: str) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The command line: `voxelsmith`. Reads the environment once, joins the commands, turns errors into exit codes.
 
-Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error.
+Exit codes: 0 done, 2 wrong use, 1 failed with one line on standard error, 130 interrupted.
 """
 
 import errno
 import os
+import signal
 import sys
 import tempfile
 from importlib import metadata
@@ -12,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from typer.core import TyperGroup
 
 from contract.errors import UnknownDirection, UnknownJob, UnknownModel, VoxelsmithError
 from contract.plain_text import plain
@@ -41,26 +41,37 @@ from voxelsmith.commands import (
     verify,
 )
 from voxelsmith.commands import workers as workers_commands
+from voxelsmith.commands.help_texts import CommandGroup
 from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError
 from voxelsmith.local import StackError
-from voxelsmith.problems import ClientError
+from voxelsmith.problems import ClientError, JobInterrupted
 
+INTERRUPTED = 130
+"""As shells tell of a SIGINT."""
 EXPECTED = (
     *(VoxelsmithError, ClientError, Refusal, NoSuchFolder),
     *(DataFolderError, StackError, MissingExtraError),
 )
 
 
-class CommandLine(TyperGroup):
+class CommandLine(CommandGroup):
     """The root group: an expected error is one line and exit code 1, never a traceback."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """As click's; a Ctrl-C is a KeyboardInterrupt from here on, which it is not while libraries load."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return super().main(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
+        code = 1
         try:
             return super().invoke(ctx)
         except EXPECTED as err:
             line = _line(err)
+            code = INTERRUPTED if isinstance(err, JobInterrupted) else code
         except typer.BadParameter as err:
             err.message = plain(err.message)
             raise
@@ -69,7 +80,7 @@ class CommandLine(TyperGroup):
                 raise
             line = _lack(err)
         sys.stderr.write(f"voxelsmith: {plain(line)}\n")
-        raise typer.Exit(1)
+        raise typer.Exit(code)
 
 
 def _lack(err: OSError) -> str:
@@ -146,13 +157,13 @@ app.add_typer(edit.app)
 app.add_typer(translate.app)
 app.add_typer(evaluate.app)
 app.add_typer(replay.app)
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(models.app, name="models")
-app.add_typer(directions.app, name="directions")
-app.add_typer(keys.app, name="keys")
-app.add_typer(workers_commands.app, name="workers")
-app.add_typer(train.app, name="train")
-app.add_typer(study.app, name="study")
+app.add_typer(jobs.app, name="jobs", cls=CommandGroup)
+app.add_typer(models.app, name="models", cls=CommandGroup)
+app.add_typer(directions.app, name="directions", cls=CommandGroup)
+app.add_typer(keys.app, name="keys", cls=CommandGroup)
+app.add_typer(workers_commands.app, name="workers", cls=CommandGroup)
+app.add_typer(train.app, name="train", cls=CommandGroup)
+app.add_typer(study.app, name="study", cls=CommandGroup)
 app.add_typer(verify.app)
 app.add_typer(du.app)
 app.add_typer(doctor.app)

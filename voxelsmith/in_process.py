@@ -22,6 +22,8 @@ from service.registry import Registry
 from volumes.formats import BY_NAME
 from voxelsmith.commands.options import Way
 from voxelsmith.environment import Surroundings
+from voxelsmith.file_names import Names
+from voxelsmith.problems import JobInterrupted
 from workers.bench import Bench
 from workers.devices import check_device, devices
 from workers.folder_sink import FolderSink
@@ -44,7 +46,7 @@ def run_job(
 ) -> dict[str, Any]:
     """The JobRecord of the finished job; its files are in `way.out`, and `url` says where.
 
-    Raises: typer.BadParameter for what only a server has; the errors of jobs.errors.
+    Raises: typer.BadParameter for what only a server has; JobInterrupted; the errors of contract.errors.
     """
     request = parse(kind, body)
     if request.names_job:
@@ -64,7 +66,13 @@ def run_job(
         assert store is not None
         FittedDirections(store).put(card.name, found)
 
-    manifest = run(kind, payload, scan, bench, FolderSink(way.out, on_stage), publish_direction=publish, mask_path=mask)
+    sink = FolderSink(way.out, on_stage, has_notes=True)
+    names = Names(kind, payload)
+    try:
+        manifest = run(kind, payload, scan, bench, sink, publish_direction=publish, mask_path=mask, stem=names)
+    except KeyboardInterrupt as err:
+        raise JobInterrupted(_interrupted(request, body, sink)) from err
+    sink.finish()
     record = JobRecord(
         id="in-process",
         kind=kind,
@@ -102,8 +110,25 @@ def replay_job(
 
     Raises: typer.BadParameter; as workers.run.replay.
     """
-    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage), mask)
+    request = provenance.get("request") or {}
+    names = Names(str(provenance.get("kind")), request, is_placed=bool(provenance.get("placement")))
+    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage), mask, names)
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
+
+
+def _interrupted(request: AnyRequest, body: Mapping[str, Any], sink: FolderSink) -> str:
+    """What is there, and how to go on."""
+    if not sink.results:
+        return f"interrupted before the first volume; nothing is in {sink.folder}"
+    drawn = [
+        f" --{name.replace('_', '-')} {getattr(request, name)}"
+        for name in ("seed", "noise_seed")
+        if body.get(name) is None and getattr(request, name, None) is not None
+    ]
+    how = f" with{''.join(drawn)}" if drawn else ""
+    following = f"the same command{how} goes on after them" if request.goes_on else "the same command begins anew"
+    there = f"{len(sink.results)} of {request.volumes} volumes are in {sink.folder}, with their provenance.json"
+    return f"interrupted: {there}; {following}"
 
 
 def measure_speed(model: str, way: Way, place: Surroundings) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 import gzip
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 import nibabel
@@ -137,13 +138,17 @@ class Job:
         """
         return self.wait().download_finished(folder)
 
-    def download_finished(self, folder: str | Path) -> list[Path]:
-        """As download(), of what the job had finished at the last look at it, whatever has become of it."""
+    def download_finished(self, folder: str | Path, names: Mapping[str, str] = MappingProxyType({})) -> list[Path]:
+        """As download(), of what the job had finished at the last look at it, whatever has become of it.
+
+        `names`: other names for some of the files.
+        """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         saved = []
         for entry in [*self.results, *(self.record.get("files") or [])]:
-            path = target / Path(str(entry["name"])).name
+            name = str(entry["name"])
+            path = target / Path(names.get(name, name)).name
             self._server.save(str(entry["url"]), path, entry.get("sha256"))
             saved.append(path)
         return saved

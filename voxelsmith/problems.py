@@ -7,6 +7,7 @@ ClientError
 ├── DamagedDownload           the bytes are not those of the SHA-256 in the job record
 ├── JobFailed                 the job ended as `failed`
 ├── JobStopped                the command line's job was canceled by somebody else, or has expired
+├── JobInterrupted            the command line's job was stopped by Ctrl-C
 ├── JobNotDone                wait() ran into its timeout, or remove() met a job that has not ended
 └── NoSuchResult              the job has no such volume, latent or file
 """
@@ -167,6 +168,10 @@ class JobFailed(ClientError):
 
 class JobStopped(ClientError):
     pass
+
+
+class JobInterrupted(ClientError):
+    """The message says what is there."""
 
 
 class JobNotDone(ClientError, TimeoutError):

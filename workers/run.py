@@ -33,7 +33,7 @@ from workers.recipe_events import Event, Finding, Finished, Product, Stage
 from workers.recipes import RECIPES, Job
 from workers.units import assumed_of
 from workers.write_behind import WriteBehind
-from workers.writer import Sink, Writer
+from workers.writer import Sink, Stem, Writer, numbered
 
 _SOONEST_S = 0.5
 """The time left is not told from less work than this."""
@@ -51,18 +51,20 @@ def run(
     limits: Limits = Limits(),  # noqa: B008 -- frozen
     publish_direction: Callable[[dict[str, Any]], None] | None = None,
     mask_path: Path | None = None,
+    stem: Stem = numbered,
 ) -> Manifest:
     """Does one job: each volume goes to the sink as it is made, and the manifest says what was made.
 
     `payload` is the request's fields, job sources resolved, and beside them `direction` (a DirectionCard's fields)
     where an edit follows one that does not ship with the model, and `placement` where its volumes are laid on a scan.
     The same payload, files, model, device type and version give the same bytes. `publish_direction` takes each fitted
-    one to where directions live. `mask_path`: of pathologies, on the scan's grid.
+    one to where directions live. `mask_path`: of pathologies, on the scan's grid. `stem` names the volumes' files.
 
     Raises:
         InvalidRequest, UnreadableVolume, NotFound: the job does not fit the model or its scan.
         JobFailure: it cannot be done.
         JobCanceled, LeaseLost, JobHandedBack: from the sink.
+        KeyboardInterrupt: from the terminal; what was finished is kept with its provenance, as of a canceled job.
     """
     request = parse(kind, payload)
     card = bench.card(request.model)
@@ -76,7 +78,7 @@ def run(
     record = replay_record(request, card, direction, placement, scan_path, bench, mask_path)
     clock = Clock()
     with _plain_failures(), tempfile.TemporaryDirectory(prefix="voxelsmith-") as scratch:
-        writer = Writer(card, request.output, Path(scratch), sink, origin(record, request))
+        writer = Writer(card, request.output, Path(scratch), sink, origin(record, request), stem)
         found: dict[str, Any] = {}
         with WriteBehind(writer.keep_volume) as behind:
             try:
@@ -89,7 +91,7 @@ def run(
                     if publish_direction is not None and isinstance(event, Finding) and event.direction is not None:
                         publish_direction(event.direction.model_dump(mode="json"))
                 return _close(writer, behind, clock, found, record)
-            except (JobCanceled, VoxelsmithError):
+            except (JobCanceled, VoxelsmithError, KeyboardInterrupt):
                 with suppress(VoxelsmithError):
                     behind.settle()
                     if writer.results:  # which are kept, and can be replayed
@@ -98,7 +100,12 @@ def run(
 
 
 def replay(
-    provenance: Mapping[str, Any], scan_path: Path | None, bench: Bench, sink: Sink, mask_path: Path | None = None
+    provenance: Mapping[str, Any],
+    scan_path: Path | None,
+    bench: Bench,
+    sink: Sink,
+    mask_path: Path | None = None,
+    stem: Stem = numbered,
 ) -> Manifest:
     """Does again what a provenance.json tells of. On the same device type and version the bytes are the same.
 
@@ -107,7 +114,7 @@ def replay(
             `run`.
     """
     kind, payload = replayed(provenance, scan_path, bench, mask_path)
-    return run(kind, payload, scan_path, bench, sink, mask_path=mask_path)
+    return run(kind, payload, scan_path, bench, sink, mask_path=mask_path, stem=stem)
 
 
 def parse(kind: JobKind, payload: Mapping[str, Any]) -> AnyRequest:

@@ -164,8 +164,9 @@ class Supervisor:
         try:
             os.set_blocking(seat.beat_fd, False)
             command = [*self.command, "--supervised", str(theirs), "--scratch", str(seat.scratch)]
+            # In a group of its own: a terminal's Ctrl-C is ours, and would meet a worker that is still importing.
             seat.process = subprocess.Popen(  # noqa: S603 -- our own
-                command, stdin=subprocess.PIPE, pass_fds=[theirs], env=_surroundings()
+                command, stdin=subprocess.PIPE, pass_fds=[theirs], env=_surroundings(), process_group=0
             )
         finally:
             os.close(theirs)

@@ -42,6 +42,11 @@ class WriteBehind:
 
     def settle(self) -> None:
         """Waits for the product in flight. Raises: what writing it raised."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
+        pending = self._pending
+        if pending is None:
+            return
+        try:
             pending.result()
+        finally:
+            if pending.done():  # a Ctrl-C ends the wait, and not the writing
+                self._pending = None

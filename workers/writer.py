@@ -41,29 +41,57 @@ class Sink(Protocol):
         """
 
 
+class Stem(Protocol):
+    """What the files of one result are called, without their endings."""
+
+    def __call__(self, index: int, facts: Mapping[str, Any]) -> str:
+        """`facts`: the result's `label`, and what it was made from. Called once for each, in order."""
+
+
+def numbered(index: int, facts: Mapping[str, Any]) -> str:  # noqa: ARG001
+    """000, 001, ...: the names over HTTP."""
+    return f"{index:03d}"
+
+
 class Writer:
     """The files of one job, made in `scratch`. Same products, same bytes: nothing here knows the time or the job."""
 
-    def __init__(self, card: AnyCard, output: OutputOptions, scratch: Path, sink: Sink, origin: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        card: AnyCard,
+        output: OutputOptions,
+        scratch: Path,
+        sink: Sink,
+        origin: dict[str, Any],
+        stem: Stem = numbered,
+    ) -> None:
         """`origin` goes into every volume: what made it, save the latent."""
+        self._stem = stem
         self.card, self.output, self.scratch, self.sink, self.origin = card, output, scratch, sink, origin
         self.results: list[ResultFile] = []
         self.files: list[ResultFile] = []
         self._latents: list[Latent] = []
+        self._rows: list[int] = []
+        """Of each result, where its latent is in `_latents`."""
+        self._stored_latents: Sequence[Latent] = ()
 
     def resume(self, replay: Mapping[str, Any], arithmetic: str) -> int:
         """Goes on after the volumes that an earlier attempt at the same replay, on the same kind of device, has
         finished; how many."""
         digest = hashlib.sha256(json.dumps([replay, arithmetic], sort_keys=True).encode()).hexdigest()
-        names = (self._names(index) for index in itertools.count())
+        names = (self._names(numbered(index, {})) for index in itertools.count())
         for files in self.sink.resume(digest, names):
             self.results += [file for file in files if file.shape is not None]
             self.files += [file for file in files if file.shape is None]
+        for result in self.results:
+            self._stem(result.index, result.model_dump())  # is taken
         return len(self.results)
 
     def keep_latent(self, latent: Latent) -> None:
-        """Of a volume that is finished."""
-        self._latents.append(latent)
+        """Of a volume that is finished. Two volumes in a row that are made from one latent share it."""
+        if not self._latents or self._latents[-1] is not latent:
+            self._latents.append(latent)
+        self._rows.append(len(self._latents) - 1)
 
     def keep_volume(self, product: Product) -> None:
         """One result: the volume and, where wanted, its preview.
@@ -75,7 +103,8 @@ class Writer:
         network_array = np.asarray(product.volume.array, dtype=np.float32)
         stored = Volume(self._stored(network_array), product.volume.affine)
         index = len(self.results)
-        *previews, name = self._names(index)
+        made_from = _told_of(product.made_from)
+        *previews, name = self._names(self._stem(index, made_from | {"label": product.label}))
         preview = previews[0] if previews else None
         # The preview first: a result that a reader can see has all that it names.
         if preview is not None:
@@ -83,7 +112,6 @@ class Writer:
             written = _put(path, three_planes(stored, self._window()))
             self.files.append(self._keep(path, written, index, "png"))
         path = self.scratch / name
-        made_from = _told_of(product.made_from)
         told = {name: value for name, value in made_from.items() if value is not None}
         noise_seed = told.pop("noise_seed", None)  # last: the order is part of a file's bytes
         origin = self.origin | told | {"label": product.label}
@@ -120,16 +148,18 @@ class Writer:
 
     def keep_latents(self, latents: list[Latent] | None = None) -> None:
         """latents.npy: (n, z_dim) or (n, num_styles, w_dim) float32, of an encode's finding or else of the results."""
-        found = latents if latents is not None else self._latents
+        found = self._stored_latents = latents if latents is not None else self._latents
         if found:
             path, file = self.scratch / "latents.npy", io.BytesIO()
             np.save(file, np.stack([latent.values.numpy().astype(np.float32, copy=False) for latent in found]))
             self.files.append(self._keep(path, _put(path, file.getvalue()), 0, "npy"))
 
     def keep_provenance(self, replay: Mapping[str, Any]) -> None:
-        """provenance.json: all that a replay needs, and the digests that it should give again."""
+        """provenance.json: all that a replay needs, and the digests that it should give again; after `keep_latents`."""
         told = ("name", "sha256", "latent", "noise_seed", "label")
         made = [{name: getattr(entry, name) for name in told} for entry in self.results]
+        for facts, entry in zip(made, self.results, strict=True):
+            facts["latent"] = self._latent_told(entry, self._stored_latents)
         for facts, entry in zip(made, self.results, strict=True):
             if entry.scan_sha256 is not None:
                 facts["scan_sha256"] = entry.scan_sha256
@@ -141,10 +171,18 @@ class Writer:
         """What has been kept up to now."""
         return Manifest(results=list(self.results), files=list(self.files), **found)
 
-    def _names(self, index: int) -> list[str]:
+    def _names(self, stem: str) -> list[str]:
         """Of a sample's files, the volume last."""
-        preview = [f"{index:03d}.png"] if self.output.preview else []
-        return [*preview, f"{index:03d}.{self.output.format}"]
+        preview = [f"{stem}.png"] if self.output.preview else []
+        return [*preview, f"{stem}.{self.output.format}"]
+
+    def _latent_told(self, entry: ResultFile, latents: Sequence[Latent]) -> dict[str, Any] | None:
+        """In provenance.json: the seed, or else the row of latents.npy, which holds it in full and once."""
+        latent = entry.latent
+        if latent is None or "seed" in latent or entry.index >= len(self._rows):
+            return latent
+        row = self._rows[entry.index]
+        return {"file": "latents.npy", "row": row, "space": latents[row].space} if row < len(latents) else latent
 
     def _keep(self, path: Path, written: Written, index: int, kind: str, **facts: Any) -> ResultFile:
         size, digest = written

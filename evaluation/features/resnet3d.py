@@ -42,10 +42,10 @@ class ResNet3D(nn.Module):
         self.bn1 = nn.BatchNorm3d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
-        self.layer1 = _layer(64, 64, blocks[0])
-        self.layer2 = _layer(256, 128, blocks[1], stride=2)
-        self.layer3 = _layer(512, 256, blocks[2], dilation=2)
-        self.layer4 = _layer(1024, 512, blocks[3], dilation=4)
+        self.layer1 = layer_of(64, 64, blocks[0])
+        self.layer2 = layer_of(256, 128, blocks[1], stride=2)
+        self.layer3 = layer_of(512, 256, blocks[2], dilation=2)
+        self.layer4 = layer_of(1024, 512, blocks[3], dilation=4)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 1, A0, A1, A2) -> (n, 2048): the mean over the last block's voxels, as HA-GAN's evaluation takes it."""
@@ -54,7 +54,7 @@ class ResNet3D(nn.Module):
         return x.mean(dim=(2, 3, 4))
 
 
-def _layer(before: int, width: int, blocks: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def layer_of(before: int, width: int, blocks: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     first = Bottleneck(before, width, stride, dilation, is_projected=True)
     rest = [Bottleneck(width * EXPANSION, width, 1, dilation, is_projected=False) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evaluation.config import FeaturesName
 from evaluation.errors import EvaluationRefused
+from evaluation.features.astra import Astra
 from evaluation.features.medicalnet import MedicalNet
 from evaluation.features.network import FeatureNetwork
 from evaluation.features.own_encoder import OwnEncoder
@@ -24,4 +25,4 @@ def network_of(
         return OwnEncoder(model())
     if name == "medicalnet" and weights is not None:
         return MedicalNet(weights, device)
-    return RandomNetwork(device)
+    return Astra(device) if name == "astra" else RandomNetwork(device)

@@ -1,15 +1,18 @@
 """Feature networks: their digests, their input, and that they notice damage the more the worse it is."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from evaluation.distances.frechet import frechet
 from evaluation.distances.neighbours import realism
 from evaluation.errors import EvaluationRefused
+from evaluation.features.astra import PACKAGES, Astra, InflatedResNet
 from evaluation.features.medicalnet import MedicalNet
 from evaluation.features.network import FeatureNetwork, features_of, resized
 from evaluation.features.own_encoder import OwnEncoder
@@ -110,6 +113,39 @@ def test_a_model_without_an_encoder_has_no_features_of_its_own(tmp_path: Path) -
     card = write_tiny_hagan(tmp_path, "tiny", encoder=False)
     with pytest.raises(EvaluationRefused, match="no encoder"):
         OwnEncoder(load(tmp_path / "tiny", card))
+
+
+# -- Astra -----------------------------------------------------------------------------------------------------------
+
+HAS_ASTRA = all(importlib.util.find_spec(package) for package in PACKAGES)
+
+
+def test_the_inflated_network_is_that_of_the_published_weights() -> None:
+    """930 tensors of 117,517,632 values beside the counters, as the file's own description says."""
+    with torch.device("meta"):
+        state = InflatedResNet().state_dict()
+    assert len(state) == 930
+    values = [tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")]
+    assert sum(tensor.numel() for tensor in values) == 117_517_632
+
+
+@pytest.mark.skipif(HAS_ASTRA, reason="the extra astra is installed")
+def test_weights_that_are_not_installed_name_the_extra() -> None:
+    with pytest.raises(EvaluationRefused, match="the extra astra brings them"):
+        Astra()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not HAS_ASTRA, reason="the extra astra is not installed")
+@pytest.mark.parametrize("kind", KINDS)
+def test_astra_notices_damage_the_more_the_worse(phantoms: NDArray[np.float32], kind: str) -> None:
+    network = Astra()
+    whole = rows(network, phantoms[:2])
+    damaged = [rows(network, np.stack([KINDS[kind](one, s) for one in phantoms[:2]])) for s in STRENGTHS]
+    distances = [float(np.linalg.norm(one - whole, axis=1).mean()) for one in damaged]
+    assert distances[0] == pytest.approx(0, abs=1e-4)
+    assert spearmanr(distances, STRENGTHS).statistic >= 0.9
 
 
 # -- MedicalNet ------------------------------------------------------------------------------------------------------

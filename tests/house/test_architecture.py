@@ -41,7 +41,7 @@ OUTSIDE: dict[str, set[str]] = {
     "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
-    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity)"
+    r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"
     r"|volumes\.(formats|upload_check|reader_limits|volume)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")

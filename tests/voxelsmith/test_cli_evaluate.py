@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from model_store.catalogue import Catalogue
 from tests.support.tiny_models import write_tiny_hagan
 from volumes.files import write
 from volumes.volume import Volume
@@ -37,11 +38,14 @@ def run(tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
 
 def test_the_report_can_be_printed_as_json(run: Callable[..., Result], tmp_path: Path) -> None:
-    done = run("--model", "tiny", "--num-samples", 2, "--seed", 7, "--json")
+    done = run("--model", "tiny", "--num-samples", 2, "--seed", 7, "--json", "--attach")
     assert done.exit_code == 0, done.stderr
     printed = json.loads(done.stdout)
     assert printed == json.loads((tmp_path / "out" / "report.json").read_text())
     assert [one["name"] for one in printed["nearest"]["each"]] == ["seed 7", "seed 8"]
+    attached = Catalogue([tmp_path / "models"]).evaluations()["tiny"]
+    assert attached.measures["fid"].value == printed["fid"]["value"]
+    assert attached.seed == 7
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,7 @@ def test_the_report_can_be_printed_as_json(run: Callable[..., Result], tmp_path:
         ([], 2, "one of --model and --generated"),
         (["--model", "tiny", "--generated", "."], 2, "one of --model and --generated"),
         (["--model", "tiny", "--prepared-as", "tiny"], 2, "--prepared-as belongs to --generated"),
+        (["--generated", ".", "--attach"], 2, "--attach belongs to --model"),
         (["--model", "none"], 1, "there is no model of that name"),
         (["--model", "tiny", "--truncation", "0"], 2, "above 0"),
         (["--model", "tiny", "--features", "own"], 1, "this model has no encoder"),

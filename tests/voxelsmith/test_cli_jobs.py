@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.processes import eventually
 from tests.support.tiny_models import write_tiny_hagan
 from tests.support.tiny_stylegan import write_stylegan
 from voxelsmith.cli import app
@@ -45,10 +47,10 @@ def test_generate_writes_volumes_pictures_latents_and_provenance(run: Run, tmp_p
     result = run("generate", "--model", "tiny", "--seed", 5, "--num-samples", 2, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"000.nii.gz", "000.png", "001.nii.gz", "001.png", "latents.npy", "provenance.json"}
+    assert names == {"seed-5.nii.gz", "seed-5.png", "seed-6.nii.gz", "seed-6.png", "latents.npy", "provenance.json"}
     assert "seed 5" in result.stdout
     assert "seed 6" in result.stdout
-    image = nibabel.load(tmp_path / "out" / "000.nii.gz")
+    image = nibabel.load(tmp_path / "out" / "seed-5.nii.gz")
     assert image.shape == (32, 32, 32)
     assert "synthetic" in image.header["descrip"].item().decode()
 
@@ -58,7 +60,39 @@ def test_json_prints_the_job_record(run: Run, tmp_path: Path) -> None:
     assert record["state"] == "succeeded"
     assert record["request"]["seed"] == 5
     assert record["results"][0]["latent"] == {"seed": 5}
-    assert record["results"][0]["url"] == (tmp_path / "out" / "000.nii.gz").as_uri()
+    assert record["results"][0]["url"] == (tmp_path / "out" / "seed-5.nii.gz").as_uri()
+
+
+def test_of_a_reconstruction_the_latent_is_written_once(run: Run, tmp_path: Path) -> None:
+    run("generate", "--model", "tiny", "--seed", 5, "--out", tmp_path / "made")
+    scan, out = tmp_path / "made" / "seed-5.nii.gz", tmp_path / "encoded"
+    assert run("encode", scan, "--model", "tiny", "--reconstruct", "--out", out).exit_code == 0
+    told = json.loads((out / "provenance.json").read_text())["results"]
+    assert [entry["latent"] for entry in told] == 2 * [{"file": "latents.npy", "row": 0, "space": "z"}]
+    assert [entry["name"] for entry in told] == ["reconstruction_model-grid.nii.gz", "reconstruction_scan-grid.nii.gz"]
+
+
+def test_ctrl_c_leaves_what_is_whole_with_its_provenance_and_the_same_command_goes_on(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["generate", "--model", "tiny", "--num-samples", "64", "--threads", "1", "--out", str(out)]
+    command = [sys.executable, "-m", "voxelsmith", "--models", str(tmp_path / "models"), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        eventually(lambda: len(list(out.glob("seed-*.nii.gz"))) >= 2, 60)
+        process.send_signal(signal.SIGINT)
+        printed, err = process.communicate(timeout=60)
+    assert (process.returncode, printed, err.count("\n")) == (130, "", 1)
+    record = json.loads((out / "provenance.json").read_text())
+    made, seed = [out / entry["name"] for entry in record["results"]], record["request"]["seed"]
+    assert 2 <= len(made) < 64
+    assert f"{len(made)} of 64 volumes are in {out}, with their provenance.json" in err
+    assert f"the same command with --seed {seed} goes on" in err
+    assert np.load(out / "latents.npy").shape[0] == len(made)
+    before = {path: path.stat().st_mtime_ns for path in made}
+    assert len(record_of(run(*words, "--seed", seed, "--json"))["results"]) == 64
+    assert {path: path.stat().st_mtime_ns for path in made} == before
+    assert not list(out.glob(".*"))
+    assert np.load(out / "latents.npy").shape[0] == 64
+    assert len(json.loads((out / "provenance.json").read_text())["results"]) == 64
 
 
 def test_a_missing_seed_is_drawn_and_told(run: Run, tmp_path: Path) -> None:
@@ -75,7 +109,7 @@ def test_files_that_an_earlier_job_left_in_the_folder_are_told(run: Run, tmp_pat
     assert run(*words, "--num-samples", 3).stderr == ""
     result = run(*words, "--json")
     assert record_of(result)["state"] == "succeeded"
-    told = f"{out} also holds files of an earlier job: 001.nii.gz, 001.png, 002.nii.gz and 1 more\n"
+    told = f"{out} also holds files of an earlier job: seed-2.nii.gz, seed-2.png, seed-3.nii.gz and 1 more\n"
     assert result.stderr == told
     assert run("replay", out / "provenance.json", "--out", out).stderr == told
 
@@ -86,7 +120,7 @@ def test_request_takes_the_http_body_and_options_win(run: Run, tmp_path: Path) -
     out = tmp_path / "out"
     record = record_of(run("generate", "--request", tmp_path / "body.json", "--dtype", "uint8", "--out", out, "--json"))
     assert record["request"]["output"] == {"format": "nii", "dtype": "uint8", "intensity": "stored", "preview": False}
-    assert {path.name for path in out.iterdir()} == {"000.nii", "001.nii", "latents.npy", "provenance.json"}
+    assert {path.name for path in out.iterdir()} == {"seed-1.nii", "seed-2.nii", "latents.npy", "provenance.json"}
 
 
 def test_request_reads_standard_input(run: Run, tmp_path: Path) -> None:
@@ -96,7 +130,7 @@ def test_request_reads_standard_input(run: Run, tmp_path: Path) -> None:
 
 def test_encode_writes_latents_that_edit_takes(run: Run, tmp_path: Path) -> None:
     run("generate", "--model", "tiny", "--seed", 5, "--out", tmp_path / "made")
-    scan, out = tmp_path / "made" / "000.nii.gz", tmp_path / "encoded"
+    scan, out = tmp_path / "made" / "seed-5.nii.gz", tmp_path / "encoded"
     record = record_of(run("encode", scan, "--model", "tiny", "--reconstruct", "--out", out, "--json"))
     latents = np.load(out / "latents.npy")
     assert latents.shape == (1, 8)
@@ -127,7 +161,7 @@ def test_a_class_is_taken_by_name_or_index(run: Run, tmp_path: Path) -> None:
     bytes_of = []
     for label in ("severe", "1"):
         assert run("generate", "--model", "sorted", "--seed", 1, "--class", label, "--out", out).exit_code == 0
-        bytes_of.append(nibabel.load(out / "000.nii.gz").get_fdata())
+        bytes_of.append(nibabel.load(out / f"seed-1_class-{label}.nii.gz").get_fdata())
     assert np.array_equal(*bytes_of)
 
 
@@ -202,7 +236,7 @@ def test_latents_that_do_not_fit_are_wrong_use(run: Run, tmp_path: Path) -> None
     result = run("generate", "--model", "tiny", "--latents", tmp_path / "short.npy", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "latents" in result.stderr
-    assert not (tmp_path / "out" / "000.nii.gz").exists()
+    assert not list((tmp_path / "out").glob("*.nii.gz"))
 
 
 def test_one_latent_and_a_request_with_a_mark_of_utf_8_are_taken(run: Run, tmp_path: Path) -> None:
@@ -210,7 +244,7 @@ def test_one_latent_and_a_request_with_a_mark_of_utf_8_are_taken(run: Run, tmp_p
     (tmp_path / "body.json").write_text('{"model": "tiny", "output": {"format": "nii"}}', encoding="utf-8-sig")
     words = ("generate", "--request", tmp_path / "body.json", "--latents", tmp_path / "one.npy")
     assert run(*words, "--out", tmp_path / "out").exit_code == 0
-    assert (tmp_path / "out" / "000.nii").is_file()
+    assert (tmp_path / "out" / "latent-0.nii").is_file()
 
 
 def test_a_file_of_no_latents_is_wrong_use(run: Run, tmp_path: Path) -> None:
@@ -232,7 +266,7 @@ def test_without_torch_a_job_names_the_extra(tmp_path: Path) -> None:
 
 
 def test_replay_makes_the_same_bytes_from_a_provenance_record(run: Run, tmp_path: Path) -> None:
-    scan = tmp_path / "made" / "000.nii.gz"
+    scan = tmp_path / "made" / "seed-5_truncation-0.8.nii.gz"
     run("generate", "--model", "tiny", "--seed", 5, "--truncation", 0.8, "--out", tmp_path / "made")
     run("encode", scan, "--model", "tiny", "--reconstruct", "--out", tmp_path / "encoded")
     for folder, options in (("made", []), ("encoded", ["--scan", scan])):
@@ -280,7 +314,7 @@ def test_a_mix_takes_the_coarse_layers_of_one_seed_and_the_fine_ones_of_another(
         (("--mix-with", 2), "--mix-with needs --crossover"),
         (("--crossover", 2), "--mix-with or --to-latent is missing"),
         (("--mix-with", 2, "--to-seed", 3, "--crossover", 2), "one of --to-seed and --mix-with"),
-        (("--mix-with", 2, "--crossover", 2, "--noise-seed", 1), "noise_seed goes with noise random"),
+        (("--mix-with", 2, "--crossover", 2, "--noise-seed", 1), "--noise-seed goes with noise random"),
     ],
 )
 def test_a_mix_that_lacks_something_is_wrong_use(run: Run, tmp_path: Path, words: tuple[Any, ...], told: str) -> None:

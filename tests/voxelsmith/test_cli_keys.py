@@ -32,7 +32,7 @@ def test_a_key_made_before_the_service_opens_it_to_other_machines(tmp_path: Path
         words = ["generate", "--model", "tiny", "--seed", "1", "--server", stack.url, "--json"]
         done = voxelsmith(*words, "--out", str(tmp_path / "out"), VOXELSMITH_API_KEY=made["key"])
         assert done.returncode == 0, done.stderr
-        assert (tmp_path / "out" / "000.nii.gz").exists()
+        assert (tmp_path / "out" / "seed-1.nii.gz").exists()
         refused = voxelsmith(*words, "--out", str(tmp_path / "none"))
         assert refused.returncode == 1
         assert refused.stderr == "voxelsmith: Send the API key as Authorization: Bearer <key>.\n"

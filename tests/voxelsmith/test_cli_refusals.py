@@ -188,6 +188,6 @@ def test_a_user_without_a_home_folder_needs_one_for_what_lies_there_alone(tmp_pa
         *("--models", tmp_path / "models", "generate", "--model", "tiny", "--seed", 1, "--out", tmp_path / "out")
     )
     assert made.returncode == 0, made.stderr
-    assert (tmp_path / "out" / "000.nii.gz").is_file()
+    assert (tmp_path / "out" / "seed-1.nii.gz").is_file()
     assert homeless("keys", "list", "--data", tmp_path / "data").returncode == 0
     assert homeless("models", "list", XDG_DATA_HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path)).returncode == 0

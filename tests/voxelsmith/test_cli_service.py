@@ -29,6 +29,7 @@ from voxelsmith.cli import app
 from voxelsmith.commands.verify import checked
 from voxelsmith.demo import TRANSLATOR
 from voxelsmith.embedded_valkey import EmbeddedValkey
+from voxelsmith.file_names import names_of
 from voxelsmith.local import Stack
 
 
@@ -56,7 +57,7 @@ def test_a_server_can_be_used_without_the_workers_libraries(stack: Stack, tmp_pa
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "000.nii.gz").exists()
+    assert (tmp_path / "out" / "seed-1.nii.gz").exists()
 
 
 def test_encode_and_edit_by_a_server(stack: Stack, tmp_path: Path) -> None:
@@ -84,9 +85,26 @@ def test_a_job_that_somebody_else_cancels_is_a_failure_with_what_it_had_finished
         record = client.fetch_record(job.id)
     assert (process.returncode, out, err.count("\n")) == (1, "", 1)
     assert f"job {job.id} was canceled" in err
-    names = {entry["name"] for entry in (*record["results"], *record["files"])}
+    given = names_of(record)
+    names = {given.get(entry["name"], entry["name"]) for entry in (*record["results"], *record["files"])}
     assert names == {path.name for path in (tmp_path / "out").iterdir()}
     assert len(record["results"]) < 64
+
+
+def test_ctrl_c_stops_the_servers_job_and_fetches_what_it_had_finished(stack: Stack, tmp_path: Path) -> None:
+    words = ["generate", "--model", "tiny", "--seed", "3", "--num-samples", "64"]
+    command = [sys.executable, "-m", "voxelsmith", *words, "--server", stack.url, "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with Client(stack.url) as client:
+        job = eventually(lambda: next((job for job in client.jobs(state="running") if job.results), None))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        record = client.fetch_record(job.id)
+    assert (process.returncode, out, err.count("\n"), record["state"]) == (130, "", 1, "canceled")
+    assert f"job {job.id} is canceled" in err
+    told = json.loads((tmp_path / "out" / "provenance.json").read_text())["results"]
+    assert told
+    assert all((tmp_path / "out" / entry["name"]).is_file() for entry in told)
 
 
 def test_directions_of_a_server(stack: Stack, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_model_trained_on_them_generates(phantoms: Path, tmp_path: Path) -> No
         "--models", tmp_path / "run", "generate", "--model", "lungs", "--seed", "0", "--out", tmp_path / "made"
     )
     assert made.returncode == 0, made.stderr
-    assert (tmp_path / "made" / "000.nii.gz").exists()
+    assert (tmp_path / "made" / "seed-0.nii.gz").exists()
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_model_trained_on_slices_and_volumes_generates(scans: Path, tmp_path: 
         "--models", tmp_path / "run", "generate", "--model", "hearts", *sampling, "--out", tmp_path / "made"
     )
     assert made.returncode == 0, made.stderr
-    assert sorted(nib.load(tmp_path / "made" / "000.nii.gz").shape) == [4, 8, 12]
+    assert sorted(nib.load(tmp_path / "made" / "seed-0_truncation-0.7_noise-0.nii.gz").shape) == [4, 8, 12]
 
 
 def test_sizes_that_do_not_fit_are_said_in_one_line(scans: Path, tmp_path: Path) -> None:

@@ -64,8 +64,12 @@ def test_translate_writes_one_volume_on_the_scans_grid(run: Callable[..., Result
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert (record["state"], record["kind"], record["volumes"]) == ("succeeded", "translate", 1)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"000.nii.gz", "000.png", "provenance.json"}
-    image = nibabel.load(tmp_path / "out" / "000.nii.gz")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "translated.nii.gz",
+        "translated.png",
+        "provenance.json",
+    }
+    image = nibabel.load(tmp_path / "out" / "translated.nii.gz")
     assert image.shape == (40, 36, 33)
     np.testing.assert_allclose(image.affine, AFFINE, atol=1e-5)
 

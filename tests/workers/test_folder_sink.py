@@ -1,6 +1,7 @@
 """Files in a user's folder: whole under their name or not there, and a full disk is told by the user's own path."""
 
 import errno
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,3 +71,37 @@ def test_the_command_says_what_is_full_and_makes_nothing_that_cannot_fit(small_d
     assert done.stderr.startswith(f"voxelsmith: {out} has room for")
     assert len(done.stderr.splitlines()) == 1
     assert not list(out.iterdir())
+
+
+def kept(sink: FolderSink, scratch: Path, index: int) -> list[ResultFile]:
+    """A volume and its picture, as the writer makes them."""
+    made = []
+    for name, facts in ((f"{index}.png", {}), (f"seed-{index}.nii", {"shape": [1, 1, 1], "preview": f"{index}.png"})):
+        scratch.write_bytes(name.encode())
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        file = ResultFile(
+            name=name,
+            index=index,
+            media_type="a/b",
+            size_bytes=len(name),
+            sha256=digest,
+            **facts,  # type: ignore[arg-type]
+        )
+        made.append(sink.keep(scratch, file))
+    return made
+
+
+def test_notes_lead_on_after_the_samples_that_are_as_they_were(tmp_path: Path) -> None:
+    folder, scratch = tmp_path / "out", tmp_path / "scratch"
+    first = FolderSink(folder, has_notes=True)
+    assert first.resume("a" * 64, ()) == []
+    made = [kept(first, scratch, index) for index in range(3)]
+    assert FolderSink(folder, has_notes=True).resume("b" * 64, ()) == [], "another job"
+    assert FolderSink(folder).resume("a" * 64, ()) == [], "without notes"
+    assert FolderSink(folder, has_notes=True).resume("a" * 64, ()) == made
+    (folder / "1.png").write_bytes(b"2.png")
+    second = FolderSink(folder, has_notes=True)
+    assert second.resume("a" * 64, ()) == made[:1], "of a damaged sample and those after it nothing is taken"
+    assert [entry.name for entry in second.results] == ["seed-0.nii"]
+    second.finish()
+    assert FolderSink(folder, has_notes=True).resume("a" * 64, ()) == []

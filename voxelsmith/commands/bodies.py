@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from contract.requests import REQUESTS
 from contract.state import JobKind
 from service.http.pointers import located
+from voxelsmith.commands.option_names import by_option
 
 GROUPS = ("output", "preprocess")
 """Parts of a body whose fields are options of their own; every other option stands for a whole field."""
@@ -38,7 +39,8 @@ def compose(kind: JobKind, file: IO[str] | None, model: str | None, **options: A
     try:
         REQUESTS[kind].model_validate_json(json.dumps(body))
     except (ValidationError, ValueError, RecursionError) as err:
-        raise typer.BadParameter(_first_problem(err, body)) from err
+        problem = _first_problem(err, body)
+        raise typer.BadParameter(problem if file is None else f"{problem} (with --request)") from err
     return body
 
 
@@ -77,8 +79,8 @@ def _read(file: IO[str] | None) -> dict[str, Any]:
 
 
 def _first_problem(err: Exception, body: dict[str, Any]) -> str:
-    """In the words of the server's refusal."""
+    """In the words of the server's refusal, by the option that it is about."""
     if not isinstance(err, ValidationError):
         return "the request is not valid JSON"
     pointer, what = located(err, body)[0]
-    return f"{pointer.removeprefix('/')}: {what}" if pointer else what
+    return by_option(pointer, what)

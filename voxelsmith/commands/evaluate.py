@@ -47,6 +47,9 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Sample k is that of seed + k.")] = 0,
     device: o.Device = None,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Leave the headline in the model's folder, for GET /models/{name}.")
+    ] = False,
     as_json: o.Json = False,
 ) -> None:
     """Compare a model's volumes with real scans: distances, diversity, copies of training scans, detail."""
@@ -55,12 +58,16 @@ def evaluate(
         raise typer.BadParameter("give one of --model and --generated: whose volumes are to be judged")
     if prepared_as is not None and generated is None:
         raise typer.BadParameter("--prepared-as belongs to --generated; --model prepares scans by its own card")
+    if attach and model is None:
+        raise typer.BadParameter("--attach belongs to --model: the folder of files has no card to show it")
     config = EvaluationConfig(
         reference=reference, out=out, generated=generated, train=train, num_samples=num_samples,
         class_label=o.class_label(class_label), truncation=truncation, features=features, weights=weights, seed=seed,
         device=device or "cpu",
     )  # fmt: skip
     found = _run(config, model or prepared_as, place)
+    if attach and model is not None:
+        load("evaluation.course", "worker").attach(found, place.catalogue.folder(model))
     if as_json:
         print_json(found.model_dump(mode="json"))
         return

@@ -12,12 +12,13 @@ from model_store.faults import FolderFault
 from model_store.importers.hagan import import_hagan
 from model_store.importers.megan import AUTHORS_LR_SIZE, Target, import_megan
 from model_store.importers.stylegan3d import import_stylegan3d
+from voxelsmith.commands.help_texts import CommandGroup
 from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
 imports = typer.Typer(help="Bring a trained checkpoint of another project into the store.", no_args_is_help=True)
-app.add_typer(imports, name="import")
+app.add_typer(imports, name="import", cls=CommandGroup)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Existing = typer.Option(exists=True, dir_okay=False, readable=True)

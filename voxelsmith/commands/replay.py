@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from voxelsmith.commands.report import print_json, print_table, say, size_text, 
 from voxelsmith.commands.running import in_process, progress_bar, whole
 
 app = typer.Typer()
+_SAME = {True: "yes", False: "no", None: "not made then"}
 
 
 @app.command()
@@ -41,12 +43,13 @@ def replay(
         raise
     except InvalidRequest as err:
         raise typer.BadParameter(err.detail) from err
-    before = {entry["name"]: entry["sha256"] for entry in record["results"]}
-    rows = [{**entry, "identical": entry["sha256"] == before.get(entry["name"])} for entry in made]
+    before = [entry["sha256"] for entry in record["results"]]
+    pairs = zip_longest(made, before[: len(made)])
+    rows = [{**entry, "identical": None if sha256 is None else entry["sha256"] == sha256} for entry, sha256 in pairs]
     if as_json:
         print_json(rows)
         return
-    told = [(row["name"], size_text(row["size_bytes"]), "yes" if row["identical"] else "no") for row in rows]
+    told = [(row["name"], size_text(row["size_bytes"]), _SAME[row["identical"]]) for row in rows]
     print_table(["file", "size", "same bytes"], told)
     say(f"files in {out}")
 

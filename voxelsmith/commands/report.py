@@ -14,9 +14,10 @@ import typer
 from contract.plain_text import is_plain, plain
 from volumes.formats import WRITTEN
 from voxelsmith.commands.table_layout import laid_out
+from voxelsmith.file_names import OF_A_VOLUME
 
 _VOLUMES = "|".join(re.escape(row.name) for row in WRITTEN)
-_OF_A_JOB = re.compile(rf"[0-9]{{3,}}\.({_VOLUMES}|png)|latents\.npy|provenance\.json|direction-.+\.json")
+_OF_A_JOB = re.compile(rf"{OF_A_VOLUME}\.({_VOLUMES}|png)|latents\.npy|provenance\.json|direction-.+\.json")
 """Names that a job gives its files."""
 _SHOWN = 3
 

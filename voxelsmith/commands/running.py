@@ -1,5 +1,7 @@
 """One job from its body to its files, in this process or by a server, with a progress bar and a report."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -14,16 +16,22 @@ from contract.plain_text import plain
 from contract.state import JobKind
 from volumes.two_files import as_one_file
 from volumes.volume import VolumeError
+from volumes.whole_file import taking_the_place_of
 from voxelsmith import extras
 from voxelsmith.client import Client
+from voxelsmith.commands.option_names import by_option
 from voxelsmith.commands.options import Way
 from voxelsmith.commands.record_report import print_record, timings
 from voxelsmith.commands.report import print_json, say, telling_of_others
 from voxelsmith.environment import Surroundings
-from voxelsmith.problems import ClientError, JobFailed, JobStopped, Unprocessable
+from voxelsmith.file_names import names_of, renamed
+from voxelsmith.job import Job
+from voxelsmith.problems import ClientError, JobFailed, JobInterrupted, JobNotDone, JobStopped, Unprocessable
 
 Body = Mapping[str, Any]
 OnStage = Callable[[str, int, int], None]
+_STOP_S = 60.0
+"""For a server to end a job after the sample in hand."""
 
 
 class InProcess(Protocol):
@@ -99,7 +107,7 @@ def whole(scan: Path | None) -> Iterator[Path | None]:
 def _by_server(
     client: Client, kind: JobKind, body: Body, files: Mapping[str, Path | None], out: Path, on_stage: OnStage
 ) -> dict[str, Any]:
-    """Raises: JobFailed, JobStopped; what the job had finished is in `out` nevertheless."""
+    """Raises: JobFailed, JobStopped, JobInterrupted; what the job had finished is in `out` nevertheless."""
 
     def look(record: dict[str, Any]) -> None:
         progress = record.get("progress") or {}
@@ -108,17 +116,42 @@ def _by_server(
     job = client.submit(kind, body, scan=files["scan"], mask=files["mask"])
     try:
         job.wait(on_look=look)
-    except KeyboardInterrupt:
-        job.cancel()
-        raise
+    except KeyboardInterrupt as err:
+        raise JobInterrupted(_stopped(job, out)) from err
     except JobFailed:
         with suppress(ClientError):
-            job.download_finished(out)
+            _save(job, out)
         raise
-    saved = job.download_finished(out)
+    saved, record = _save(job, out)
     if job.state != "succeeded":
-        raise JobStopped(f"job {job.id} was {job.state}; of its files, {len(saved)} are in {out}")
-    return job.record
+        raise JobStopped(f"job {job.id} was {job.state}; of its files, {saved} are in {out}")
+    return record
+
+
+def _stopped(job: Job, out: Path) -> str:
+    """Ends the job, and says what of it is there."""
+    with suppress(JobFailed, JobNotDone):
+        job.cancel().wait(_STOP_S)
+    saved, _ = _save(job, out)
+    return f"interrupted: job {job.id} is {job.state}; of its files, {saved} are in {out}"
+
+
+def _save(job: Job, out: Path) -> tuple[int, dict[str, Any]]:
+    """All files under names that say what they hold, in provenance.json too; how many, and the record with the
+    names."""
+    names = names_of(job.record)
+    saved = job.download_finished(out, names)
+    record = {**job.record, "results": renamed(job.results, names)}
+    record["files"] = renamed(list(job.record.get("files") or []), names)
+    told = out / "provenance.json"
+    if told in saved:
+        provenance = json.loads(told.read_text())
+        data = (json.dumps({**provenance, "results": renamed(provenance["results"], names)}, indent=2) + "\n").encode()
+        with taking_the_place_of(told) as file:
+            file.write(data)
+        facts = {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        record["files"] = [entry | facts if entry["name"] == told.name else entry for entry in record["files"]]
+    return len(saved), record
 
 
 @contextmanager
@@ -142,4 +175,4 @@ def progress_bar(title: str) -> Iterator[OnStage]:
 
 
 def _sentence(err: InvalidRequest | Unprocessable) -> str:
-    return "; ".join(f"{pointer.strip('/')}: {detail}" for pointer, detail in err.errors) or err.detail
+    return "; ".join(by_option(pointer, detail) for pointer, detail in err.errors) or err.detail

@@ -377,6 +377,20 @@ export interface components {
         };
         /** @enum {string} */
         JobState: "queued" | "running" | "succeeded" | "failed" | "canceled" | "expired";
+        LastEvaluation: {
+            model_sha256: string;
+            software_version: string;
+            seed: number;
+            truncation: number | null;
+            reference: number;
+            generated: number;
+            train: number | null;
+            features: string;
+            features_sha256: string;
+            measures: {
+                [key: string]: components["schemas"]["Measured"];
+            };
+        };
         LatentSpec: {
             z_dim: number;
             w_dim: number;
@@ -384,6 +398,11 @@ export interface components {
             num_styles: number;
             /** @default false */
             has_style_space: boolean;
+        };
+        Measured: {
+            value: number | null;
+            floor: number | null;
+            reason: string | null;
         };
         ModelList: {
             items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
@@ -539,6 +558,7 @@ export interface components {
             /** @constant */
             broken: false;
             reason: null;
+            evaluation: components["schemas"]["LastEvaluation"] | null;
         };
         ReadyTranslator: {
             /**
@@ -588,6 +608,7 @@ export interface components {
             /** @constant */
             broken: false;
             reason: null;
+            evaluation: components["schemas"]["LastEvaluation"] | null;
         };
         ResultFile: {
             name: string;
