@@ -7,7 +7,18 @@ import { defineConfig, type Plugin } from "vite";
 
 const OUT = "../service/static";
 const API = process.env["VOXELSMITH_URL"] ?? "http://127.0.0.1:8000";
-const CALLS = ["/generate", "/encode", "/edit", "/jobs", "/models", "/healthz", "/readyz", "/docs", "/openapi.json"];
+const CALLS = [
+  "/generate",
+  "/encode",
+  "/edit",
+  "/translate",
+  "/jobs",
+  "/models",
+  "/healthz",
+  "/readyz",
+  "/docs",
+  "/openapi.json",
+];
 
 /** The service sends these as they are, so that no request pays for compressing. */
 function compressedTwins(): Plugin {

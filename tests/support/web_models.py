@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from model_store.card import DirectionCard, ModelCard
+from tests.support.tiny_megan import write_megan
 from tests.support.tiny_models import write_card, write_tiny_hagan
 from tests.support.tiny_stylegan import write_stylegan
 
@@ -21,6 +22,7 @@ def main() -> None:
         write_direction(models / "tiny", card, name, k)
     write_tiny_hagan(models, "tiny-classes", classes=("mild", "severe"), encoder=False, seed=1)
     write_direction(models / "tiny-style", write_stylegan(models, "tiny-style", base=(4, 4, 4)), "coarse", 0)
+    write_megan(models, "tiny-translator")
     broken = write_tiny_hagan(models, "tiny-broken", encoder=False, seed=3)
     write_card(models / "tiny-broken", broken)
     with (models / "tiny-broken" / "weights.safetensors").open("r+b") as file:
@@ -37,7 +39,8 @@ def write_direction(folder: Path, card: ModelCard, name: str, axis: int) -> None
 
 
 def write_scans(folder: Path) -> None:
-    """A ball with a bright core, 40 x 48 x 36 voxels of 3 mm, in Hounsfield units; and a file that is none."""
+    """A ball with a bright core, 40 x 48 x 36 voxels of 3 mm, in Hounsfield units; its core as a mask, and its edges;
+    the ball in a file that does not say where it lies; and a file that is no scan."""
     folder.mkdir()
     axes = np.meshgrid(*(np.linspace(-1, 1, side) for side in (40, 48, 36)), indexing="ij")
     radius = np.sqrt(sum(axis**2 for axis in axes))
@@ -45,6 +48,14 @@ def write_scans(folder: Path) -> None:
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     for name in ("ball.nii", "ball.nii.gz"):
         nibabel.Nifti1Image(array, affine).to_filename(folder / name)
+    unsaid = nibabel.Nifti1Image(array, None)
+    unsaid.header.set_zooms((3.0, 3.0, 3.0))
+    unsaid.set_sform(None, 0)
+    unsaid.set_qform(None, 0)
+    unsaid.to_filename(folder / "unsaid.nii.gz")
+    nibabel.Nifti1Image((radius < 0.4).astype(np.uint8), affine).to_filename(folder / "core.nii.gz")
+    edges = np.where(np.abs(radius - 0.8) < 0.05, 200, 0).astype(np.uint8)
+    nibabel.Nifti1Image(edges, affine).to_filename(folder / "edges.nii.gz")
     image = sitk.GetImageFromArray(array.transpose(2, 1, 0))  # XYZ -> ZYX
     image.SetSpacing((3.0, 3.0, 3.0))
     for name in ("ball.nrrd", "ball.mha"):

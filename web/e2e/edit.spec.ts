@@ -9,6 +9,11 @@ interface Listed {
   items: { id: string; kind: string; state: string }[];
 }
 
+/** Asks for the start, which nothing else makes. */
+async function show(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "Show the start" }).click();
+}
+
 async function settled(page: Page): Promise<void> {
   await expect(page.getByTestId("edit-status")).toHaveAttribute("data-busy", "false");
   await drawn(page);
@@ -21,6 +26,8 @@ test("the start is told while it is made, and when it is", async ({ page }) => {
   });
   await page.goto("/#/edit?model=tiny");
   const status = page.getByTestId("edit-status");
+  await expect(status).toContainText("Nothing is made before you ask for it");
+  await show(page);
   await expect(status).toContainText("Making the start");
   await settled(page);
   await expect(status).toContainText(/Done.*1 volume/);
@@ -39,6 +46,7 @@ test("the start's job goes when another start is chosen or the page is left, unl
   const startFrom = async (seed: number): Promise<void> => {
     await page.getByLabel("Start: seed", { exact: true }).fill(String(seed));
     await page.keyboard.press("Enter");
+    await show(page);
     await expect.poll(() => made(seed)).toBe(1);
     await settled(page);
   };
@@ -50,7 +58,6 @@ test("the start's job goes when another start is chosen or the page is left, unl
   await startFrom(7703);
   await page.getByText("An earlier result", { exact: true }).click();
   await expect.poll(() => made(7703), "what goes is not offered").toBe(0);
-  await settled(page);
   await page.getByText("A seed", { exact: true }).click();
   await startFrom(7704);
   await page.getByRole("link", { name: "Jobs", exact: true }).click();
@@ -90,6 +97,7 @@ test("an edit is of the class that is chosen, at first that of the result it sta
 
 test("a model without directions shows its start and where to make one", async ({ page }) => {
   await page.goto("/#/edit?model=tiny-classes");
+  await show(page);
   await settled(page);
   await page.getByRole("main").getByRole("link", { name: "New", exact: true }).click();
   await expect(page.getByRole("form", { name: "New direction" })).toBeVisible();
@@ -97,6 +105,7 @@ test("a model without directions shows its start and where to make one", async (
 
 test("a slider moves the image, and its reset brings it back", async ({ page }) => {
   await page.goto("/#/edit?model=tiny");
+  await show(page);
   await settled(page);
   const start = await look(await drawn(page));
   const slider = page.getByRole("slider", { name: "First axis" });
@@ -106,6 +115,7 @@ test("a slider moves the image, and its reset brings it back", async ({ page }) 
   await page.getByText("Interpolate", { exact: true }).click();
   await page.getByText("Directions", { exact: true }).click();
   await expect(slider, "it stands where it stood").toHaveValue("4");
+  await show(page);
   await expect.poll(async () => apart(start, await look(canvas(page)))).toBeGreaterThan(2);
   await settled(page);
   await page.getByRole("button", { name: "Back to the start" }).click();
@@ -119,11 +129,13 @@ test("an edit is repeated with its sliders where they were", async ({ page, requ
   await page.goto(`/#/edit?from=${id}`);
   await expect(page.getByRole("slider", { name: "First axis" })).toHaveValue("2.5");
   await expect(page.getByLabel("Start: seed", { exact: true })).toHaveValue("71");
+  await show(page);
   await settled(page);
 });
 
 test("of many moves the last one wins, and no more than one job is on its way", async ({ page, request }) => {
   await page.goto("/#/edit?model=tiny");
+  await show(page);
   await settled(page);
   const slider = page.getByRole("slider", { name: "Second axis" });
   await slider.focus();
@@ -176,6 +188,7 @@ test("a crossover mixes the styles of two, where a model has styles", async ({ p
   await page.goto("/#/edit?model=tiny");
   await expect(page.getByText("Mix", { exact: true })).toHaveCount(0);
   await page.goto("/#/edit?model=tiny-style&tab=mix");
+  await page.getByRole("button", { name: "Mix", exact: true }).click();
   await settled(page);
   const middle = await look(canvas(page));
   const crossover = page.getByRole("slider", { name: "Crossover" });
@@ -196,7 +209,6 @@ test("a direction is made from measured samples, used and removed", async ({ pag
   await page.getByText("Directions", { exact: true }).click();
   const slider = page.getByRole("slider", { name: new RegExp(name.replace("-", " "), "i") });
   await expect(slider).toBeVisible();
-  await settled(page);
   await page.getByRole("button", { name: `Remove the direction ${name}` }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Keep" }).click();
   await expect(slider).toBeVisible();

@@ -97,6 +97,7 @@ test("a 256^3 volume", async ({ page, request }) => {
 test("a slider", async ({ page, request }) => {
   await watch(page);
   await page.goto("/#/edit?model=brain-demo-256");
+  await page.getByRole("button", { name: "Show the start" }).click();
   const status = page.locator('[data-testid="edit-status"][data-busy="false"]');
   await status.waitFor(SLOW);
   await drawn(page, 0, SLOW);

@@ -53,6 +53,7 @@ test("edit", async ({ page }) => {
   await page.emulateMedia({ colorScheme: "dark" });
   await page.goto("/#/edit?model=brain-demo-256");
   const status = page.getByTestId("edit-status");
+  await page.getByRole("button", { name: "Show the start" }).click();
   await expect(status).toHaveAttribute("data-busy", "false", SLOW);
   await drawn(page, 0, SLOW);
   await page.getByRole("slider", { name: "Head size" }).fill("3");

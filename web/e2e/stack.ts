@@ -12,7 +12,7 @@ const START_MS = 180_000;
 
 export interface Stack {
   url: string;
-  /** Files to drop on the page: ball.nii, .nii.gz, .nrrd, .mha, and letter.nii, which is no scan. */
+  /** Files to drop on the page: ball.nii, .nii.gz, .nrrd, .mha, its core.nii.gz and edges.nii.gz; letter.nii, which is no scan. */
   scans: string;
   /** An API key, where the stack was started with keys. */
   key: string;

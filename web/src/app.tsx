@@ -12,11 +12,13 @@ import { EncodeView } from "./views/encode";
 import { GenerateView } from "./views/generate";
 import { JobView } from "./views/job";
 import { JobsView } from "./views/jobs";
+import { TranslateView } from "./views/translate";
 
 const TABS: readonly (readonly [View, string])[] = [
   ["generate", "Generate"],
   ["encode", "Encode"],
   ["edit", "Edit"],
+  ["translate", "Translate"],
   ["jobs", "Jobs"],
 ];
 const THEMES = { system: ["auto", "as the system has it"], light: ["sun", "light"], dark: ["moon", "dark"] } as const;
@@ -56,6 +58,7 @@ export function App() {
         {view === "generate" && <GenerateView />}
         {view === "encode" && <EncodeView />}
         {view === "edit" && <EditView />}
+        {view === "translate" && <TranslateView />}
         {view === "jobs" && (job === null ? <JobsView /> : <JobView key={job} id={job} />)}
       </main>
       <Toast />

@@ -1,7 +1,7 @@
 // Where the page is: one of a few views, and what it shows, in the address after the #, so that every place has a link.
 import { signal } from "@preact/signals";
 
-export const VIEWS = ["generate", "encode", "edit", "jobs"] as const;
+export const VIEWS = ["generate", "encode", "edit", "translate", "jobs"] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface Route {
@@ -45,6 +45,11 @@ export function followAddress(): void {
   addEventListener("hashchange", () => {
     route.value = parseRoute(location.hash);
   });
+}
+
+/** The job that the address shows, on its own page or in a view. */
+export function jobInAddress(): string | null {
+  return route.value.job ?? route.value.query["job"] ?? null;
 }
 
 /** Goes there, with a step back in the browser's history. */

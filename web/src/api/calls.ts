@@ -17,6 +17,7 @@ import {
   type JobState,
   type RegressionFit,
   type SefaFit,
+  type TranslateRequest,
 } from "./types";
 
 /** Whether the service runs on the machine of the browser: its volumes need no packing, and share the processor. */
@@ -80,14 +81,10 @@ export const api = {
   edit: (request: EditRequest, signal?: AbortSignal): Promise<JobRecord> =>
     told(client.POST("/edit", { headers: once(), body: request, signal: signal ?? null })),
 
-  /** A scan as a form, because a fetch of the browser's streams it from the disk. */
-  async encode(request: EncodeRequest, scan: File): Promise<JobRecord> {
-    const form = new FormData();
-    form.append("volume", scan);
-    form.append("request", new Blob([JSON.stringify(request)], { type: "application/json" }));
-    const answer = await keyedFetch(addressOf("/encode"), { method: "POST", headers: once(), body: form });
-    return (await accepted(answer)).json() as Promise<JobRecord>;
-  },
+  encode: (request: EncodeRequest, scan: File): Promise<JobRecord> => postScan("/encode", request, { volume: scan }),
+
+  translate: (request: TranslateRequest, scan: File, mask: File | null): Promise<JobRecord> =>
+    postScan("/translate", request, { volume: scan, ...(mask && { mask }) }),
 
   jobs: (filter: JobFilter, signal?: AbortSignal) =>
     told(client.GET("/jobs", { params: { query: filter }, signal: signal ?? null })),
@@ -112,6 +109,15 @@ export const api = {
   removeJob: (id: string): Promise<JobRecord | undefined> =>
     told(client.DELETE("/jobs/{job_id}", { params: { path: { job_id: id } } })),
 };
+
+/** Files as a form, because a fetch of the browser's streams them from the disk. */
+async function postScan(path: string, request: object, files: Readonly<Record<string, File>>): Promise<JobRecord> {
+  const form = new FormData();
+  for (const [part, file] of Object.entries(files)) form.append(part, file);
+  form.append("request", new Blob([JSON.stringify(request)], { type: "application/json" }));
+  const answer = await keyedFetch(addressOf(path), { method: "POST", headers: once(), body: form });
+  return (await accepted(answer)).json() as Promise<JobRecord>;
+}
 
 /** A file of the service's by its `url`, with the key; never by way of a bucket, where the page may not go. Throws: Problem. */
 export async function fetchFile(url: string, signal?: AbortSignal): Promise<Response> {

@@ -9,6 +9,9 @@ export type JobState = Schemas["JobState"];
 export type ResultFile = Schemas["ResultFile"];
 export type AnyModel = Schemas["ModelList"]["items"][number];
 export type ModelCard = Schemas["ReadyModel"];
+export type TranslatorCard = Schemas["ReadyTranslator"];
+export type AnyCard = ModelCard | TranslatorCard;
+export type Verb = AnyCard["verbs"][number];
 export type Direction = Schemas["DirectionList"]["items"][number];
 export type ProblemDocument = Schemas["Problem"];
 export type ErrorItem = Schemas["ErrorItem"];
@@ -17,6 +20,7 @@ export type OutputOptions = Schemas["OutputOptions"];
 
 export type GenerateRequest = Schemas["GenerateRequest"];
 export type EncodeRequest = Schemas["EncodeRequest"];
+export type TranslateRequest = Schemas["TranslateRequest"];
 export type EditRequest = Schemas["EditRequest"];
 export type RegressionFit = Schemas["RegressionFit"];
 export type SefaFit = Schemas["SefaFit"];

@@ -18,11 +18,13 @@ interface Kind {
   /** Whether it is made of a scan, which is sent along and to which the results are compared. */
   takesScan: boolean;
   makesVolumes: boolean;
+  /** Whether the scan comes back in other values, so that its edges can be compared and not its intensities. */
+  changesAppearance: boolean;
   /** The file of the latent that it is for: one for the job, whatever else was made of it. */
   latents: string | null;
 }
 
-const VOLUMES = { body: null, takesScan: false, makesVolumes: true, latents: null } as const;
+const VOLUMES = { body: null, takesScan: false, makesVolumes: true, changesAppearance: false, latents: null } as const;
 
 const KINDS: Record<JobKind, Kind> = {
   generate: {
@@ -52,10 +54,10 @@ const KINDS: Record<JobKind, Kind> = {
     ...VOLUMES,
     name: "Translate",
     summary: () => "a scan in another appearance",
-    // The page has no form for it yet: the job's own page tells the call.
-    repeat: ({ id }) => formatRoute("jobs", id),
+    repeat: ({ id }) => formatRoute("translate", null, { from: id }),
     path: () => "/translate",
     takesScan: true,
+    changesAppearance: true,
   },
   fit_direction: {
     ...VOLUMES,

@@ -1,7 +1,7 @@
 // A job's results as volumes that the viewer can show, and the one kept aside to compare others with.
 import { signal } from "@preact/signals";
 
-import type { JobRecord, ModelCard, ResultFile } from "../api/types";
+import type { AnyCard, JobRecord, ResultFile } from "../api/types";
 import { isViewable, nameOf, unitOf } from "../text/words";
 import type { Shown } from "../viewer/stage";
 import { fetchVolume } from "../viewer/volume";
@@ -37,7 +37,7 @@ export function isKept(jobId: string): boolean {
   return kept.value?.url.includes(jobId) ?? false;
 }
 
-export function describe(record: JobRecord, result: ResultFile, card: ModelCard | null): Kept {
+export function describe(record: JobRecord, result: ResultFile, card: AnyCard | null): Kept {
   const output = (record.request["output"] ?? {}) as { intensity?: string };
   const isUnit = output.intensity === "unit";
   const unit = isUnit ? "" : unitOf(card);
@@ -45,7 +45,7 @@ export function describe(record: JobRecord, result: ResultFile, card: ModelCard 
   return { url: result.url, title: nameOf(result), unit, scale, window: isUnit ? { low: 0, high: 1 } : windowOf(card) };
 }
 
-function windowOf(card: ModelCard | null): Shown["window"] {
+function windowOf(card: AnyCard | null): Shown["window"] {
   if (!card) return null;
   const [low, high] = card.display_window ?? [card.intensity.low, card.intensity.high];
   return { low, high };

@@ -6,6 +6,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { api } from "../api/calls";
 import { follow } from "../api/events";
 import { asProblem, isAbort, type Problem } from "../api/problem";
+import { persist, tryNow } from "../api/retry";
 import { isTerminal, type JobRecord } from "../api/types";
 import { changedBy } from "./changes";
 
@@ -20,6 +21,8 @@ interface Watch {
   state: Signal<Watched>;
   watchers: number;
   stop: AbortController;
+  /** Whether it no longer asks nor listens: the job has ended, or something is wrong. */
+  hasEnded: boolean;
 }
 
 const watches = new Map<string, Watch>();
@@ -37,9 +40,10 @@ function watchJob(id: string): { state: Signal<Watched>; release: () => void } {
     const known = posted?.id === id ? posted : null;
     if (known) posted = null;
     const state = signal<Watched>({ record: known, problem: null, endedAt: null });
-    watch = { state, watchers: 0, stop: new AbortController() };
-    watches.set(id, watch);
-    void keepCurrent(id, state, watch.stop.signal);
+    const begun: Watch = { state, watchers: 0, stop: new AbortController(), hasEnded: false };
+    watches.set(id, begun);
+    void keepCurrent(id, state, begun.stop.signal).finally(() => (begun.hasEnded = true));
+    watch = begun;
   }
   const own = watch;
   own.watchers += 1;
@@ -59,7 +63,12 @@ function watchJob(id: string): { state: Signal<Watched>; release: () => void } {
 
 async function keepCurrent(id: string, state: Signal<Watched>, signal: AbortSignal): Promise<void> {
   try {
-    if (!state.value.record) state.value = { ...state.value, record: await api.job(id, signal) };
+    if (!state.value.record) {
+      const told = (problem: Problem | null): void => {
+        state.value = { ...state.value, problem };
+      };
+      state.value = { ...state.value, record: await persist(() => api.job(id, signal), signal, told), problem: null };
+    }
     const record = state.value.record;
     if (!record || isTerminal(record.state)) return;
     for await (const event of follow(id, signal)) {
@@ -74,6 +83,16 @@ async function keepCurrent(id: string, state: Signal<Watched>, signal: AbortSign
   } catch (fault) {
     if (!isAbort(fault)) state.value = { ...state.value, problem: asProblem(fault) };
   }
+}
+
+/** Asks for a job again, that could not be read or followed. */
+export function retryJob(id: string): void {
+  tryNow();
+  const watch = watches.get(id);
+  if (!watch?.hasEnded) return;
+  watch.hasEnded = false;
+  watch.state.value = { ...watch.state.value, problem: null };
+  void keepCurrent(id, watch.state, watch.stop.signal).finally(() => (watch.hasEnded = true));
 }
 
 /** `watchJob` for as long as the component is there. */

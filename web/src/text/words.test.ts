@@ -37,3 +37,10 @@ test("a job says what it is doing", () => {
   expect(doing({ ...record, state: "canceled", results })).toBe("1 volume kept");
   expect(doing({ ...record, state: "succeeded", results, timings_s: { total: 2.34 } })).toBe("1 volume in 2.3 s");
 });
+
+test("a translation tells its scale, its patch and the time left; results on the scan's grid say so", () => {
+  const progress = { done: 2, total: 28, left_s: 90 };
+  const record = { state: "running", stage: "scale 1/2", progress, results: [] } as unknown as JobRecord;
+  expect(doing(record)).toBe("Scale 1 of 2, patch 3 of 28, 1 min 30 s left");
+  expect(nameOf({ label: "strength=2 scan-grid" } as ResultFile)).toBe("+2 SD, scan grid");
+});

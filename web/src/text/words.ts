@@ -1,5 +1,5 @@
 // Numbers and names as people read them.
-import type { JobRecord, JobState, ModelCard, ResultFile } from "../api/types";
+import type { AnyCard, JobRecord, JobState, ResultFile } from "../api/types";
 
 export const STATES: Record<JobState, string> = {
   queued: "Queued",
@@ -20,6 +20,7 @@ const STAGES: Record<string, string> = {
   measure: "Measuring",
   write: "Writing",
   fit: "Fitting",
+  edges: "Drawing the edges",
 };
 
 export function volumes(count: number): string {
@@ -43,7 +44,12 @@ export function doing(record: JobRecord): string {
   if (record.state === "queued")
     return record.queue_position && record.queue_position > 1 ? `Queued, ${record.queue_position - 1} ahead` : "Queued";
   if (record.state !== "running") return outcome(record);
-  const { done, total } = record.progress;
+  const { done, total, left_s: left } = record.progress;
+  const scale = /^scale (\d+)\/(\d+)$/.exec(record.stage ?? "");
+  if (scale) {
+    const patch = `Scale ${scale[1]} of ${scale[2]}, patch ${Math.min(done + 1, total)} of ${total}`;
+    return typeof left === "number" ? `${patch}, ${seconds(left)} left` : patch;
+  }
   const stage = STAGES[record.stage ?? ""] ?? "Starting";
   return total > 1 && record.stage !== "load" ? `${stage} ${Math.min(done + 1, total)} of ${total}` : stage;
 }
@@ -95,9 +101,10 @@ export function figure(value: number): string {
 export function nameOf(result: ResultFile): string {
   const { label, latent } = result;
   if (label) {
+    if (label === "reconstruction") return "Reconstruction, model grid";
+    if (label === "reconstruction-scan-grid") return "Reconstruction, scan grid";
+    if (isOnScanGrid(result)) return `${nameOf({ ...result, label: label.slice(0, -ON_SCAN.length) })}, scan grid`;
     const [name = "", value = ""] = label.split("=", 2);
-    if (name === "reconstruction") return "Reconstruction, model grid";
-    if (name === "reconstruction-scan-grid") return "Reconstruction, scan grid";
     if (name === "strength") return `${Number(value) > 0 ? "+" : ""}${value.replace("-", "−")} SD`;
     if (name === "step") return `Step ${value}`;
     return `${name.charAt(0).toUpperCase()}${name.slice(1)} ${value}`.trim();
@@ -106,13 +113,21 @@ export function nameOf(result: ResultFile): string {
   return `Sample ${result.index + 1}`;
 }
 
+/** How labels of volumes that lie on the scan's own grid end. */
+const ON_SCAN = " scan-grid";
+
+/** Of an encoding, or of an edit of one: the volume on the grid of the scan, which can be compared voxel by voxel. */
+export function isOnScanGrid({ label }: ResultFile): boolean {
+  return label === "reconstruction-scan-grid" || (label?.endsWith(ON_SCAN) ?? false);
+}
+
 /** A name for small places: what all neighbours have in common left out. */
 export function shortNameOf(result: ResultFile): string {
   const name = nameOf(result).replace("Reconstruction, ", "");
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
-export function unitOf(card: ModelCard | null): string {
+export function unitOf(card: AnyCard | null): string {
   return card?.intensity.units ?? "";
 }
 

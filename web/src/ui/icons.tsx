@@ -21,6 +21,8 @@ const PATHS = {
   camera: "M3.5 6.5h3L8 4.5h4l1.5 2h3v9h-13z M10 8.3a2.6 2.6 0 1 0 0 5.2 2.6 2.6 0 0 0 0-5.2z",
   plus: "M10 4.5v11 M4.5 10h11",
   close: "M5 5l10 10 M15 5 5 15",
+  left: "M12 4.5 6.5 10l5.5 5.5",
+  right: "M8 4.5 13.5 10 8 15.5",
   filter: "M3.5 5h13 M6 10h8 M8.5 15h3",
 } as const;
 

@@ -1,37 +1,36 @@
 // The choice of a model, and its card: what it makes, from what, under which licence.
-import type { ModelCard } from "../api/types";
-import { loadModels, models, readyModels } from "../catalogue";
+import type { AnyCard } from "../api/types";
+import { loadModels, models } from "../catalogue";
 import { grid } from "../text/words";
 import { Select } from "./controls";
 import { Empty, ProblemNotice, Skeleton } from "./notices";
 
 interface ModelPickerProps {
   value: string | null;
-  /** Whether a model can be used here. */
-  suits?: (card: ModelCard) => boolean;
+  /** Those that can be used here. */
+  cards: readonly AnyCard[];
   onChange: (name: string) => void;
 }
 
-export function ModelPicker({ value, suits = () => true, onChange }: ModelPickerProps) {
+export function ModelPicker({ value, cards, onChange }: ModelPickerProps) {
   const { value: all, problem } = models.value;
   if (problem) return <ProblemNotice problem={problem} onRetry={() => void loadModels()} />;
   if (!all) return <Skeleton lines={16} label="Loading the models" />;
-  const usable = readyModels().filter(suits);
-  if (usable.length === 0) {
+  if (cards.length === 0) {
     return (
       <Empty icon="warning" title="No model can be used here">
         <p>Start the service with a folder of models, or import one with the command line.</p>
       </Empty>
     );
   }
-  const card = usable.find((entry) => entry.name === value) ?? usable[0];
+  const card = cards.find((entry) => entry.name === value) ?? cards[0];
   const broken = all.filter((model) => model.status === "broken");
   return (
     <>
       <Select
         label="Model"
         value={card?.name ?? ""}
-        options={usable.map((entry) => [entry.name, entry.title || entry.name] as const)}
+        options={cards.map((entry) => [entry.name, titleOf(entry)] as const)}
         onChange={onChange}
       />
       {card && <Card card={card} />}
@@ -44,19 +43,32 @@ export function ModelPicker({ value, suits = () => true, onChange }: ModelPicker
   );
 }
 
-function Card({ card }: { card: ModelCard }) {
-  const facts: [string, string][] = [
-    ["Shows", `${[card.anatomy, card.modality].filter(Boolean).join(", ")}`],
-    ["Grid", `${grid(card.shape)} voxels of ${card.spacing_mm.map((side) => side.toFixed(2)).join(" × ")} mm${card.spacing_is_nominal ? ", nominal" : ""}`],
-    ["Values", `${card.intensity.low} to ${card.intensity.high} ${card.intensity.units}`],
-    ["Licence", card.licence || "not told"],
-  ];
-  if (card.classes.length > 0) facts.splice(2, 0, ["Classes", card.classes.join(", ")]);
+/** The name is what files, calls and the command line have; the title alone may be another model's too. */
+function titleOf({ name, title }: AnyCard): string {
+  return title && title !== name ? `${title} (${name})` : name;
+}
+
+function factsOf(card: AnyCard): (readonly [string, string])[] {
+  const shows = ["Shows", [card.anatomy, card.modality].filter(Boolean).join(", ")] as const;
+  const values = ["Values", `${card.intensity.low} to ${card.intensity.high} ${card.intensity.units}`] as const;
+  const licence = ["Licence", card.licence || "not told"] as const;
+  if (!("latent" in card)) {
+    const from = card.source_domains.join(", ") || "any scan";
+    return [shows, ["From", from], ["To", card.target_domain || "not told"], values, licence];
+  }
+  const nominal = card.spacing_is_nominal ? ", nominal" : "";
+  const side = card.spacing_mm.map((mm) => mm.toFixed(2)).join(" × ");
+  const place = ["Grid", `${grid(card.shape)} voxels of ${side} mm${nominal}`] as const;
+  const classes = card.classes.length > 0 ? [["Classes", card.classes.join(", ")] as const] : [];
+  return [shows, place, ...classes, values, licence];
+}
+
+function Card({ card }: { card: AnyCard }) {
   return (
     <div class="card">
       <p class="caution">Synthetic, not for diagnosis</p>
       <dl class="facts">
-        {facts.map(([name, value]) => (
+        {factsOf(card).map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
             <dd>{value}</dd>

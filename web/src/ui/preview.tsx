@@ -1,6 +1,7 @@
 // Preview: a result's picture. It takes the key, so it is fetched and shown as a blob, which goes with the component.
 import { useEffect, useState } from "preact/hooks";
 
+import { persist } from "../api/retry";
 import { fetchBlob } from "../api/save";
 
 interface PreviewProps {
@@ -16,7 +17,7 @@ export function Preview({ url, alt, planes = "axial" }: PreviewProps) {
     if (!url) return setAddress(null);
     const stop = new AbortController();
     let own: string | null = null;
-    fetchBlob(url, stop.signal).then(
+    persist(() => fetchBlob(url, stop.signal), stop.signal).then(
       (blob) => {
         own = URL.createObjectURL(blob);
         if (stop.signal.aborted) URL.revokeObjectURL(own);

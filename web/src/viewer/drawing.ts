@@ -2,6 +2,8 @@
 // planes come at once and the 3D view when the hand rests, unless it is the 3D view that is being turned.
 import type { Niivue } from "@niivue/niivue";
 
+import { fitCrosshair } from "./crosshair";
+
 const REST_MS = 300;
 /** A canvas of fewer pixels is being laid out: NiiVue would ask for tiles of negative size. */
 const SMALLEST = 32;
@@ -20,6 +22,7 @@ export class Drawing {
   constructor(
     private readonly nv: Niivue,
     private readonly hasTiles: () => boolean,
+    private readonly told: (isBehind: boolean) => void,
     private readonly isSlow = isSoftware(nv.gl),
   ) {
     const scene = nv.drawScene.bind(nv);
@@ -59,6 +62,7 @@ export class Drawing {
   now(): void {
     this.isPlanesOnly = false;
     this.draw();
+    this.told(false);
   }
 
   private ask(): undefined {
@@ -67,9 +71,11 @@ export class Drawing {
       this.isPlanesOnly = this.isSlow && !this.isTurning && this.hasTiles();
       try {
         this.draw();
+        if (fitCrosshair(this.nv)) this.draw();
       } finally {
         for (const resolve of this.waiting.splice(0)) resolve();
       }
+      this.told(this.isPlanesOnly);
       this.finishLater();
     });
   }

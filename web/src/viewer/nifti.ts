@@ -40,6 +40,23 @@ export function niftiLength(head: Uint8Array): number | null {
   return length > 0 && length < 2 ** 31 ? length : null;
 }
 
+/** A file that does not say where it lies, put where the service puts it, as nibabel and FSL do: x from right to left, its
+ * middle at the origin. NiiVue would have left and right exchanged. Others stay as they are. */
+export function placeUnsaid({ bytes }: VolumeFile): void {
+  const facts = niftiFacts(new Uint8Array(bytes));
+  const view = new DataView(bytes);
+  if (!facts || view.getInt16(252, facts.isLittle) > 0 || view.getInt16(254, facts.isLittle) > 0) return;
+  facts.shape.forEach((side, axis) => {
+    const step = (axis === 0 ? -1 : 1) * (Math.abs(view.getFloat32(80 + 4 * axis, facts.isLittle)) || 1);
+    const row = [0, 0, 0, (-step * (side - 1)) / 2];
+    row[axis] = step;
+    row.forEach((value, column) => {
+      view.setFloat32(280 + 16 * axis + 4 * column, value, facts.isLittle);
+    });
+  });
+  view.setInt16(254, 1, facts.isLittle);
+}
+
 /** How a file's values are to be read and shown: slope, intercept, and the ends of its window; empty for no NIfTI file. */
 export function scalingOf({ bytes }: VolumeFile): number[] {
   const facts = niftiFacts(new Uint8Array(bytes));

@@ -3,7 +3,10 @@ import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 
 import { difference, matched, reach, SAME_UNITS } from "./difference";
 import { Drawing, isSoftware } from "./drawing";
+import { addColours } from "./colours";
 import { withoutGradients } from "./gradients";
+import { withPlates } from "./plates";
+import { gradientLength, type LayerKind } from "./layers";
 import { niftiOf, scalingOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
@@ -29,11 +32,15 @@ const SLICES: Record<Layout, SLICE_TYPE> = {
 const CROSSHAIR = [0.98, 0.72, 0.25, 0.85];
 /** How much of the 3D view is shading rather than plain values. */
 const LIGHT = 0.5;
+/** NiiVue's COLORMAP_TYPE.ZERO_TO_MAX_TRANSPARENT_BELOW_MIN: colours from zero on, none below the least. */
+const FROM_ZERO = 1;
 const PAPER = [0.025, 0.031, 0.039, 1];
 
 export interface Heard {
   moved: (mm: Place) => void;
   windowed: (range: Intensities) => void;
+  /** Whether the 3D view is behind the planes. */
+  rendering: (isBehind: boolean) => void;
 }
 
 export class Pane {
@@ -47,8 +54,9 @@ export class Pane {
   private constructor(
     private readonly canvas: HTMLCanvasElement,
     private readonly nv: Niivue,
+    heard: Heard,
   ) {
-    this.drawing = new Drawing(nv, () => this.layout === "multi");
+    this.drawing = new Drawing(nv, () => this.layout === "multi", heard.rendering);
   }
 
   /** Throws where the browser has no WebGL 2. */
@@ -57,7 +65,7 @@ export class Pane {
       backColor: PAPER,
       crosshairColor: CROSSHAIR,
       crosshairWidth: 1.2,
-      crosshairWidthUnit: "mm",
+      crosshairWidthUnit: "mm", // see crosshair.ts
       crosshairGap: 16,
       showAllOrientationMarkers: true,
       fontSizeScaling: 0.5,
@@ -90,9 +98,11 @@ export class Pane {
       windowed(nv.volumes[0]);
     };
     await nv.attachToCanvas(canvas, false);
+    addColours(nv);
+    withPlates(nv);
     if (isSoftware(nv.gl)) withoutGradients(nv);
     else await nv.setVolumeRenderIllumination(LIGHT);
-    return new Pane(canvas, nv);
+    return new Pane(canvas, nv, heard);
   }
 
   private get volume(): NVImage | undefined {
@@ -135,8 +145,28 @@ export class Pane {
     return true;
   }
 
-  /** Lays second - this over the volume, in warm colours where the second is brighter. Returns where the colours end. */
-  async overlay(second: VolumeFile, isSameUnits: boolean): Promise<number> {
+  /** Lays another volume over this one, or what is made of it. Returns where the colours of a difference end. */
+  async lay(kind: LayerKind, second: VolumeFile, isSameUnits: boolean, opacity: number): Promise<number | null> {
+    if (kind === "difference") return this.layDifference(second, isSameUnits);
+    const other = await imageOf(second, "gray");
+    const layer = kind === "edges" ? await edgesOf(other) : other;
+    if (kind === "overlay" && this.volume) {
+      if (isSameUnits) layer.cal_min = this.volume.cal_min;
+      if (isSameUnits) layer.cal_max = this.volume.cal_max;
+      layer.opacity = opacity;
+    }
+    this.dropOverlay();
+    this.nv.addVolume(layer);
+    await this.drawing.done();
+    return null;
+  }
+
+  setOpacity(opacity: number): void {
+    if (this.nv.volumes.length > 1) this.nv.setOpacity(1, opacity);
+  }
+
+  /** Lays second - this over the volume, red where the second is brighter. Returns where the colours end. */
+  private async layDifference(second: VolumeFile, isSameUnits: boolean): Promise<number> {
     const first = this.volume;
     const other = await imageOf(second, "gray");
     if (!first?.img || !other.img || !isSameGrid(first, other)) {
@@ -150,13 +180,14 @@ export class Pane {
     const apart = difference(a, b, line);
     const limit = reach(apart);
     const bytes = niftiOf(sidesOf(first), affineOf(first), apart);
-    const layer = await imageOf({ name: "difference.nii", bytes }, "warm");
-    layer.colormapNegative = "winter";
-    layer.cal_min = limit * 0.08;
+    const layer = await imageOf({ name: "difference.nii", bytes }, "brighter");
+    layer.colormapNegative = "darker";
+    layer.colormapType = FROM_ZERO;
+    layer.cal_min = limit * 0.02;
     layer.cal_max = limit;
     layer.cal_minNeg = -limit;
-    layer.cal_maxNeg = -limit * 0.08;
-    layer.opacity = 0.75;
+    layer.cal_maxNeg = -limit * 0.02;
+    layer.opacity = 1;
     this.dropOverlay();
     this.nv.addVolume(layer);
     await this.drawing.done();
@@ -264,6 +295,20 @@ export class Pane {
 
 function imageOf(file: VolumeFile, colours: string): Promise<NVImage> {
   return NVImage.loadFromUrl({ url: file.name, name: file.name, buffer: file.bytes, colormap: colours, opacity: 1 });
+}
+
+/** Where a volume has edges, as a volume on its grid. */
+function edgesOf(image: NVImage): Promise<NVImage> {
+  const [nx = 1, ny = 1, nz = 1] = sidesOf(image);
+  const [, dx = 1, dy = 1, dz = 1] = image.hdr?.pixDims ?? [];
+  const lengths = gradientLength(image.img ?? [], [nx, ny, nz], [dx, dy, dz]);
+  const bytes = niftiOf([nx, ny, nz], affineOf(image), Int16Array.from(lengths));
+  return imageOf({ name: "edges.nii", bytes }, "edges").then((layer) => {
+    layer.cal_min = 40;
+    layer.cal_max = 255;
+    layer.colormapType = FROM_ZERO;
+    return layer;
+  });
 }
 
 function tellsWindow({ hdr }: NVImage): boolean {

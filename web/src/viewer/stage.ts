@@ -2,6 +2,8 @@
 import { type Signal, signal } from "@preact/signals";
 
 import { asProblem, isAbort, Problem } from "../api/problem";
+import { persist, tryNow } from "../api/retry";
+import type { LayerKind } from "./layers";
 import type { Heard, Intensities, Layout, Pane, Place, Range } from "./pane";
 import type { Told, VolumeFile } from "./volume";
 
@@ -17,7 +19,22 @@ export interface Shown {
   open: (signal: AbortSignal, told: Told) => Promise<VolumeFile>;
 }
 
-export type Mode = "single" | "pair" | "difference";
+/** Both beside each other, one cut open to the other, or one laid over the other. */
+export type Mode = "single" | "pair" | "swipe" | LayerKind;
+
+export function hasTwoPanes(mode: Mode): boolean {
+  return mode === "pair" || mode === "swipe";
+}
+
+interface Layer {
+  kind: LayerKind;
+  other: Shown;
+}
+
+function layerOf({ first, second, mode }: Wish): Layer | null {
+  if (mode === "single" || hasTwoPanes(mode) || !first || !second) return null;
+  return { kind: mode as LayerKind, other: mode === "edges" ? first : second };
+}
 
 export type Status =
   | { phase: "empty" }
@@ -37,19 +54,34 @@ export interface Wish {
   mode: Mode;
 }
 
+/** Something that is there for the first who asks. */
+class Once<T> {
+  constructor(private left: T | null) {}
+
+  take(): T | null {
+    const taken = this.left;
+    this.left = null;
+    return taken;
+  }
+}
+
 class Slot {
   readonly status: Signal<Status> = signal<Status>({ phase: "empty" });
   readonly range = signal<Range | null>(null);
   /** Where the colours of a difference end; null where none is shown. */
   readonly reach = signal<number | null>(null);
+  /** Whether the 3D view is still to come. */
+  readonly isRendering = signal(false);
   pane: Pane | null = null;
+  /** Of what is laid over the volume. */
+  opacity = 0.5;
   private key = "";
   private loading: AbortController | null = null;
   private early: { key: string; file: Promise<VolumeFile> } | null = null;
 
-  /** Brings a volume, and perhaps another as its difference, onto the canvas. A newer call stops an older one. */
-  async present(first: Shown | null, other: Shown | null): Promise<void> {
-    const key = first ? `${first.key} ${other?.key ?? ""}` : "";
+  /** Brings a volume, and perhaps a layer over it, onto the canvas. A newer call stops an older one. */
+  async present(first: Shown | null, layer: Layer | null): Promise<void> {
+    const key = first ? `${first.key} ${layer?.kind ?? ""} ${layer?.other.key ?? ""}` : "";
     if (key === this.key) return;
     if (!this.pane) return this.fetchEarly(first);
     this.key = key;
@@ -58,7 +90,7 @@ class Slot {
     const { signal } = this.loading;
     if (!first) return this.empty();
     try {
-      await this.load(this.pane, first, other, signal);
+      await this.load(this.pane, first, layer, signal);
     } catch (fault) {
       if (signal.aborted || isAbort(fault)) return;
       this.key = "";
@@ -77,23 +109,26 @@ class Slot {
     this.status.value = first ? { phase: "loading", fraction: null } : { phase: "empty" };
   }
 
-  private async load(pane: Pane, first: Shown, other: Shown | null, signal: AbortSignal): Promise<void> {
+  private async load(pane: Pane, first: Shown, layer: Layer | null, signal: AbortSignal): Promise<void> {
     const told: Told = (fraction) => {
       if (!signal.aborted) this.status.value = { phase: "loading", fraction };
     };
     told(null);
-    const early = this.early?.key === first.key ? this.early.file : null;
+    const early = new Once(this.early?.key === first.key ? this.early.file : null);
     this.early = null;
-    const file = await (early ?? first.open(signal, told));
+    const tried = (problem: Problem | null): void => {
+      if (problem && !signal.aborted) this.status.value = { phase: "failed", problem };
+    };
+    const file = await persist(() => early.take() ?? first.open(signal, told), signal, tried);
     signal.throwIfAborted();
     pane.dropOverlay();
     this.reach.value = null;
     await pane.show(file, first.scale, first.window);
     this.range.value = pane.range;
-    if (other) {
-      const second = await other.open(signal, told);
+    if (layer) {
+      const second = await persist(() => layer.other.open(signal, told), signal, tried);
       signal.throwIfAborted();
-      this.reach.value = await pane.overlay(second, first.scale === other.scale);
+      this.reach.value = await pane.lay(layer.kind, second, first.scale === layer.other.scale, this.opacity);
     }
     if (!signal.aborted) this.status.value = { phase: "shown", key: first.key, since: performance.now() };
   }
@@ -155,11 +190,17 @@ export class Stage {
     await this.reconcile();
   }
 
+  /** Tries again what could not be loaded. */
+  async retry(): Promise<void> {
+    tryNow();
+    await this.reconcile();
+  }
+
   private async reconcile(): Promise<void> {
     const { first, second, mode } = this.wish;
     await Promise.all([
-      this.slots[0].present(first, mode === "difference" ? second : null),
-      this.slots[1].present(mode === "pair" ? second : null, null),
+      this.slots[0].present(mode === "edges" ? second : first, layerOf(this.wish)),
+      this.slots[1].present(hasTwoPanes(mode) ? second : null, null),
     ]);
     if (this.cursor.value) this.read(this.cursor.value.mm); // other volumes lie under it now
     const range = this.slots[0].range.value;
@@ -176,12 +217,16 @@ export class Stage {
     return {
       moved: (mm) => this.read(mm),
       windowed: (range) => this.setRange(index, range),
+      rendering: (isBehind) => {
+        this.slots[index].isRendering.value = isBehind;
+      },
     };
   }
 
   private read(mm: Place): void {
     const values = this.slots.map((slot) => slot.pane?.valueAt(mm) ?? null);
-    this.cursor.value = { mm, values, difference: this.slots[0].pane?.differenceAt(mm) ?? null };
+    const difference = this.wish.mode === "difference" ? (this.slots[0].pane?.differenceAt(mm) ?? null) : null;
+    this.cursor.value = { mm, values, difference };
   }
 
   /** Puts off what takes long to draw. */
@@ -208,6 +253,12 @@ export class Stage {
       slot.pane.setRange(range);
       if (slot.range.value) slot.range.value = { ...slot.range.value, ...range };
     });
+  }
+
+  setOpacity(opacity: number): void {
+    const [slot] = this.slots;
+    slot.opacity = opacity;
+    slot.pane?.setOpacity(opacity);
   }
 
   close(): void {

@@ -7,7 +7,8 @@ import { ProblemNotice } from "../ui/notices";
 import { figure } from "../text/words";
 import type { Layout } from "./pane";
 import { Readout } from "./readout";
-import { type Mode, type Shown, Stage } from "./stage";
+import { hasTwoPanes, type Mode, type Shown, Stage } from "./stage";
+import { Blend, Swipe } from "./between";
 import { Windowing } from "./windowing";
 
 const LAYOUTS: readonly (readonly [Layout, string])[] = [
@@ -20,7 +21,10 @@ const LAYOUTS: readonly (readonly [Layout, string])[] = [
 const MODES: readonly (readonly [Mode, string])[] = [
   ["single", "One"],
   ["pair", "Side by side"],
+  ["swipe", "Swipe"],
+  ["overlay", "Overlay"],
   ["difference", "Difference"],
+  ["edges", "Edges"],
 ];
 
 interface ViewerProps {
@@ -32,12 +36,25 @@ interface ViewerProps {
   /** Whoever makes it needs the processor: what takes long to draw without a GPU waits. */
   isHeld?: boolean;
   onMode?: (mode: Mode) => void;
+  /** Whether the two are of different appearances: their edges agree where their values do not. */
+  isTranslation?: boolean;
 }
 
-export function Viewer({ first, second = null, mode = "single", isSoon = false, isHeld = false, onMode }: ViewerProps) {
+export function Viewer({
+  first,
+  second = null,
+  mode = "single",
+  isSoon = false,
+  isHeld = false,
+  onMode,
+  isTranslation = false,
+}: ViewerProps) {
   const stage = useMemo(() => new Stage(), []);
   const frame = useRef<HTMLElement>(null);
-  const shownMode = second ? mode : "single";
+  const modes = MODES.filter(([key]) => key !== (isTranslation ? "difference" : "edges"));
+  const shownMode = second ? (modes.find(([key]) => key === mode)?.[0] ?? "pair") : "single";
+  const isPair = hasTwoPanes(shownMode);
+  const base = shownMode === "edges" ? second : first;
   useEffect(() => () => stage.close(), [stage]);
   useEffect(() => void stage.present({ first, second, mode: shownMode }), [stage, first?.key, second?.key, shownMode]);
   useEffect(() => stage.hold(isHeld), [stage, isHeld]);
@@ -51,7 +68,7 @@ export function Viewer({ first, second = null, mode = "single", isSoon = false, 
           options={LAYOUTS}
           onChange={(layout) => stage.setLayout(layout)}
         />
-        {second && onMode && <Segments label="Compare" value={shownMode} options={MODES} onChange={onMode} />}
+        {second && onMode && <Segments label="Compare" value={shownMode} options={modes} onChange={onMode} />}
         <div class="viewer-tools">
           <Button
             kind="quiet"
@@ -71,18 +88,21 @@ export function Viewer({ first, second = null, mode = "single", isSoon = false, 
           <Button kind="quiet" icon="full" label="Full screen" onClick={() => void turnFull(frame.current)} />
         </div>
       </div>
+      <Windowing stage={stage} first={base} second={isPair ? second : null} />
       <div class={`panes ${shownMode}`}>
         <PaneView
           stage={stage}
           index={0}
-          shown={first}
+          shown={base}
           isSoon={isSoon}
-          note={shownMode === "difference" ? second : null}
+          title={titleOf(shownMode, first, second)}
+          compared={shownMode === "difference" ? second : null}
         />
-        {shownMode === "pair" && <PaneView stage={stage} index={1} shown={second} isSoon note={null} />}
+        {isPair && <PaneView stage={stage} index={1} shown={second} isSoon title={second?.title ?? ""} />}
       </div>
-      <Windowing stage={stage} first={first} second={shownMode === "pair" ? second : null} />
-      <Readout stage={stage} first={first} second={shownMode === "pair" ? second : null} />
+      {shownMode === "swipe" && <Swipe frame={frame} />}
+      {shownMode === "overlay" && <Blend stage={stage} />}
+      <Readout stage={stage} first={base} second={isPair ? second : null} />
     </section>
   );
 }
@@ -92,11 +112,20 @@ interface PaneViewProps {
   index: 0 | 1;
   shown: Shown | null;
   isSoon: boolean;
+  title: string;
   /** The volume whose difference lies over this one. */
-  note: Shown | null;
+  compared?: Shown | null;
 }
 
-function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
+/** What is on the first canvas. */
+function titleOf(mode: Mode, first: Shown | null, second: Shown | null): string {
+  if (!first || !second) return first?.title ?? "";
+  if (mode === "difference") return `${second.title} − ${first.title}`;
+  if (mode === "overlay") return `${second.title} over ${first.title}`;
+  return mode === "edges" ? `Edges of ${first.title} over ${second.title}` : first.title;
+}
+
+function PaneView({ stage, index, shown, isSoon, title, compared = null }: PaneViewProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const isWanted = useRef(false);
   const status = stage.slots[index].status.value;
@@ -109,10 +138,13 @@ function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
   }, [stage, index, isWanted.current]);
   useEffect(() => () => stage.unmount(index), [stage, index]);
 
-  const title = shown ? (note ? `${note.title} − ${shown.title}` : shown.title) : "";
   return (
     <div class="pane" data-testid={`pane-${index}`} data-phase={phase} aria-busy={phase === "loading"}>
-      <div class="pane-canvas" onKeyDownCapture={(event) => onKey(event, stage, index)}>
+      <div
+        class="pane-canvas"
+        onKeyDownCapture={(event) => onKey(event, stage, index)}
+        onWheelCapture={(event) => onWheel(event, canvas.current)}
+      >
         {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: a canvas that takes keys is an application */}
         <canvas
           ref={canvas}
@@ -127,7 +159,11 @@ function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
         />
       </div>
       {title && <p class="pane-title">{title}</p>}
-      {note && <Legend stage={stage} unit={note.unit} isMatched={shown?.scale !== note.scale} />}
+      {compared && <Legend stage={stage} unit={compared.unit} isMatched={shown?.scale !== compared.scale} />}
+      {shown && <WheelHint />}
+      {stage.slots[index].isRendering.value && stage.layout.value === "multi" && (
+        <p class="pane-rendering">3D view loading</p>
+      )}
       {!shown && <p class="pane-empty">Nothing to show yet</p>}
       {status.phase === "loading" && (
         <div class={hasImage ? "pane-wait" : "pane-wait first"}>
@@ -136,11 +172,26 @@ function PaneView({ stage, index, shown, isSoon, note }: PaneViewProps) {
       )}
       {status.phase === "failed" && (
         <div class="pane-failed">
-          <ProblemNotice problem={status.problem} />
+          <ProblemNotice problem={status.problem} onRetry={() => void stage.retry()} />
         </div>
       )}
     </div>
   );
+}
+
+/** Seen while the hand is over the image, or the keyboard in it: styles tell which of the two holds. */
+function WheelHint() {
+  return (
+    <p class="pane-hint" aria-hidden="true">
+      <span class="hint-away">Click to slice with the wheel</span>
+      <span class="hint-here">The wheel slices; Esc gives it back to the page</span>
+    </p>
+  );
+}
+
+/** The wheel is the page's until the canvas has the focus; NiiVue would hold it without doing anything. */
+function onWheel(event: WheelEvent, canvas: HTMLCanvasElement | null): void {
+  if (document.activeElement !== canvas) event.stopPropagation();
 }
 
 /** What the colours of a difference mean. */
@@ -171,6 +222,7 @@ const STEPS: Record<string, readonly [number, number, number]> = {
 function onKey(event: KeyboardEvent, stage: Stage, index: 0 | 1): void {
   const step = STEPS[event.key];
   if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation(); // NiiVue's own letters stay out of the way
+  if (event.key === "Escape") (event.target as HTMLElement).blur();
   const { pane } = stage.slots[index];
   if (!step || !pane) return;
   event.preventDefault();

@@ -1,6 +1,6 @@
 // Volumes on their way to the screen: fetched with the key, decompressed as they arrive, held once.
 import { fetchFile } from "../api/calls";
-import { niftiLength, type VolumeFile } from "./nifti";
+import { niftiLength, placeUnsaid, type VolumeFile } from "./nifti";
 
 export type { VolumeFile } from "./nifti";
 
@@ -16,7 +16,9 @@ export async function fetchVolume(url: string, signal: AbortSignal, told: Told):
 }
 
 export async function openFile(file: File, told: Told): Promise<VolumeFile> {
-  return read(file.stream().pipeThrough(counted(file.size, told)), file.name, file.size);
+  const opened = await read(file.stream().pipeThrough(counted(file.size, told)), file.name, file.size);
+  placeUnsaid(opened);
+  return opened;
 }
 
 async function read(

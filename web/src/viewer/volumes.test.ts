@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 
 import { difference, matched, reach } from "./difference";
-import { niftiFacts, niftiLength, niftiOf, scalingOf, voxelsOf } from "./nifti";
+import { niftiFacts, niftiLength, niftiOf, scalingOf, voxelsOf, placeUnsaid } from "./nifti";
+import { gradientLength } from "./layers";
 
 const AFFINE = [
   [-0.8, 0, 0, 10],
@@ -61,4 +62,30 @@ test("a few outliers do not take the colours", () => {
   const apart = Int16Array.from({ length: 1000 }, (_, k) => (k === 0 ? 30000 : (k % 21) - 10));
   expect(reach(apart)).toBe(10);
   expect(reach(new Int16Array(5))).toBe(1);
+});
+
+test("a scan that does not say where it lies is put where the service puts it", () => {
+  const bytes = niftiOf(
+    [3, 4, 5],
+    [
+      [9, 0, 0, 7],
+      [0, 2, 0, 7],
+      [0, 0, 2, 7],
+    ],
+    new Int16Array(60),
+  );
+  const view = new DataView(bytes);
+  const rows = (): number[] => Array.from({ length: 12 }, (_, k) => view.getFloat32(280 + 4 * k, true));
+  const before = rows();
+  placeUnsaid({ name: "a.nii", bytes });
+  expect(rows(), "it says so").toEqual(before);
+  view.setInt16(254, 0, true);
+  placeUnsaid({ name: "a.nii", bytes });
+  expect(rows()).toEqual([-9, 0, 0, 9, 0, 2, 0, -3, 0, 0, 2, -4]);
+});
+
+test("edges are where a volume changes, per millimetre", () => {
+  const step = Int16Array.from({ length: 64 }, (_, k) => (k % 4 < 2 ? 0 : 100));
+  const lengths = gradientLength(step, [4, 4, 4], [1, 2, 2]);
+  expect([...lengths.slice(0, 4)]).toEqual([0, 255, 255, 0]);
 });

@@ -5,8 +5,8 @@ import { useEffect, useMemo } from "preact/hooks";
 import { api } from "../api/calls";
 import { READABLE } from "../api/formats";
 import { asProblem, type Problem } from "../api/problem";
-import type { EncodeRequest, ModelCard } from "../api/types";
-import { cardOf, readyModels } from "../catalogue";
+import type { EncodeRequest, JobRecord, ModelCard } from "../api/types";
+import { generators, preferred, rememberModel } from "../catalogue";
 import { draft } from "../jobs/draft";
 import { rememberScan, scanOf, shownScan } from "../jobs/scans";
 import { announce, useJob } from "../jobs/watch";
@@ -47,6 +47,7 @@ export function EncodeView() {
   const file = job ? scanOf(job) : chosen.value;
   const scan = useMemo(() => file && shownScan(file), [file]);
   useEffect(() => void (from && fill(from)), [from]);
+  useEffect(() => void (record?.kind === "encode" && takeOver(record)), [record?.id]);
   return (
     <div class="work">
       <EncodeForm />
@@ -72,23 +73,27 @@ export function EncodeView() {
 }
 
 async function fill(from: string): Promise<void> {
-  await attempt(async () => {
-    const old = (await api.job(from)).request as Partial<EncodeRequest>;
-    const { orientation, trim_blank_slices: trims = null } = old.preprocess ?? {};
-    change({
-      model: old.model ?? null,
-      refine: old.refine_steps ?? 0,
-      label: labelOf(old),
-      orientation: orientation ?? "",
-      trim: trims === null ? "" : trims ? "yes" : "no",
-    });
-  });
+  await attempt(async () => takeOver(await api.job(from)));
   note({ from: null });
+}
+
+/** The form as it was when the job was asked for. */
+function takeOver({ request }: JobRecord): void {
+  const old = request as Partial<EncodeRequest>;
+  const { orientation, trim_blank_slices: trims = null } = old.preprocess ?? {};
+  change({
+    model: old.model ?? null,
+    refine: old.refine_steps ?? 0,
+    label: labelOf(request),
+    orientation: orientation ?? "",
+    trim: trims === null ? "" : trims ? "yes" : "no",
+  });
 }
 
 function EncodeForm() {
   const { model, refine, label } = form.value;
-  const card = cardOf(model) ?? readyModels().find((entry) => entry.has_encoder) ?? readyModels()[0] ?? null;
+  const cards = generators("encode");
+  const card = preferred(cards, model) ?? null;
   const isSending = useSignal(false);
   const refusal = useSignal<Problem | null>(null);
 
@@ -102,6 +107,7 @@ function EncodeForm() {
       const record = await api.encode(requestOf(form.value, card), file);
       announce(record);
       rememberScan(record.id, file);
+      rememberModel(card.name);
       note({ job: record.id, show: null, mode: null });
     } catch (fault) {
       refusal.value = asProblem(fault);
@@ -117,7 +123,7 @@ function EncodeForm() {
   return (
     <form class="panel" aria-label="Encode" onSubmit={(event) => void submit(event)}>
       <h1>Encode</h1>
-      <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, label: "" })} />
+      <ModelPicker value={card?.name ?? null} cards={cards} onChange={(name) => change({ model: name, label: "" })} />
       {card && (
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { api } from "../api/calls";
 import { asProblem, type Problem } from "../api/problem";
 import type { GenerateRequest, JobRecord, ModelCard } from "../api/types";
-import { cardOf, readyModels } from "../catalogue";
+import { generators, preferred, rememberModel } from "../catalogue";
 import { draft } from "../jobs/draft";
 import { remember, throwDice } from "../jobs/seeds";
 import { announce, useJob } from "../jobs/watch";
@@ -70,6 +70,7 @@ export function GenerateView() {
   const { job, from } = route.value.query;
   const { record, problem } = useJob(job ?? null);
   useEffect(() => void (from && fill(from)), [from]);
+  useEffect(() => void (record?.kind === "generate" && takeOver(record)), [record?.id]);
   return (
     <div class="work">
       <GenerateForm news={record} />
@@ -91,27 +92,30 @@ export function GenerateView() {
 
 /** Takes over an earlier job's request, to be changed. */
 async function fill(from: string): Promise<void> {
-  await attempt(async () => {
-    const { request } = await api.job(from);
-    const old = request as Partial<GenerateRequest>;
-    const output = { ...USUAL, ...old.output };
-    change({
-      model: old.model ?? null,
-      seed: old.seed ?? old.seeds?.[0] ?? form.value.seed,
-      count: old.num_samples ?? 1,
-      truncation: old.truncation ?? null,
-      label: labelOf(request),
-      noise: old.noise ?? "constant",
-      output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
-    });
-  });
+  await attempt(async () => takeOver(await api.job(from)));
   note({ from: null });
+}
+
+/** The form as it was when the job was asked for. */
+function takeOver({ request }: JobRecord): void {
+  const old = request as Partial<GenerateRequest>;
+  const output = { ...USUAL, ...old.output };
+  change({
+    model: old.model ?? null,
+    seed: old.seed ?? old.seeds?.[0] ?? form.value.seed,
+    count: old.num_samples ?? 1,
+    truncation: old.truncation ?? null,
+    label: labelOf(request),
+    noise: old.noise ?? "constant",
+    output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
+  });
 }
 
 /** `news` is what the service last told. */
 function GenerateForm({ news }: { news: JobRecord | null }) {
   const { model, seed, count, truncation, label, noise, output } = form.value;
-  const card = cardOf(model) ?? readyModels()[0] ?? null;
+  const cards = generators("generate");
+  const card = preferred(cards, model);
   const isPosting = useSignal(false);
   const refusal = useSignal<Problem | null>(null);
 
@@ -128,6 +132,7 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
       const record = await api.generate(requestOf(form.value, card));
       announce(record);
       remember(seed);
+      rememberModel(card.name);
       note({ job: record.id, show: null, with: null });
     } catch (fault) {
       refusal.value = asProblem(fault);
@@ -140,6 +145,7 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
       <h1>Generate</h1>
       <ModelPicker
         value={card?.name ?? null}
+        cards={cards}
         onChange={(name) => change({ model: name, truncation: null, label: "" })}
       />
       {card && (

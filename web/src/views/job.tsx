@@ -1,5 +1,6 @@
 // One job by its address: what was asked, what came of it, and how to ask again.
 import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
 
 import { SERVICE } from "../api/address";
 import { apiKey } from "../api/key";
@@ -7,7 +8,7 @@ import { isTerminal, type JobRecord } from "../api/types";
 import { cardOf } from "../catalogue";
 import { asCurl, asPython, essentials } from "../jobs/copy";
 import { kindOf } from "../jobs/kinds";
-import { scanOf, shownScan } from "../jobs/scans";
+import { scanUnder, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
 import { formatRoute, go } from "../route";
 import { seconds } from "../text/words";
@@ -17,7 +18,8 @@ import { MissingScan } from "./missingscan";
 
 export function JobView({ id }: { id: string }) {
   const { record, problem } = useJob(id);
-  const file = scanOf(id);
+  const file = scanUnder(record);
+  const scan = useMemo(() => file && shownScan(file), [file]);
   return (
     <div class="solo">
       <div class="gallery-head">
@@ -26,7 +28,7 @@ export function JobView({ id }: { id: string }) {
         </h1>
         {record && <Actions record={record} onGone={() => isTerminal(record.state) && go(formatRoute("jobs"))} />}
       </div>
-      <JobPanel record={record} problem={problem} scan={file && shownScan(file)} />
+      <JobPanel record={record} problem={problem} scan={scan} />
       {record && <MissingScan record={record} />}
       {record && <About record={record} />}
     </div>

@@ -8,8 +8,9 @@ import { isTerminal, type JobRecord, type ResultFile } from "../api/types";
 import { cardOf } from "../catalogue";
 import { expected, kindOf } from "../jobs/kinds";
 import { describe, type Kept, keep, kept, shownOf, viewable } from "../jobs/shown";
-import { note, route } from "../route";
-import { isViewable, nameOf } from "../text/words";
+import { retryJob } from "../jobs/watch";
+import { jobInAddress, note, route } from "../route";
+import { isOnScanGrid, isViewable, nameOf } from "../text/words";
 import { Button, Meter } from "../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../ui/notices";
 import { attempt, say } from "../ui/toast";
@@ -17,6 +18,7 @@ import type { Mode, Shown } from "../viewer/stage";
 import { Viewer } from "../viewer/viewer";
 import { editLink } from "./actions";
 import { Metrics } from "./metrics";
+import { Remarks } from "./remarks";
 import { Saving } from "./saving";
 import { Doing, StateBadge } from "./state";
 import { Strip } from "./strip";
@@ -29,12 +31,15 @@ interface JobPanelProps {
 }
 
 export function JobPanel({ record, problem, scan = null }: JobPanelProps) {
-  if (!record) return problem ? <ProblemNotice problem={problem} /> : <Skeleton lines={4} label="Loading the job" />;
+  const retry = (): void => retryJob(record?.id ?? jobInAddress() ?? "");
+  const trouble = problem && <ProblemNotice problem={problem} onRetry={retry} />;
+  if (!record) return trouble || <Skeleton lines={4} label="Loading the job" />;
   return (
     <div class="jobpanel">
       <Status record={record} />
-      {problem && <ProblemNotice problem={problem} />}
+      {trouble}
       {record.error && <JobFault record={record} />}
+      <Remarks record={record} />
       <Look record={record} scan={scan} />
     </div>
   );
@@ -109,12 +114,7 @@ function JobFault({ record }: { record: JobRecord }) {
 /** The result that the address names, else the first that can be shown; of an encoded scan, the one on the scan's grid. */
 function chosen(record: JobRecord, name: string | undefined): ResultFile | null {
   const shown = viewable(record);
-  return (
-    shown.find((result) => result.name === name) ??
-    shown.find((result) => result.label === "reconstruction-scan-grid") ??
-    shown[0] ??
-    null
-  );
+  return shown.find((result) => result.name === name) ?? shown.find(isOnScanGrid) ?? shown[0] ?? null;
 }
 
 function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
@@ -124,15 +124,16 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
   const partner = viewable(record).find((entry) => entry.name === other && entry !== result) ?? null;
   const held = kept.value?.url === result?.url ? null : kept.value; // no volume is compared with itself
   const own = useMemo(() => (result ? shownOf(describe(record, result, card)) : null), [record.id, result?.name, card]);
+  const isBesideScan = scan !== null && (kindOf(record).takesScan || (other ?? SCAN) === SCAN);
   const second = useMemo(() => {
-    if (scan) return null;
+    if (isBesideScan) return null;
     if (other === "kept") return held && shownOf(held);
     return partner && shownOf(describe(record, partner, card));
-  }, [record.id, scan, other, partner?.name, held, card]);
+  }, [record.id, isBesideScan, other, partner?.name, held, card]);
 
   const isLive = !isTerminal(record.state);
   if (!result && !scan && !isLive) return <NothingToSee record={record} />;
-  const pair = scan ? { first: scan, second: own } : { first: own, second };
+  const pair = isBesideScan ? { first: scan, second: own } : { first: own, second };
   const shownMode = (mode as Mode | undefined) ?? "pair";
   return (
     <>
@@ -150,7 +151,8 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
             record={record}
             result={result}
             held={held}
-            other={partner?.name ?? (other === "kept" && held ? other : "")}
+            hasScan={scan !== null}
+            other={isBesideScan ? SCAN : (partner?.name ?? (other === "kept" && held ? other : ""))}
           />
         )}
       </div>
@@ -159,6 +161,7 @@ function Look({ record, scan }: { record: JobRecord; scan: Shown | null }) {
         mode={shownMode}
         isSoon={isLive && expected(record) > 0}
         isHeld={isLive && isLoopback}
+        isTranslation={kindOf(record).changesAppearance}
         onMode={(next) => note({ mode: next })}
       />
     </>
@@ -190,10 +193,16 @@ interface CompareBarProps {
   record: JobRecord;
   result: ResultFile | null;
   held: Kept | null;
+  /** Of an edit of an encoded scan, where the page has the scan. */
+  hasScan: boolean;
   other: string;
 }
 
-function CompareBar({ record, result, held, other }: CompareBarProps) {
+/** In the address, where a volume is compared with the scan; and nothing where a person chose that. */
+const SCAN = "scan";
+const NOTHING = "nothing";
+
+function CompareBar({ record, result, held, hasScan, other }: CompareBarProps) {
   const rest = viewable(record).filter((entry) => entry.name !== result?.name);
   return (
     <div class="compare">
@@ -202,9 +211,14 @@ function CompareBar({ record, result, held, other }: CompareBarProps) {
         <select
           value={other}
           disabled={!result}
-          onChange={(event) => note({ with: event.currentTarget.value || null })}
+          onChange={(event) => note({ with: event.currentTarget.value || (hasScan ? NOTHING : null) })}
         >
           <option value="">nothing</option>
+          {hasScan && (
+            <option value={SCAN} selected={other === SCAN}>
+              the scan
+            </option>
+          )}
           {rest.map((entry) => (
             <option key={entry.name} value={entry.name} selected={entry.name === other}>
               {nameOf(entry)}

@@ -1,19 +1,18 @@
 // A scan is gone after a reload: the file can be given again, to be shown beside what came of it.
 import { READABLE } from "../api/formats";
 import type { JobRecord } from "../api/types";
-import { isUpload } from "../jobs/kinds";
-import { rememberScan, scanOf } from "../jobs/scans";
+import { rememberScan, scanJobOf, scanOf } from "../jobs/scans";
 import { DropZone } from "../ui/dropzone";
 
 export function MissingScan({ record }: { record: JobRecord }) {
-  const { id, results } = record;
-  if (!isUpload(record) || results.length === 0 || scanOf(id)) return null;
+  const job = scanJobOf(record);
+  if (job === null || record.results.length === 0 || scanOf(job)) return null;
   return (
     <DropZone
       label="Show the scan beside it: the service does not keep scans"
       file={null}
       endings={READABLE}
-      onFile={(given) => rememberScan(id, given)}
+      onFile={(given) => rememberScan(job, given)}
     />
   );
 }

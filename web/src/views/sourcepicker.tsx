@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { api } from "../api/calls";
+import { persist } from "../api/retry";
 import type { JobRecord, Source } from "../api/types";
 import { isPassing } from "../jobs/follow";
 import { kindOf } from "../jobs/kinds";
@@ -49,7 +50,7 @@ export function SourcePicker({ label, model, value, onChange }: SourcePickerProp
   useEffect(() => {
     if (!isResult) return;
     const stop = new AbortController();
-    api.jobs({ model, limit: 30 }, stop.signal).then(
+    persist(() => api.jobs({ model, limit: 30 }, stop.signal), stop.signal).then(
       (page) => setChoices(page.items.filter(({ id }) => !isPassing(id)).flatMap(choicesOf)),
       () => setChoices([]),
     );

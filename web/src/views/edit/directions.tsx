@@ -4,10 +4,11 @@ import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../../api/calls";
 import { asProblem, type Problem } from "../../api/problem";
-import type { Direction, EditRequest, JobRecord, ModelCard } from "../../api/types";
+import type { Direction, EditRequest, JobRecord, ModelCard, Source } from "../../api/types";
 import { loadDirections, useDirections } from "../../catalogue";
 import { discard, drive } from "../../jobs/follow";
 import { type Latent, type LatentSource, moved, type Step } from "../../jobs/latents";
+import { scanOf } from "../../jobs/scans";
 import { formatRoute } from "../../route";
 import { figure, titled } from "../../text/words";
 import { confirmed } from "../../ui/confirm";
@@ -16,7 +17,7 @@ import { Empty, ProblemNotice, Skeleton } from "../../ui/notices";
 import { attempt } from "../../ui/toast";
 import type { Given } from "../classfield";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
-import { EDIT_OUTPUT, type Made, useDriver } from "./driver";
+import { EDIT_OUTPUT, type Made, onOneGrid, useDriver } from "./driver";
 import { Look, volumeOf } from "./look";
 
 const REACH = 4;
@@ -43,6 +44,7 @@ class Origin {
   constructor(
     private readonly model: string,
     private readonly given: Given,
+    private readonly source: Source,
     post: () => Promise<JobRecord>,
     onMade: (made: Made) => void,
   ) {
@@ -71,7 +73,8 @@ class Origin {
     const start = result.latent as unknown as LatentSource;
     const others = directions.filter(({ name }) => name !== last && (strengths[name] ?? 0) !== 0);
     const steps = await Promise.all(others.map((direction) => this.step(direction, strengths[direction.name] ?? 0)));
-    const source: LatentSource = { ...start, latent: moved(start.latent as Latent, steps) as LatentSource["latent"] };
+    const sum: LatentSource = { ...start, latent: moved(start.latent as Latent, steps) as LatentSource["latent"] };
+    const source = others.length === 0 ? this.source : sum; // a job's own latent lies where its scan does
     const edit = { op: "move", direction: last, strengths: [strengths[last] ?? 0] } as const;
     const request = { model: this.model, source, ...this.given, output: EDIT_OUTPUT };
     return { ...request, edit: { ...edit, strengths: [...edit.strengths] } };
@@ -113,21 +116,24 @@ export function Directions({
   const strengths = useSignal<Strengths>({});
   const first = useSignal<Made | null>(null);
   const fault = useSignal<Problem | null>(null);
+  const asked = useSignal("");
   const driver = useDriver();
   const names = directions.map(({ name }) => name).join(" ");
 
-  const origin = useMemo(() => {
-    const post = all && startOf(card, given, start, directions[0] ?? null);
-    return post && new Origin(card.name, given, post, (made) => (first.value = made));
-  }, [card.name, given.class_label, all === null, names, keyOf(start)]);
+  // Nothing is made before a person asks for it, of this start.
   const place = placeOf(card.name, start);
+  const isAsked = asked.value === place;
+  const origin = useMemo(() => {
+    const post = all && isAsked && startOf(card, given, start, directions[0] ?? null);
+    return post ? new Origin(card.name, given, sourceOf(start), post, (made) => (first.value = made)) : null;
+  }, [card.name, given.class_label, all === null, names, keyOf(start), isAsked]);
   useEffect(() => {
     strengths.value = stood.get(place) ?? {};
     first.value = null;
     fault.value = null;
     driver.reset();
     const lead = directions.find(({ name }) => (strengths.value[name] ?? 0) !== 0);
-    if (lead) turn(lead.name, strengths.value[lead.name] ?? 0);
+    if (lead && origin) turn(lead.name, strengths.value[lead.name] ?? 0);
     let isCurrent = true;
     origin?.settled.catch((thrown: unknown) => {
       if (isCurrent) fault.value = asProblem(thrown);
@@ -142,15 +148,21 @@ export function Directions({
     const wanted = { ...strengths.value, [name]: strength };
     strengths.value = wanted;
     leaveSliders(card.name, start, wanted);
-    driver.ask(async () => (origin ? origin.requestFor(wanted, name, directions) : null));
+    asked.value = place;
+    if (origin) driver.ask(async () => (origin ? origin.requestFor(wanted, name, directions) : null));
   };
-  const made = driver.results.value[0] ?? first.value;
+  const made = onOneGrid(driver.results.value)[0] ?? first.value;
   const isMaking = origin !== null && !first.value && !fault.value;
   const isMoved = Object.values(strengths.value).some((strength) => strength !== 0);
   return (
     <>
       <div class="fields">
         <SourcePicker label="Start" model={card.name} value={start} onChange={onStart} />
+        {!isAsked && (
+          <Button kind="primary" isDisabled={!all} onClick={() => (asked.value = place)}>
+            Show the start
+          </Button>
+        )}
         {problem && <ProblemNotice problem={problem} onRetry={() => void loadDirections(card.name)} />}
         {!all && !problem && <Skeleton lines={4} label="Loading the directions" />}
         {all && directions.length === 0 && (
@@ -187,9 +199,10 @@ export function Directions({
         <Look
           start={volumeOf(first.value, "Start")}
           now={volumeOf(made, made === first.value ? "Start" : "Edited")}
+          scan={start.kind === "result" ? scanOf(start.job) : null}
           record={driver.record.value ?? origin?.record.value ?? null}
           isBusy={driver.isBusy.value || isMaking}
-          idle={isMaking ? "Making the start" : all?.length === 0 ? "No direction to move along" : undefined}
+          idle={isMaking ? "Making the start" : isAsked ? undefined : "Nothing is made before you ask for it"}
           problem={driver.problem.value ?? fault.value}
         />
       </section>

@@ -7,6 +7,7 @@ import { asProblem, isAbort, type Problem } from "../../api/problem";
 import type { EditRequest, JobRecord, ResultFile } from "../../api/types";
 import { discard, drive } from "../../jobs/follow";
 import { LatestWins } from "../../jobs/latest";
+import { isOnScanGrid } from "../../text/words";
 
 /** Compression is what a slider would wait for. */
 export const EDIT_OUTPUT = {
@@ -19,6 +20,12 @@ export const EDIT_OUTPUT = {
 export interface Made {
   record: JobRecord;
   result: ResultFile;
+}
+
+/** Of the edits of an encoded scan, which come twice, those on the scan's own grid; of others all. */
+export function onOneGrid(made: readonly Made[]): readonly Made[] {
+  const onScan = made.filter(({ result }) => isOnScanGrid(result));
+  return onScan.length > 0 ? onScan : made;
 }
 
 /** What to ask for; a promise where the request has to be worked out first; null where there is nothing to ask. */

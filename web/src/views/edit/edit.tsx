@@ -3,7 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../../api/calls";
 import type { EditRequest, Source } from "../../api/types";
-import { cardOf, readyModels } from "../../catalogue";
+import { generators, preferred } from "../../catalogue";
 import { draft } from "../../jobs/draft";
 import { note, route } from "../../route";
 import { Segments } from "../../ui/controls";
@@ -34,7 +34,8 @@ function change(part: Partial<Form>): void {
 export function EditView() {
   const { query } = route.value;
   const { model, start, end, label } = form.value;
-  const card = cardOf(model) ?? readyModels()[0] ?? null;
+  const cards = generators("edit");
+  const card = preferred(cards, model);
   const given = card ? givenFor(card, label) : {};
   const tabs = useMemo(() => tabsOf(card?.latent.has_style_space ?? false), [card]);
   const tab = tabs.find(([key]) => key === query["tab"])?.[0] ?? "directions";
@@ -49,7 +50,7 @@ export function EditView() {
     <div class="work">
       <div class="panel edit-head">
         <h1>Edit</h1>
-        <ModelPicker value={card?.name ?? null} onChange={(name) => change({ model: name, ...FRESH })} />
+        <ModelPicker value={card?.name ?? null} cards={cards} onChange={(name) => change({ model: name, ...FRESH })} />
         {card && <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />}
         {card && (
           <Segments

@@ -6,7 +6,7 @@ import { api } from "../../api/calls";
 import { asProblem, type Problem } from "../../api/problem";
 import type { ModelCard, RegressionFit, SefaFit } from "../../api/types";
 import { loadDirections } from "../../catalogue";
-import { announce, useJob } from "../../jobs/watch";
+import { announce, retryJob, useJob } from "../../jobs/watch";
 import { formatRoute } from "../../route";
 import { unitOf } from "../../text/words";
 import { Button, Field, Meter, NumberField, Segments, Select, Slider } from "../../ui/controls";
@@ -155,7 +155,7 @@ function FitStatus({ id, model }: { id: string; model: string }) {
   const { record, problem } = useJob(id);
   const state = record?.state;
   useEffect(() => void (state === "succeeded" && loadDirections(model)), [state, model]);
-  if (!record) return problem ? <ProblemNotice problem={problem} /> : null;
+  if (!record) return problem ? <ProblemNotice problem={problem} onRetry={() => retryJob(id)} /> : null;
   const { done, total } = record.progress;
   const { r2, directions: made } = (record.metrics ?? {}) as { r2?: number; directions?: string[] };
   const several = made && made.length > 1 ? made.length : null;

@@ -4,11 +4,12 @@ import { useEffect } from "preact/hooks";
 
 import type { ModelCard } from "../../api/types";
 import { expected } from "../../jobs/kinds";
+import { scanOf } from "../../jobs/scans";
 import { Button, Slider } from "../../ui/controls";
 import { Strip } from "../strip";
 import type { Given } from "../classfield";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
-import { EDIT_OUTPUT, useDriver } from "./driver";
+import { EDIT_OUTPUT, onOneGrid, useDriver } from "./driver";
 import { Look, volumeOf } from "./look";
 
 export interface TwoEnds {
@@ -32,9 +33,10 @@ export function Interpolate({ card, given, start, end, onStart, onEnd }: TwoEnds
     const edit = { op: "interpolate" as const, target: sourceOf(end), steps: steps.value };
     driver.ask(async () => ({ model: card.name, source: sourceOf(start), edit, ...given, output: EDIT_OUTPUT }));
   };
-  const made = driver.results.value;
+  const made = onOneGrid(driver.results.value);
   const record = driver.record.value;
-  const count = record ? expected(record) : steps.value; // the slider may stand elsewhere by now
+  const areTwice = made.length < driver.results.value.length;
+  const count = record ? expected(record) / (areTwice ? 2 : 1) : steps.value; // the slider may stand elsewhere by now
   const last = Math.max(0, made.length - 1);
   const shown = Math.min(at.value, last);
   return (
@@ -76,6 +78,7 @@ export function Interpolate({ card, given, start, end, onStart, onEnd }: TwoEnds
         <Look
           start={volumeOf(made[0], "Step 1")}
           now={volumeOf(made[shown], `Step ${shown + 1} of ${count}`)}
+          scan={start.kind === "result" ? scanOf(start.job) : null}
           record={record}
           isBusy={driver.isBusy.value}
           problem={driver.problem.value}

@@ -1,11 +1,13 @@
 // What an edit shows: the volume as it is now, and where it started, on linked canvases.
 import { useSignal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
 
 import { isLoopback } from "../../api/calls";
 import type { JobRecord } from "../../api/types";
 import type { Problem } from "../../api/problem";
 import { cardOf } from "../../catalogue";
 import { spare } from "../../jobs/follow";
+import { shownScan } from "../../jobs/scans";
 import { describe, type Kept, keep, shownOf } from "../../jobs/shown";
 import { formatRoute } from "../../route";
 import { Button, Meter } from "../../ui/controls";
@@ -13,6 +15,7 @@ import { ProblemNotice } from "../../ui/notices";
 import { say } from "../../ui/toast";
 import type { Mode } from "../../viewer/stage";
 import { Viewer } from "../../viewer/viewer";
+import { Remarks } from "../remarks";
 import { Doing, StateBadge } from "../state";
 import type { Made } from "./driver";
 
@@ -23,6 +26,8 @@ export function volumeOf(made: Made | null | undefined, title: string): Kept | n
 interface LookProps {
   start: Kept | null;
   now: Kept | null;
+  /** The scan that the start is the latent of, where the page has it: what comes of it lies on it. */
+  scan?: File | null;
   record: JobRecord | null;
   isBusy: boolean;
   problem: Problem | null;
@@ -30,11 +35,14 @@ interface LookProps {
   idle?: string | undefined;
 }
 
-export function Look({ start, now, record, isBusy, problem, idle }: LookProps) {
-  const mode = useSignal<Mode>("single");
+export function Look({ start, now, scan = null, record, isBusy, problem, idle }: LookProps) {
+  const picked = useSignal<Mode | null>(null);
   const shownNow = now && shownOf(now);
   const shownStart = start && now && start.url !== now.url ? shownOf(start) : null;
-  const isCompared = mode.value !== "single" && shownStart !== null;
+  const base = useMemo(() => scan && shownScan(scan), [scan]);
+  const other = shownNow && (base ?? shownStart);
+  const mode = picked.value ?? (base ? "overlay" : "single");
+  const isCompared = mode !== "single" && other !== null;
   return (
     <>
       <div class="status" data-testid="edit-status" data-busy={isBusy}>
@@ -67,13 +75,14 @@ export function Look({ start, now, record, isBusy, problem, idle }: LookProps) {
         )}
       </div>
       {problem && <ProblemNotice problem={problem} />}
+      {record && <Remarks record={record} />}
       <Viewer
-        first={isCompared ? shownStart : shownNow}
-        second={isCompared ? shownNow : shownStart}
-        mode={mode.value}
+        first={isCompared ? other : shownNow}
+        second={isCompared ? shownNow : other}
+        mode={mode}
         isSoon={isBusy}
         isHeld={isBusy && isLoopback}
-        onMode={(next) => (mode.value = next)}
+        onMode={(next) => (picked.value = next)}
       />
     </>
   );

@@ -2,9 +2,10 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-import { Slider } from "../../ui/controls";
+import { scanOf } from "../../jobs/scans";
+import { Button, Slider } from "../../ui/controls";
 import { keyOf, sourceOf, SourcePicker } from "../sourcepicker";
-import { EDIT_OUTPUT, useDriver } from "./driver";
+import { EDIT_OUTPUT, onOneGrid, useDriver } from "./driver";
 import type { TwoEnds } from "./interpolate";
 import { Look, volumeOf } from "./look";
 
@@ -12,14 +13,15 @@ export function Mix({ card, given, start, end, onStart, onEnd }: TwoEnds) {
   const { num_styles: styles } = card.latent;
   const crossover = useSignal(Math.ceil(styles / 2));
   const driver = useDriver();
+  const isAsked = useSignal(false);
   const isReady = [start, end].every((place) => place.kind === "seed" || place.job !== "");
   useEffect(() => {
-    if (!isReady) return;
+    if (!isReady || !isAsked.value) return;
     const edit = { op: "mix" as const, target: sourceOf(end), crossover: crossover.value };
     driver.ask(async () => ({ model: card.name, source: sourceOf(start), edit, ...given, output: EDIT_OUTPUT }));
-  }, [card.name, keyOf(start), keyOf(end), given.class_label, crossover.value, isReady]);
+  }, [card.name, keyOf(start), keyOf(end), given.class_label, crossover.value, isReady, isAsked.value]);
 
-  const made = driver.results.value[0];
+  const [made] = onOneGrid(driver.results.value);
   return (
     <>
       <div class="fields">
@@ -33,13 +35,22 @@ export function Mix({ card, given, start, end, onStart, onEnd }: TwoEnds) {
           value={crossover.value}
           text={`${crossover.value} of ${styles} layers`}
           hint="So many layers, from the coarsest, take the first one's styles; the rest take the second one's."
-          onInput={(next) => (crossover.value = next)}
+          onInput={(next) => {
+            crossover.value = next;
+            isAsked.value = true;
+          }}
         />
+        {!isAsked.value && (
+          <Button kind="primary" isDisabled={!isReady} onClick={() => (isAsked.value = true)}>
+            Mix
+          </Button>
+        )}
       </div>
       <section class="stage" aria-label="Mixed volume">
         <Look
           start={null}
           now={volumeOf(made, `Crossover ${crossover.value}`)}
+          scan={start.kind === "result" ? scanOf(start.job) : null}
           record={driver.record.value}
           isBusy={driver.isBusy.value}
           problem={driver.problem.value}

@@ -1,0 +1,168 @@
+// Translate: a scan in the appearance of the domain that a model was trained on.
+import { signal, useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+
+import { api } from "../api/calls";
+import { READABLE } from "../api/formats";
+import { asProblem, type Problem } from "../api/problem";
+import type { JobRecord, TranslateRequest, TranslatorCard } from "../api/types";
+import { preferred, rememberModel, translators } from "../catalogue";
+import { draft } from "../jobs/draft";
+import { rememberScan, scanOf, shownScan } from "../jobs/scans";
+import { announce, useJob } from "../jobs/watch";
+import { note, route } from "../route";
+import { unitOf } from "../text/words";
+import { Button, Check, Meter, Select } from "../ui/controls";
+import { DropZone } from "../ui/dropzone";
+import { ModelPicker } from "../ui/modelcard";
+import { Empty, ProblemNotice } from "../ui/notices";
+import { attempt } from "../ui/toast";
+import { Viewer } from "../viewer/viewer";
+import { JobPanel } from "./jobpanel";
+import { MissingScan } from "./missingscan";
+import { type Output, OutputFields, USUAL } from "./outputfields";
+
+interface Form {
+  model: string | null;
+  areEdgesGiven: boolean;
+  grid: "" | "scan" | "cube";
+  output: Output;
+}
+
+const form = draft<Form>("translate", { model: null, areEdgesGiven: false, grid: "", output: USUAL });
+const chosen = signal<File | null>(null);
+const mask = signal<File | null>(null);
+
+const GRIDS = [
+  ["", "As the model has it"],
+  ["scan", "The scan's true proportions"],
+  ["cube", "Stretched to a cube"],
+] as const;
+
+function change(part: Partial<Form>): void {
+  form.value = { ...form.value, ...part };
+}
+
+function requestOf({ areEdgesGiven, grid, output }: Form, card: TranslatorCard): TranslateRequest {
+  const edges = areEdgesGiven ? "given" : "computed";
+  return { model: card.name, edges, grid: grid || null, output: { ...output, preview: true } };
+}
+
+export function TranslateView() {
+  const { job, from } = route.value.query;
+  const { record, problem } = useJob(job ?? null);
+  const file = job ? scanOf(job) : chosen.value;
+  const scan = useMemo(() => file && shownScan(file), [file]);
+  useEffect(() => void (from && fill(from)), [from]);
+  useEffect(() => void (record?.kind === "translate" && takeOver(record)), [record?.id]);
+  return (
+    <div class="work">
+      <TranslateForm />
+      <section class="stage" aria-label="Scan and translation">
+        {job ? (
+          <>
+            <JobPanel record={record} problem={problem} scan={scan} />
+            {record && <MissingScan record={record} />}
+          </>
+        ) : (
+          <>
+            {!file && (
+              <Empty icon="upload" title="No scan yet">
+                <p>Choose a scan. It is sent to this service alone, and comes back in the model's appearance.</p>
+              </Empty>
+            )}
+            <Viewer first={scan} />
+          </>
+        )}
+      </section>
+    </div>
+  );
+}
+
+async function fill(from: string): Promise<void> {
+  await attempt(async () => takeOver(await api.job(from)));
+  note({ from: null });
+}
+
+/** The form as it was when the job was asked for. */
+function takeOver({ request }: JobRecord): void {
+  const old = request as Partial<TranslateRequest>;
+  const { format, dtype, intensity } = { ...USUAL, ...old.output };
+  const output = { format, dtype, intensity };
+  change({ model: old.model ?? null, areEdgesGiven: old.edges === "given", grid: old.grid ?? "", output });
+}
+
+function TranslateForm() {
+  const { model, areEdgesGiven, grid, output } = form.value;
+  const cards = translators();
+  const card = preferred(cards, model);
+  const isSending = useSignal(false);
+  const refusal = useSignal<Problem | null>(null);
+
+  const submit = async (event: SubmitEvent): Promise<void> => {
+    event.preventDefault();
+    const file = chosen.value;
+    if (!card || !file || isSending.value) return;
+    isSending.value = true;
+    refusal.value = null;
+    try {
+      const record = await api.translate(requestOf(form.value, card), file, mask.value);
+      announce(record);
+      rememberScan(record.id, file);
+      rememberModel(card.name);
+      note({ job: record.id, show: null, mode: null });
+    } catch (fault) {
+      refusal.value = asProblem(fault);
+    }
+    isSending.value = false;
+  };
+  const take = (file: File): void => {
+    chosen.value = file;
+    mask.value = null; // which lay on the other scan's grid
+    refusal.value = null;
+    note({ job: null, show: null });
+  };
+
+  return (
+    <form class="panel" aria-label="Translate" onSubmit={(event) => void submit(event)}>
+      <h1>Translate</h1>
+      <ModelPicker value={card?.name ?? null} cards={cards} onChange={(name) => change({ model: name })} />
+      {card && (
+        <div class="fields">
+          <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />
+          <Check
+            label="It is an edge image"
+            hint="Values from 0 to 255, drawn elsewhere. Otherwise the service draws the scan's edges."
+            isOn={areEdgesGiven}
+            onChange={(isOn) => change({ areEdgesGiven: isOn })}
+          />
+          <details class="more">
+            <summary>Pathologies and proportions</summary>
+            <div class="fields">
+              <DropZone
+                label="A mask of pathologies, on the scan's grid"
+                file={mask.value}
+                endings={READABLE}
+                onFile={(file) => (mask.value = file)}
+              />
+              {mask.value && <Button onClick={() => (mask.value = null)}>Without the mask</Button>}
+              <Select
+                label="The networks see"
+                value={grid}
+                options={GRIDS}
+                hint="The result lies on the scan's own grid either way."
+                onChange={(next) => change({ grid: next })}
+              />
+            </div>
+          </details>
+          <OutputFields value={output} unit={unitOf(card)} onChange={(next) => change({ output: next })} />
+          <Button kind="primary" type="submit" isDisabled={isSending.value || !chosen.value}>
+            {isSending.value ? "Sending the scan" : "Translate"}
+          </Button>
+          <div class="slim">{isSending.value && <Meter fraction={null} label="Sending the scan" />}</div>
+        </div>
+      )}
+      {refusal.value && <ProblemNotice problem={refusal.value} />}
+    </form>
+  );
+}
