@@ -1,4 +1,4 @@
-"""Makes the shipped translator head-t1-128: `make translator-model DATA=folder` (docs/decisions/0047).
+"""Makes the translator head-t1-128, which is to ship: `make translator-model DATA=folder` (docs/decisions/0047).
 
 The folder holds the public scans of SOURCES under these names. The networks of the scales learn apart from each other,
 from the scans themselves: `--scale K` trains one, so that several processes can share the work, with the same result.
