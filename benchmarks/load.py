@@ -26,7 +26,7 @@ from benchmarks.load_client import Told, drive
 from benchmarks.random_hagan import write_hagan
 from benchmarks.table import put_between
 from voxelsmith import Client
-from workers.devices import cores
+from workers.device.devices import cores
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"

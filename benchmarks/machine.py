@@ -14,7 +14,7 @@ from benchmarks.children import answer
 from benchmarks.matrix import DTYPES, rate_gflops, settle_float32
 from benchmarks.results import Machine
 from model_store.load import Precision
-from workers.devices import cores
+from workers.device.devices import cores
 
 
 def describe(device: str, threads: int, precisions: Sequence[str], matrix_edge: int) -> dict[str, Any]:

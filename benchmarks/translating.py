@@ -24,9 +24,9 @@ from model_store.networks.cascade import BATCH
 from model_store.networks.megan import ResidualGenerator
 from model_store.networks.patches import PATCH
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
 from workers.main import bench_of
 from workers.run import run
+from workers.writing.folder_sink import FolderSink
 
 NAME = "bench-megan"
 BLOCKS = 6

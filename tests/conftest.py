@@ -18,11 +18,11 @@ from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.submission import Submission
 from tests.support.invariants import MARK, Invariants
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import ValkeyProcess, supervised
 from tests.support.ready import await_ready
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith.local import Stack
-from workers.devices import cores
+from workers.device.devices import cores
 from workers.supervisor import Supervisor
 
 # Several test processes with a thread for each core wait for one another: up to six times as long on two cores.

@@ -25,10 +25,10 @@ from voxelsmith.environment import Surroundings
 from voxelsmith.file_names import Names
 from voxelsmith.problems import JobInterrupted
 from workers.bench import Bench
-from workers.devices import check_device, devices
-from workers.folder_sink import FolderSink
+from workers.device.devices import check_device, devices
 from workers.run import parse, replay, run
 from workers.speed import measure
+from workers.writing.folder_sink import FolderSink
 
 LEAST_SHARE = 0.1
 """Of their voxels' bytes: what volumes that pack well take."""

@@ -31,8 +31,8 @@ from training.phantoms.dataset import WINDOW, write_dataset
 from volumes.files import read
 from volumes.intensity import to_unit, window_of
 from volumes.volume import Volume, VolumeError, on_one_grid
-from workers.recipe_events import Product, ScanDigest
-from workers.translation import translated
+from workers.steps.recipe_events import Product, ScanDigest
+from workers.steps.translation import translated
 
 OnStep = Callable[[str, int, int], None]
 EXTENT_MM = 330.0

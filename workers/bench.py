@@ -18,8 +18,8 @@ from model_store.generator import Generator
 from model_store.load import Precision, load
 from model_store.loaded_model import LoadedModel, Shape
 from model_store.translator import Translator
-from workers.allocator import return_freed_memory
-from workers.memory import limit_bytes, peak_bytes, require
+from workers.device.allocator import return_freed_memory
+from workers.device.memory import limit_bytes, peak_bytes, require
 
 T = TypeVar("T")
 

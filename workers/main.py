@@ -19,14 +19,14 @@ from model_store.cache import FileCache
 from model_store.catalogue import SHIPPED, Catalogue
 from volumes.grid import use_threads
 from volumes.reader_limits import Limits
-from workers.allocator import keep_freed_memory
 from workers.bench import Bench
-from workers.memory import measured_peak_bytes, memory_of
-from workers.precision import warnings_of
+from workers.device.allocator import keep_freed_memory
+from workers.device.memory import measured_peak_bytes, memory_of
+from workers.device.precision import warnings_of
 from workers.process import NotYet, UnfitWorker, run_worker
-from workers.queue_sink import QueueSink
 from workers.run import run
 from workers.tasks import DeviceLost
+from workers.writing.queue_sink import QueueSink
 
 _FETCH_PATIENCE_S = 60.0
 log = logging.getLogger("voxelsmith.worker")

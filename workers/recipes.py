@@ -24,15 +24,15 @@ from volumes.grid import Grid, grid_of, in_ras_order, resample
 from volumes.scan import Preparation, Prepared, prepare
 from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError
-from workers import plausibility
 from workers.bench import Bench
-from workers.edits import walk
-from workers.fitting import fit_direction
-from workers.inversion import invert
-from workers.recipe_events import Event, Finding, Finished, Latent, Product, ScanDigest, Stage
-from workers.rendering import Renderer
-from workers.translation import translated
-from workers.units import MEASURED, in_units
+from workers.steps import plausibility
+from workers.steps.edits import walk
+from workers.steps.fitting import fit_direction
+from workers.steps.inversion import invert
+from workers.steps.recipe_events import Event, Finding, Finished, Latent, Product, ScanDigest, Stage
+from workers.steps.rendering import Renderer
+from workers.steps.translation import translated
+from workers.writing.units import MEASURED, in_units
 
 R = TypeVar("R", bound=JobRequest)
 

@@ -27,13 +27,13 @@ from volumes.files import read
 from volumes.reader_limits import Limits
 from volumes.volume import Volume, VolumeError
 from workers.bench import Bench
-from workers.precision import kind_of
-from workers.provenance import origin, replay_record, replayed
-from workers.recipe_events import Event, Finding, Finished, Product, Stage
+from workers.device.precision import kind_of
 from workers.recipes import RECIPES, Job
-from workers.units import assumed_of
-from workers.write_behind import WriteBehind
-from workers.writer import Sink, Stem, Writer, numbered
+from workers.steps.recipe_events import Event, Finding, Finished, Product, Stage
+from workers.writing.provenance import origin, replay_record, replayed
+from workers.writing.units import assumed_of
+from workers.writing.write_behind import WriteBehind
+from workers.writing.writer import Sink, Stem, Writer, numbered
 
 _SOONEST_S = 0.5
 """The time left is not told from less work than this."""

@@ -9,8 +9,8 @@ import torch
 
 from contract.fields import SeedSource
 from workers.bench import Bench
-from workers.memory import limit_bytes, peak_bytes
-from workers.rendering import Renderer
+from workers.device.memory import limit_bytes, peak_bytes
+from workers.steps.rendering import Renderer
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from jobs.results.durable_files import FOREIGN_AGE_S, here
 from jobs.settings import Settings
 from jobs.stop_wish import StopWish
 from jobs.upkeep import Upkeep
-from workers.devices import check_device, cores, devices
+from workers.device.devices import check_device, cores, devices
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "workers.main")
 """-P: not what happens to lie in the folder that we were started in, were it named as one of our rooms."""

@@ -32,7 +32,7 @@ from jobs.deliveries import Claim, Deliveries
 from jobs.logs import JOB
 from jobs.results.bucket import digest_of
 from workers.heartbeat import Pulse
-from workers.queue_sink import QueueSink, is_whole
+from workers.writing.queue_sink import QueueSink, is_whole
 
 EXIT_DEVICE_LOST = 71
 """The device's context is beyond repair; only a new process gets a working one."""

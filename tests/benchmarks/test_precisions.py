@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.precisions import TF32, compare, rounded
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 
 
 def test_factors_keep_ten_bits_of_their_mantissa() -> None:

@@ -8,9 +8,9 @@ from contract.errors import InvalidRequest
 from contract.fit import class_index, followed_direction
 from contract.requests import EditRequest, EncodeRequest, FitDirectionRequest, GenerateRequest
 from model_store.card import DirectionCard, ModelCard, TruncationSpec
-from tests.support.stylegan3d_pickles import generator
-from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_stylegan3d import write_stylegan3d
+from tests.support.models.stylegan3d_pickles import generator
+from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_stylegan3d import write_stylegan3d
 
 
 def _direction(card: ModelCard, **fields) -> dict:

@@ -12,7 +12,7 @@ from evaluation.config import EvaluationConfig
 from evaluation.course import PARTS, Model, evaluate
 from evaluation.errors import EvaluationRefused
 from evaluation.report import Report
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from volumes.files import write
 from volumes.volume import Volume
 

@@ -20,7 +20,7 @@ from evaluation.features.random_network import RandomNetwork
 from evaluation.features.resnet3d import ResNet3D
 from model_store.load import load
 from tests.support.damage import KINDS, STRENGTHS
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from training.phantoms.phantom import thorax
 from volumes.intensity import to_unit
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from evaluation.studies.megan import COARSE, EDGES, KERNELS, SHARP, VERY_SHARP, blacked_out, sharpened
 from model_store.networks.cascade import Cascade
 from model_store.translator import Guide, Slab
-from tests.support.tiny_megan import write_megan
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_megan import write_megan
+from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 
 TINY = ["--phantoms", 2, "--test-phantoms", 1, "--side", 32, "--lr-size", 16, "--iterations", 2, "--batch-size", 1,

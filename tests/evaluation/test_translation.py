@@ -13,7 +13,7 @@ from model_store.families.base import ServedTranslator
 from model_store.load import load
 from model_store.networks.patches import PATCH, RIM, Stitcher, starts, windows
 from model_store.translator import Guide, Slab
-from tests.support.tiny_megan import write_megan
+from tests.support.models.tiny_megan import write_megan
 from volumes.similarity import ssim
 
 RANDOM = np.random.default_rng(0)

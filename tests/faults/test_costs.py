@@ -34,9 +34,9 @@ from model_store.importers.stylegan3d_pickle import read_networks
 from model_store.regular_files import read_regular
 from service.endpoints.health import PROBE_EVERY_S
 from service.http.descriptors import Budget, budget
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.service_fixtures import Api, api, models, write_direction  # noqa: F401
 from tests.support.sides import deliveries, scripts
-from tests.support.tiny_models import write_tiny_hagan
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]
 RECORD_BYTES = 5_000_000

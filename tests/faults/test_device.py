@@ -17,9 +17,9 @@ from jobs.settings import Settings
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from tests.support.invariants import Invariants
+from tests.support.models.tiny_models import tiny_weights, write_card, write_tiny_hagan
 from tests.support.processes import eventually, pid_of, supervised
 from tests.support.sides import overview
-from tests.support.tiny_models import tiny_weights, write_card, write_tiny_hagan
 from tests.workers.test_main import MODULE, make
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(300)]

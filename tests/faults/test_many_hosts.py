@@ -26,11 +26,11 @@ from jobs.submission import Submission
 from tests.support.buckets import S3, s3, s3_server  # noqa: F401
 from tests.support.cluster import Cluster, RedisServer, free_port
 from tests.support.invariants import sound_records
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import eventually, supervised
 from tests.support.ready import await_ready, is_alive
 from tests.support.service_fixtures import serving, write_models
 from tests.support.sides import overview
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.cli import app
 from voxelsmith.problems import ServerUnreachable, ServiceUnavailable

@@ -13,14 +13,14 @@ import pytest
 
 from jobs.settings import Settings
 from model_store.catalogue import Catalogue
+from tests.support.models.tiny_megan import write_megan
 from tests.support.processes import eventually
 from tests.support.ready import await_ready
-from tests.support.tiny_megan import write_megan
 from voxelsmith import Client
 from voxelsmith.local import Stack
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
 from workers.run import run
+from workers.writing.folder_sink import FolderSink
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(240)]
 

@@ -22,8 +22,8 @@ from jobs.settings import Settings
 from model_store.card import DirectionCard
 from service.app import create_app
 from service.http.errors import STATUS
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.ready import await_ready
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 from voxelsmith.local import Stack
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.ready import await_ready
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 
 ROOT = Path(__file__).parents[2]

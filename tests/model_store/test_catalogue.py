@@ -15,7 +15,7 @@ from model_store.catalogue import SHIPPED, Catalogue, NoSuchFolder
 from model_store.faults import FolderFault
 from model_store.load import SERVED
 from model_store.sizes.table import FAMILIES
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 
 
 def _no_card(folder: Path) -> None:

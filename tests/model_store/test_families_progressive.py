@@ -16,8 +16,8 @@ from model_store.families.stylegan import noise_source
 from model_store.faults import FolderFault
 from model_store.load import load, outline
 from model_store.networks.slabs import InSlabs
-from tests.support.tiny_progan import write_progan
-from tests.support.tiny_stylegan import write_stylegan
+from tests.support.models.tiny_progan import write_progan
+from tests.support.models.tiny_stylegan import write_stylegan
 
 Write = Callable[..., ModelCard]
 FAMILIES: dict[str, tuple[Write, type[PlainProgressive]]] = {

@@ -1,5 +1,5 @@
 """What every generator family must do, whatever its networks are. A new family is tested here as soon as
-tests/support/tiny_families.py can write a tiny model of it."""
+tests/support/models/tiny_families.py can write a tiny model of it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from model_store.card import ModelCard, Task
 from model_store.catalogue import Catalogue
 from model_store.families.base import ServedGenerator
 from model_store.load import SERVED, Precision, load, outline
-from tests.support.tiny_families import GENERATORS
+from tests.support.models.tiny_families import GENERATORS
 
 VOXELS = 256**3
 """Over which a loss is the mean where gradients are smallest."""

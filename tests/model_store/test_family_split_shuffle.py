@@ -9,7 +9,7 @@ from model_store.card import LatentSpec, ModelCard, TruncationSpec
 from model_store.families.split_shuffle import ServedSplitShuffle
 from model_store.faults import FolderFault
 from model_store.load import load
-from tests.support.tiny_split_shuffle import tiny_weights, write_split_shuffle
+from tests.support.models.tiny_split_shuffle import tiny_weights, write_split_shuffle
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from latents.sample import gaussian
 from model_store.families.float16_gradients import widened
 from model_store.load import Precision, load
 from model_store.networks.slabs import InSlabs
-from tests.support.tiny_progan import write_progan
+from tests.support.models.tiny_progan import write_progan
 
 VOXELS = 256**3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import tests.support.hagan_files as authors
+import tests.support.models.hagan_files as authors
 from model_store.card import ModelCard, Provenance
 from model_store.catalogue import Catalogue
 from model_store.folder import NotWritten

@@ -12,8 +12,8 @@ from model_store.catalogue import Catalogue
 from model_store.importers.jail import ImportRefused
 from model_store.importers.megan import Target, import_megan
 from model_store.load import load
-from tests.support.megan_files import State, discriminator_state, generator_state, run, write_files
-from tests.support.tiny_megan import write_megan
+from tests.support.models.megan_files import State, discriminator_state, generator_state, run, write_files
+from tests.support.models.tiny_megan import write_megan
 from voxelsmith.cli import app
 
 

@@ -19,11 +19,11 @@ from model_store.importers.stylegan3d import import_stylegan3d, make_card, trunc
 from model_store.importers.stylegan3d_pickle import read_networks
 from model_store.importers.stylegan3d_sizes import Sizes, settle, take_apart
 from model_store.importers.stylegan3d_weights import convert, read
+from tests.support.models.stylegan3d_pickles import Generator, Network, dumps, generator, network, snapshot
 from tests.support.recipes import performed
-from tests.support.stylegan3d_pickles import Generator, Network, dumps, generator, network, snapshot
 from voxelsmith.cli import app
 from workers.bench import Bench
-from workers.recipe_events import Product
+from workers.steps.recipe_events import Product
 
 
 def _read(tmp_path: Path, content: bytes, which: int = 2) -> tuple[Sizes, dict[str, torch.Tensor]]:

@@ -15,7 +15,7 @@ import pytest
 from model_store.importers.jail import ImportRefused, Limits
 from model_store.importers.stylegan3d import import_stylegan3d
 from model_store.importers.stylegan3d_pickle import read_networks
-from tests.support.stylegan3d_pickles import FLOAT_STATE, Call, Global, Network, dumps, generator, snapshot
+from tests.support.models.stylegan3d_pickles import FLOAT_STATE, Call, Global, Network, dumps, generator, snapshot
 
 PROTO = b"\x80\x05"
 FROM_BUFFER = Global("numpy.core.numeric", "_frombuffer")

@@ -6,7 +6,7 @@ import pytest
 
 from model_store.catalogue import Catalogue
 from model_store.last_evaluation import EVALUATION, LastEvaluation, Measured
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 
 
 def judged(sha256: str) -> LastEvaluation:

@@ -8,7 +8,7 @@ from latents.sample import gaussian
 from model_store.faults import FolderFault
 from model_store.load import load
 from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
-from tests.support.tiny_models import tiny_weights, write_card, write_tiny_hagan
+from tests.support.models.tiny_models import tiny_weights, write_card, write_tiny_hagan
 
 
 def _plain_networks(folder, card):

@@ -22,9 +22,9 @@ from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from model_store.faults import FolderFault, UnreadableModel
 from tests.support.buckets import S3, s3, s3_server  # noqa: F401
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import eventually
 from tests.support.service_fixtures import serving, write_direction
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 from workers.bench import Bench
 from workers.main import catalogue_of

@@ -17,7 +17,7 @@ from model_store.networks.megan import ResidualGenerator, low_resolution
 from model_store.networks.megan_entry import halved_features
 from model_store.networks.patches import Stitcher, count, starts, windows
 from model_store.translator import Guide, Pass, Slab
-from tests.support.megan_files import chain, generator_state, resize, run, write_files
+from tests.support.models.megan_files import chain, generator_state, resize, run, write_files
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures" / "megan"
 TOLERANCE = 1e-3

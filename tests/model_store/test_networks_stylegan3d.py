@@ -9,9 +9,9 @@ import torch
 from latents.truncate import toward_mean
 from model_store.faults import FolderFault
 from model_store.load import load
-from tests.support.plain_stylegan3d import PlainStyleGAN3D
-from tests.support.stylegan3d_pickles import generator
-from tests.support.tiny_stylegan3d import convert_pickle, write_stylegan3d
+from tests.support.models.plain_stylegan3d import PlainStyleGAN3D
+from tests.support.models.stylegan3d_pickles import generator
+from tests.support.models.tiny_stylegan3d import convert_pickle, write_stylegan3d
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
 TOLERANCE = 1e-4

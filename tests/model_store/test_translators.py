@@ -12,10 +12,10 @@ from model_store.card import AnyCard, DirectionCard, ModelCard, TranslatorCard, 
 from model_store.catalogue import Catalogue
 from model_store.load import load
 from model_store.translator import Guide, Slab
-from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_translator import register, write_translator
+from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_translator import register, write_translator
 from workers.bench import Bench
-from workers.memory import PROCESS_BYTES, peak_bytes
+from workers.device.memory import PROCESS_BYTES, peak_bytes
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from contract.errors import ModelBroken
 from model_store.catalogue import Catalogue
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from workers.bench import Bench
 
 NOBODY = 65534

@@ -17,8 +17,8 @@ from service.admission.size import check_size
 from service.http.multipart import Spool
 from tests.service.test_keys import assert_over
 from tests.service.test_uploads import encode, open_files, scan  # noqa: F401
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.service_fixtures import SHORT_LEASE_S, Api, models, serving, until  # noqa: F401
-from tests.support.tiny_models import write_tiny_hagan
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 
 from jobs.settings import Settings
 from model_store.card import TruncationSpec
+from tests.support.models.stylegan3d_pickles import generator
+from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_stylegan import write_stylegan
+from tests.support.models.tiny_stylegan3d import write_stylegan3d
 from tests.support.ready import await_ready
-from tests.support.stylegan3d_pickles import generator
-from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_stylegan import write_stylegan
-from tests.support.tiny_stylegan3d import write_stylegan3d
 from voxelsmith import Client
 from voxelsmith.local import Stack
 from voxelsmith.problems import Unprocessable

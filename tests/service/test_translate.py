@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from jobs.settings import Settings
+from tests.support.models.tiny_megan import write_megan
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.service_fixtures import Api, serving
 from tests.support.sides import deliveries
-from tests.support.tiny_megan import write_megan
-from tests.support.tiny_models import write_tiny_hagan
 
 
 @pytest.fixture(scope="module")

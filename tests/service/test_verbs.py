@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from jobs.settings import Settings
+from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_translator import register, write_translator
 from tests.support.service_fixtures import serving
-from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_translator import register, write_translator
 
 BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/generate", {"model": "m"}),

@@ -17,8 +17,8 @@ from typing import Any
 from contract.state import JobKind, Manifest, ResultFile
 from jobs.settings import Settings
 from workers.process import run_worker
-from workers.queue_sink import QueueSink
 from workers.tasks import DeviceLost
+from workers.writing.queue_sink import QueueSink
 
 
 class PlayWork:

@@ -6,8 +6,8 @@ from contract.requests import AnyRequest, EncodeRequest
 from model_store.card import DirectionCard
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.recipe_events import Event
 from workers.recipes import RECIPES, Job
+from workers.steps.recipe_events import Event
 
 
 def performed(request: AnyRequest, bench: Bench, direction: DirectionCard | None = None) -> Iterator[Event]:

@@ -21,9 +21,9 @@ from model_store.card import DirectionCard, ModelCard
 from service.dependencies import Services
 from service.endpoints.page import BUILT
 from service.main import make_server
+from tests.support.models.tiny_models import write_card, write_tiny_hagan
 from tests.support.processes import ValkeyProcess
 from tests.support.sides import deliveries
-from tests.support.tiny_models import write_card, write_tiny_hagan
 
 
 @dataclass

@@ -25,8 +25,8 @@ from training.megan.patches import Examples
 from training.megan.trainer import FAMILY
 from voxelsmith.cli import app
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
 from workers.run import run
+from workers.writing.folder_sink import FolderSink
 
 
 def save_scans(folder: Path, count: int = 2, side: int = 44) -> Path:

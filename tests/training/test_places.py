@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tests.support.tiny_progan import write_progan
+from tests.support.models.tiny_progan import write_progan
 from training.engine.beginning import check_folders
 from training.engine.course import resume, train
 from training.engine.errors import DataRefused

@@ -15,8 +15,8 @@ from model_store.families.stylegan import ServedStyleGAN
 from model_store.generator import Generator
 from model_store.load import load
 from model_store.sizes.progressive import stage_shape
-from tests.support.tiny_progan import write_progan
-from tests.support.tiny_stylegan import write_stylegan
+from tests.support.models.tiny_progan import write_progan
+from tests.support.models.tiny_stylegan import write_stylegan
 from training.engine import course
 from training.engine.data import TrainingVolumes, prepare_folder
 from training.engine.errors import DataRefused

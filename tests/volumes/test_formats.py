@@ -17,7 +17,7 @@ from volumes.files import WRITERS, read, write
 from volumes.formats import BY_NAME, FORMATS, READ, READABLE, WRITTEN, OutputType, VolumeFormat, is_readable
 from volumes.upload_check import READERS, check
 from volumes.volume import Volume
-from workers.writer import MEDIA_TYPES
+from workers.writing.writer import MEDIA_TYPES
 
 ROOT = Path(__file__).parents[2]
 TURNED = placement(oblique=True)

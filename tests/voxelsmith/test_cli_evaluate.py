@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from model_store.catalogue import Catalogue
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from volumes.files import write
 from volumes.volume import Volume
 from voxelsmith.cli import app

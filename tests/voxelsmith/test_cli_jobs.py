@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_stylegan import write_stylegan
 from tests.support.processes import eventually
-from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_stylegan import write_stylegan
 from voxelsmith.cli import app
 
 Run = Callable[..., Result]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobs.settings import Settings
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.ready import await_ready
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.local import Stack
 from voxelsmith.problems import Unauthorized

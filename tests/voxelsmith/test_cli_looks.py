@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.cli import app
 from voxelsmith.commands.record_report import asked, figures

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from model_store.catalogue import SHIPPED
-from tests.support.hagan_files import generator_state, save
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.hagan_files import generator_state, save
+from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 
 Run = Callable[..., Result]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 
 HOMELESS = """

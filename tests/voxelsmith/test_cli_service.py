@@ -19,11 +19,11 @@ from contract.state import JobState, Manifest, ResultFile
 from jobs.queue import JobQueue
 from jobs.settings import Settings
 from jobs.submission import Submission
+from tests.support.models.tiny_megan import write_megan
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import eventually
 from tests.support.ready import await_ready
 from tests.support.sides import deliveries
-from tests.support.tiny_megan import write_megan
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.cli import app
 from voxelsmith.commands.verify import checked

@@ -15,9 +15,9 @@ import nibabel
 import numpy as np
 import pytest
 
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import eventually
 from tests.support.ready import await_ready, is_alive
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.local import listen
 from voxelsmith.problems import ServerUnreachable

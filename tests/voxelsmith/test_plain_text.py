@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from contract.plain_text import plain
 from jobs.logs import PlainLines
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 from voxelsmith.commands import models
 from voxelsmith.commands.report import print_json, print_table

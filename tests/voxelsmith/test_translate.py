@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from jobs.settings import Settings
+from tests.support.models.tiny_megan import write_megan
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.ready import await_ready
-from tests.support.tiny_megan import write_megan
-from tests.support.tiny_models import write_tiny_hagan
 from voxelsmith import Client, problems
 from voxelsmith.cli import app
 from voxelsmith.local import Stack

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from model_store.catalogue import Catalogue
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.volume_samples import nifti_1, seen_by_sitk
 from volumes import assumptions
 from volumes.files import read
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
 from workers.run import run
+from workers.writing.folder_sink import FolderSink
 
 BLOB = (800 * np.exp(-sum((axis - 9) ** 2 for axis in np.mgrid[:24, :20, :16]) / 30) - 900).astype(np.int16)
 

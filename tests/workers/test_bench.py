@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from contract.errors import GpuOutOfMemory, ModelBroken, OutOfMemory, UnknownModel
 from model_store.card import WEIGHTS
 from model_store.catalogue import Catalogue
-from tests.support.tiny_models import write_card, write_tiny_hagan
+from tests.support.models.tiny_models import write_card, write_tiny_hagan
 from workers.bench import Bench
 
 

@@ -11,14 +11,14 @@ from contract.requests import EditRequest, EncodeRequest
 from contract.state import Placement
 from model_store.card import PreprocessSpec
 from model_store.catalogue import Catalogue
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.recipes import encode
-from tests.support.tiny_models import write_tiny_hagan
 from volumes.volume import Volume
 from voxelsmith import Client
 from voxelsmith.local import Stack
 from workers.bench import Bench
-from workers.recipe_events import Event, Finding, Finished, Product, Stage
 from workers.recipes import RECIPES, Job
+from workers.steps.recipe_events import Event, Finding, Finished, Product, Stage
 
 AFFINE = np.array([[0.0, -1.5, 0.1, 40.0], [1.2, 0.0, 0.0, -33.0], [0.0, 0.0, -2.0, 21.0], [0.0, 0.0, 0.0, 1.0]])
 """Axes exchanged and turned about, voxels of three sizes, a little shear."""

@@ -11,10 +11,10 @@ from contract.requests import EditRequest, FitDirectionRequest
 from latents.ridge import RIDGES
 from model_store.card import DirectionCard
 from model_store.catalogue import Catalogue
+from tests.support.models.tiny_stylegan import write_stylegan
 from tests.support.recipes import performed
-from tests.support.tiny_stylegan import write_stylegan
 from workers.bench import Bench
-from workers.recipe_events import Finding, Product
+from workers.steps.recipe_events import Finding, Product
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from contract.state import ResultFile
 from volumes.whole_file import taking_the_place_of
-from workers.folder_sink import FolderSink
+from workers.writing.folder_sink import FolderSink
 
 
 class BrokenOffError(Exception):

@@ -13,9 +13,9 @@ from jobs.results.directions import FittedDirections
 from jobs.settings import Settings
 from jobs.submission import Submission
 from model_store.card import ModelCard
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import eventually, supervised
 from tests.support.sides import overview
-from tests.support.tiny_models import write_tiny_hagan
 
 MODULE = (sys.executable, "-m", "workers.main")
 TAKEN = ("provenance", "manifest", "latents")

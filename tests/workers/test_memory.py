@@ -17,12 +17,12 @@ from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from model_store.families.hagan import ServedHAGAN
 from model_store.load import load
-from tests.support.tiny_families import GENERATORS
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_families import GENERATORS
+from tests.support.models.tiny_models import write_tiny_hagan
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
-from workers.memory import limit_bytes, measured_peak_bytes, peak_bytes
+from workers.device.memory import limit_bytes, measured_peak_bytes, peak_bytes
 from workers.run import run
+from workers.writing.folder_sink import FolderSink
 
 CPU = torch.device("cpu")
 
@@ -33,7 +33,7 @@ def test_to_load_a_model_and_know_what_it_needs_costs_no_compiler(tmp_path: Path
     GENERATORS[family](tmp_path, "m")
     code = (
         "import sys, torch; from pathlib import Path; from model_store.catalogue import Catalogue; "
-        "from model_store.load import load; from workers.memory import peak_bytes; folder = Path(sys.argv[1]); "
+        "from model_store.load import load; from workers.device.memory import peak_bytes; folder = Path(sys.argv[1]); "
         "card = Catalogue([folder]).card('m'); load(folder / 'm', card); "
         "peak_bytes(card, {'synthesise'}, 'float32', True, torch.device('cpu')); "
         "assert not {'torch._dynamo', 'torch.fx.experimental.symbolic_shapes', 'sympy'} & set(sys.modules)"

@@ -9,12 +9,12 @@ from contract.errors import InvalidRequest
 from contract.requests import EditRequest, EncodeRequest
 from model_store.card import DirectionCard, ModelCard
 from model_store.catalogue import Catalogue
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.recipes import encode, performed
-from tests.support.tiny_models import write_tiny_hagan
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.plausibility import FAR, TOO_FAR
-from workers.recipe_events import Finding, Product
+from workers.steps.plausibility import FAR, TOO_FAR
+from workers.steps.recipe_events import Finding, Product
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from jobs.submission import Submission, new_id
 from tests.support.processes import ValkeyProcess, eventually, supervised
 from tests.support.sides import overview, transport
-from workers.devices import check_device, cores, devices
+from workers.device.devices import check_device, cores, devices
 from workers.loop import job_class
 from workers.supervisor import Supervisor, settings_line
 

@@ -9,13 +9,13 @@ import torch
 
 from jobs.settings import Settings
 from model_store.catalogue import Catalogue
+from workers.device.precision import bfloat16_gain, warnings_of
 from workers.main import bench_of
-from workers.precision import bfloat16_gain, warnings_of
 
 FAULTS = """
 import resource
 import numpy as np
-from workers.allocator import keep_freed_memory, return_freed_memory
+from workers.device.allocator import keep_freed_memory, return_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

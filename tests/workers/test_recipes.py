@@ -10,12 +10,12 @@ from latents.sample import gaussian
 from model_store.card import DirectionCard, PreprocessSpec, TruncationSpec
 from model_store.catalogue import Catalogue
 from model_store.load import load
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.recipes import encode, performed
-from tests.support.tiny_models import write_tiny_hagan
 from volumes.grid import own_grid
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.recipe_events import Finding, Product, Stage
+from workers.steps.recipe_events import Finding, Product, Stage
 
 
 @pytest.fixture(scope="module")

@@ -16,18 +16,18 @@ from latents.sample import gaussian
 from model_store.card import DirectionCard, PreprocessSpec, TruncationSpec
 from model_store.catalogue import Catalogue
 from model_store.load import load
+from tests.support.models.stylegan3d_pickles import generator
+from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_progan import write_progan
+from tests.support.models.tiny_split_shuffle import write_split_shuffle
+from tests.support.models.tiny_stylegan import write_stylegan
+from tests.support.models.tiny_stylegan3d import write_stylegan3d
 from tests.support.recipes import encode, performed
-from tests.support.stylegan3d_pickles import generator
-from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_progan import write_progan
-from tests.support.tiny_split_shuffle import write_split_shuffle
-from tests.support.tiny_stylegan import write_stylegan
-from tests.support.tiny_stylegan3d import write_stylegan3d
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
-from workers.recipe_events import Finding, Product, Stage
 from workers.run import replay, run
+from workers.steps.recipe_events import Finding, Product, Stage
+from workers.writing.folder_sink import FolderSink
 
 OWN_RANGE = PreprocessSpec(window=(-1024.0, 600.0))
 STYLED = ["stylegan", "psi", "stylegan3d", "classes", "split-shuffle"]

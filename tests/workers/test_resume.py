@@ -16,11 +16,11 @@ from jobs.submission import Submission
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
 from tests.support.invariants import sound_records, wait_until_gone
+from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import eventually, pid_of, supervised
-from tests.support.tiny_models import write_tiny_hagan
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
 from workers.run import run
+from workers.writing.folder_sink import FolderSink
 
 pytestmark = pytest.mark.fault
 MODULE = (sys.executable, "-m", "workers.main")

@@ -24,12 +24,12 @@ from contract.errors import (
 )
 from contract.state import ResultFile
 from model_store.catalogue import Catalogue
-from tests.support.tiny_models import tiny_weights, write_card, write_tiny_hagan
+from tests.support.models.tiny_models import tiny_weights, write_card, write_tiny_hagan
 from volumes.files import read, write
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
 from workers.run import replay, run
+from workers.writing.folder_sink import FolderSink
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,8 @@ def test_the_same_job_gives_the_same_bytes_every_time(bench, models, tmp_path):
     assert _digests(tmp_path / "first") == _digests(tmp_path / "second")
     code = (
         "import sys; from pathlib import Path; from model_store.catalogue import Catalogue;"
-        "from workers.bench import Bench; from workers.folder_sink import FolderSink; from workers.run import run;"
+        "from workers.bench import Bench; from workers.run import run;"
+        "from workers.writing.folder_sink import FolderSink;"
         "models, out = map(Path, sys.argv[1:]); bench = Bench(Catalogue([models]), threads=1);"
         "run('generate', {'model': 'tiny', 'seed': 8, 'num_samples': 2}, None, bench, FolderSink(out))"
     )

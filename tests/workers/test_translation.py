@@ -20,15 +20,15 @@ from model_store.card import TranslatorCard
 from model_store.catalogue import Catalogue
 from model_store.networks.lines import interpolation, planes
 from model_store.translator import Drawing, Slab
-from tests.support.megan_files import chain, generator_state
-from tests.support.tiny_megan import write_megan
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.megan_files import chain, generator_state
+from tests.support.models.tiny_megan import write_megan
+from tests.support.models.tiny_models import write_tiny_hagan
 from volumes.orientation import reorient
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
 from workers.run import Clock, replay, run
-from workers.translation import Returning, sketched
+from workers.steps.translation import Returning, sketched
+from workers.writing.folder_sink import FolderSink
 
 DRAWING = Drawing(lr_size=32, doublings=1, sigma=1.4, low=0.1, high=0.2)
 OBLIQUE = np.array([[-1.9, 0.3, 0.1, 40], [0.2, 0.4, 2.9, -50], [0.4, -0.9, 0.2, 10], [0, 0, 0, 1]])

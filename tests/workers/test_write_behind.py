@@ -10,12 +10,12 @@ from contract.errors import LeaseLost, StoreFull
 from contract.state import ResultFile
 from jobs.logs import JOB
 from model_store.catalogue import Catalogue
-from tests.support.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_models import write_tiny_hagan
 from workers.bench import Bench
-from workers.folder_sink import FolderSink
-from workers.recipe_events import Product
 from workers.run import run
-from workers.write_behind import WriteBehind
+from workers.steps.recipe_events import Product
+from workers.writing.folder_sink import FolderSink
+from workers.writing.write_behind import WriteBehind
 
 PATIENCE_S = 60.0
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from contract.fields import OutputOptions
-from tests.support.tiny_translator import write_translator
+from tests.support.models.tiny_translator import write_translator
 from volumes.volume import Volume
-from workers.folder_sink import FolderSink
-from workers.recipe_events import Product, ScanDigest
-from workers.writer import Writer
+from workers.steps.recipe_events import Product, ScanDigest
+from workers.writing.folder_sink import FolderSink
+from workers.writing.writer import Writer
 
 
 def test_a_volume_made_from_a_scan_names_the_scan_and_no_latent(tmp_path: Path) -> None:

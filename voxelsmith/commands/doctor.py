@@ -23,7 +23,7 @@ from voxelsmith.commands.report import print_json, print_table, say, size_text, 
 from voxelsmith.commands.running import in_process
 from voxelsmith.environment import Surroundings
 from voxelsmith.queue_program import find_program, kind_of
-from workers.devices import cores, devices
+from workers.device.devices import cores, devices
 
 app = typer.Typer()
 _LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK", "fastapi", "redis", "rq")

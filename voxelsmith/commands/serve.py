@@ -22,7 +22,7 @@ from voxelsmith.commands import options as o
 from voxelsmith.commands.report import say
 from voxelsmith.environment import NO_MODELS, Surroundings
 from voxelsmith.local import Stack, StackError
-from workers.devices import check_device
+from workers.device.devices import check_device
 from workers.supervisor import Supervisor
 
 log = logging.getLogger("voxelsmith.serve")

@@ -27,7 +27,7 @@ export async function startStack(
   const models = process.env["E2E_SHIPPED_ONLY"] ? [] : ["--models", join(folder, "models")];
   const command = (...words: string[]): string[] => ["-m", "voxelsmith", ...models, ...words];
   const data = ["--data", join(folder, "data")];
-  execFileSync(PYTHON, ["-m", "tests.support.web_models", folder], { cwd: ROOT, stdio: "inherit" });
+  execFileSync(PYTHON, ["-m", "tests.support.models.web_models", folder], { cwd: ROOT, stdio: "inherit" });
   const environment = { ...process.env, PYTHONUNBUFFERED: "1", ...options.environment };
   const service = spawn(PYTHON, command("serve", "--port", "0", ...data), {
     cwd: ROOT,

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from model_store.card import IntensitySpec, LatentSpec, ModelCard, Provenance, TruncationSpec
 from model_store.families.split_shuffle import ServedSplitShuffle
-from tests.support.tiny_models import write_card
+from tests.support.models.tiny_models import write_card
 
 
 def write_split_shuffle(

@@ -11,13 +11,13 @@ from model_store.sizes.hagan import HAGANSizes
 from model_store.sizes.progressive import ProGANSizes, StyleGANSizes
 from model_store.sizes.split_shuffle import SplitShuffleSizes
 from model_store.sizes.stylegan3d import StyleGAN3DSizes
-from tests.support.plain_stylegan3d import PlainStyleGAN3D
-from tests.support.stylegan3d_pickles import generator
-from tests.support.tiny_models import write_tiny_hagan
-from tests.support.tiny_progan import write_progan
-from tests.support.tiny_split_shuffle import write_split_shuffle
-from tests.support.tiny_stylegan import write_stylegan
-from tests.support.tiny_stylegan3d import write_stylegan3d
+from tests.support.models.plain_stylegan3d import PlainStyleGAN3D
+from tests.support.models.stylegan3d_pickles import generator
+from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_progan import write_progan
+from tests.support.models.tiny_split_shuffle import write_split_shuffle
+from tests.support.models.tiny_stylegan import write_stylegan
+from tests.support.models.tiny_stylegan3d import write_stylegan3d
 
 
 def _stylegan3d(folder: Path, name: str) -> ModelCard:

@@ -10,8 +10,8 @@ from model_store.importers.stylegan3d import make_card
 from model_store.importers.stylegan3d_pickle import read_networks
 from model_store.importers.stylegan3d_sizes import settle, take_apart
 from model_store.importers.stylegan3d_weights import convert
-from tests.support.stylegan3d_pickles import Generator, generator, snapshot
-from tests.support.tiny_models import write_card
+from tests.support.models.stylegan3d_pickles import Generator, generator, snapshot
+from tests.support.models.tiny_models import write_card
 
 
 def write_stylegan3d(

@@ -17,8 +17,8 @@ from volumes.canvas import Canvas, foreground_box, lay_canvas, whole_box
 from volumes.edges import Canny, draw_edges, finite_range, given_edges, with_mask
 from volumes.orientation import reorient
 from volumes.volume import Volume, VolumeError, on_one_grid
-from workers.allocator import return_freed_memory
-from workers.recipe_events import Event, Product, ScanDigest, Stage
+from workers.device.allocator import return_freed_memory
+from workers.steps.recipe_events import Event, Product, ScanDigest, Stage
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model_store.card import TranslatorCard
 from model_store.importers.megan import Target, import_megan
-from tests.support.megan_files import generator_state, write_files
+from tests.support.models.megan_files import generator_state, write_files
 
 TINY = Target("T1-weighted MR", "MR")
 

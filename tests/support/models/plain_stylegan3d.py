@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.support.stylegan3d_pickles import Variables
+from tests.support.models.stylegan3d_pickles import Variables
 
 
 class PlainStyleGAN3D:

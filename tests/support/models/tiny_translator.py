@@ -17,7 +17,7 @@ from model_store.loaded_model import Shape
 from model_store.sizes.base import Count, FamilySizes
 from model_store.sizes.table import FAMILIES
 from model_store.translator import Drawing, Guide, Pass, Slab
-from tests.support.tiny_models import write_card
+from tests.support.models.tiny_models import write_card
 
 
 class OneLayerSizes(FamilySizes):

@@ -6,7 +6,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
-from workers.recipe_events import Product
+from workers.steps.recipe_events import Product
 
 
 class WriteBehind:

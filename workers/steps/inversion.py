@@ -11,8 +11,8 @@ from contract.requests import EncodeRequest
 from latents.invert import FAR_RATE, RATE, Descent, Objective, Prior, refine
 from latents.sample import gaussian
 from volumes.scan import Prepared
-from workers.recipe_events import Event, Finding, Latent, Stage
-from workers.rendering import Renderer
+from workers.steps.recipe_events import Event, Finding, Latent, Stage
+from workers.steps.rendering import Renderer
 
 STEPS_FROM_MEAN = 100
 """Of a model without an encoder where the request names none: the paper's number of updates (section 3.5)."""

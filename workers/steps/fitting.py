@@ -15,10 +15,10 @@ from model_store.card import DirectionCard, ModelCard
 from volumes.attributes import measure
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.plausibility import of_direction
-from workers.recipe_events import Event, Finding, Latent, Stage
-from workers.rendering import Renderer
-from workers.units import MEASURED, in_units
+from workers.steps.plausibility import of_direction
+from workers.steps.recipe_events import Event, Finding, Latent, Stage
+from workers.steps.rendering import Renderer
+from workers.writing.units import MEASURED, in_units
 
 DRAWS = 512
 """Samples by which the spread of styles along a direction is measured."""

@@ -1,4 +1,4 @@
-"""python -m tests.support.web_models DIR: tiny models for the page's tests in a browser, and scans to drop on it."""
+"""python -m tests.support.models.web_models DIR: tiny models and scans for the tests in a browser."""
 
 import sys
 from pathlib import Path
@@ -8,9 +8,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from model_store.card import DirectionCard, ModelCard
-from tests.support.tiny_megan import write_megan
-from tests.support.tiny_models import write_card, write_tiny_hagan
-from tests.support.tiny_stylegan import write_stylegan
+from tests.support.models.tiny_megan import write_megan
+from tests.support.models.tiny_models import write_card, write_tiny_hagan
+from tests.support.models.tiny_stylegan import write_stylegan
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from volumes.grid import Grid, own_grid
 from volumes.orientation import from_network
 from volumes.volume import Volume
 from workers.bench import Bench
-from workers.gpu_to_host import Landing
-from workers.recipe_events import Event, Finished, Latent, Product, Stage
+from workers.device.gpu_to_host import Landing
+from workers.steps.recipe_events import Event, Finished, Latent, Product, Stage
 
 
 class Renderer:

@@ -13,9 +13,9 @@ from latents.directions import Direction, move, reach
 from latents.interpolate import lerp, slerp
 from latents.mix import mix
 from model_store.card import DirectionCard
-from workers.plausibility import check_targets
-from workers.recipe_events import Latent
-from workers.rendering import Renderer
+from workers.steps.plausibility import check_targets
+from workers.steps.recipe_events import Latent
+from workers.steps.rendering import Renderer
 
 
 @dataclass(frozen=True, eq=False)

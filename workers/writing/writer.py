@@ -19,8 +19,8 @@ from volumes.formats import WRITTEN
 from volumes.hashed import Written
 from volumes.preview import three_planes
 from volumes.volume import Volume
-from workers.recipe_events import Latent, Product, ScanDigest
-from workers.units import in_units, step_of
+from workers.steps.recipe_events import Latent, Product, ScanDigest
+from workers.writing.units import in_units, step_of
 
 MEDIA_TYPES = {row.name: row.media_type for row in WRITTEN} | {"png": "image/png", "json": "application/json"}
 
