@@ -61,11 +61,11 @@ e2e: install web
 serve: install
 	$(BIN)/voxelsmith serve
 
-# In two processes; TEST_PROCESSES=0 runs them in one, and TEST_OPTIONS are pytest's. What takes long for what it adds is left to `make faults`.
+# In two processes; TEST_PROCESSES=0 runs them in one, and TEST_OPTIONS are pytest's. Faults, and what takes long for what it adds, are left to `make faults`.
 TEST_PROCESSES ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(TEST_OPTIONS)
 test: install
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not fault'
 
 # Every fault of docs/reliability.md, with the sweeps over all points at which a process can be killed; and the long tests
 faults: install

@@ -152,6 +152,7 @@ def test_files_are_written_both_ways(models: Path) -> None:
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_a_request_is_split_into_stages_that_make_up_the_whole(models: Path, tmp_path: Path) -> None:
     name, size, *_ = TINY
     rows = request(Plan(threads=1), tmp_path, models, name, size, "float32", {1: 2, 2: 1})
@@ -248,6 +249,7 @@ def test_a_run_is_drawn_even_with_parts_left_out(run: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_the_command_measures_the_parts_that_are_asked_for(tmp_path: Path) -> None:
     options = [
         "--only",

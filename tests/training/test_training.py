@@ -162,6 +162,7 @@ def test_a_run_can_start_from_a_model_of_the_same_sizes(scans: Path, tmp_path: P
         wider.start_from(folder)
 
 
+@pytest.mark.slow
 def test_the_reconstruction_losses_fall(scans: Path, tmp_path: Path) -> None:
     trainer = HAGANTrainer(config_for(scans, tmp_path, lr_encoder=1e-3))
     ramp = torch.linspace(-1, 1, 32).view(1, 1, 32, 1, 1).expand(2, 1, 32, 32, 32).clone()

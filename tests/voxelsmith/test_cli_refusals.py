@@ -141,7 +141,7 @@ def test_a_server_without_a_scheme_is_wrong_use(tmp_path: Path, words: list[str]
     ("words", "reason"),
     [
         (["generate"], "model: is missing"),
-        (["generate", "--model", "tiny", "--seeds", "1,2", "--num-samples", "3"], "num_samples"),
+        (["generate", "--model", "tiny", "--seeds", "1,2", "--num-samples", "3"], "--num-samples differs"),
         (["edit", "--model", "tiny", "--to-seed", "1", "--steps", "2"], "--seed, --latent or --from-job"),
         (["edit", "--model", "tiny", "--seed", "1"], "--to-seed or --to-latent with --steps"),
     ],
@@ -170,6 +170,7 @@ def test_a_server_that_cannot_be_asked_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("home", [{}, {"HOME": ""}])
+@pytest.mark.slow
 def test_a_user_without_a_home_folder_needs_one_for_what_lies_there_alone(tmp_path: Path, home: dict[str, str]) -> None:
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("HOME", "XDG_"))} | home
 

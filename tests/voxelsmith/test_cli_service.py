@@ -245,6 +245,7 @@ def test_the_demo_makes_what_it_says_and_stops(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_demo_that_is_kept_shows_what_it_made_until_it_is_interrupted(tmp_path: Path) -> None:
     write_tiny_hagan(tmp_path / "models", "tiny")
     write_megan(tmp_path / "models", TRANSLATOR)  # which cannot take this scan, and is passed over

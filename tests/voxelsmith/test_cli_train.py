@@ -31,6 +31,7 @@ def test_phantoms_come_with_their_truth(phantoms: Path) -> None:
     assert all((phantoms / row["file"]).exists() and float(row["lung_volume_ml"]) > 500 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_model_trained_on_them_generates(phantoms: Path, tmp_path: Path) -> None:
     small = ["--size", "32", "--width", "8", "--latent-dim", "4", "--iterations", "2", "--batch-size", "2"]
     done = voxelsmith("train", "hagan", "--data", phantoms, "--out", tmp_path / "run", "--name", "lungs", *small)

@@ -47,6 +47,7 @@ EXAMPLES = {
     "train phantoms": "voxelsmith train phantoms --out phantoms --count 20",
     "models edit": "voxelsmith models edit heads --licence CC0",
     "study megan": "voxelsmith study megan --out study",
+    "study parameters": "voxelsmith study parameters",
     "study translation": "voxelsmith study translation scan.nii.gz --model MODEL --out report.json",
     "verify": "voxelsmith verify --data ./voxelsmith-data",
     "du": "voxelsmith du --data ./voxelsmith-data",
