@@ -58,6 +58,7 @@ test("the address of a job brings its card and form, and a new tab the model use
   await expect(tab.getByLabel("Model", { exact: true })).toHaveValue("tiny-classes");
   await expect(tab.getByLabel("Model", { exact: true }).locator("option:checked")).toContainText("(tiny-classes)");
   await page.goto("/#/jobs");
+  await expect(page.getByRole("heading", { name: "Jobs", exact: true })).toBeVisible();
   await page.goto(address);
   await expect(model).toHaveValue("tiny-classes");
   await expect(page.getByLabel("Seed", { exact: true })).toHaveValue("83");
