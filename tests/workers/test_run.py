@@ -160,8 +160,8 @@ def test_the_same_job_gives_the_same_bytes_every_time(bench, models, tmp_path):
     _run("generate", body, bench, tmp_path / "second")
     assert _digests(tmp_path / "first") == _digests(tmp_path / "second")
     code = (
-        "import sys; from pathlib import Path; from model_store.catalogue import Catalogue;"
-        "from workers.bench import Bench; from workers.run import run; from workers.writing.folder_sink import FolderSink;"
+        "import sys; from pathlib import Path;from model_store.catalogue import Catalogue; from workers.run import run;"
+        "from workers.bench import Bench; from workers.writing.folder_sink import FolderSink;"
         "models, out = map(Path, sys.argv[1:]); bench = Bench(Catalogue([models]), threads=1);"
         "run('generate', {'model': 'tiny', 'seed': 8, 'num_samples': 2}, None, bench, FolderSink(out))"
     )
