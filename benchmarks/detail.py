@@ -22,9 +22,8 @@ from model_store.card import ModelCard
 from model_store.catalogue import SHIPPED, Catalogue
 from model_store.generator import Generator
 from model_store.load import load
-from training.progressive.card import preparation_by
 from volumes.files import read
-from volumes.scan import prepare
+from volumes.scan import preparation_by, prepare
 
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 

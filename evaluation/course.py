@@ -19,7 +19,7 @@ from evaluation.features.network import FeatureNetwork
 from evaluation.features.table import network_of
 from evaluation.page.html import page_of
 from evaluation.part import Part, measured
-from evaluation.preparing import by_card, neutral
+from evaluation.preparing import neutral
 from evaluation.report import FEATURES, PAGE, REPORT, Report
 from evaluation.samples import Folder, Made, Samples, Seen
 from model_store.card import ModelCard
@@ -28,7 +28,7 @@ from model_store.generator import Generator
 from model_store.last_evaluation import EVALUATION, LastEvaluation, Measured
 from model_store.load import load
 from volumes.orientation import in_ras_order
-from volumes.scan import Preparation
+from volumes.scan import Preparation, preparation_by
 
 MEASURES = ("fid", "kid", "mmd", "precision", "recall", "density", "coverage")
 PARTS = ".parts"
@@ -54,7 +54,7 @@ def evaluate(config: EvaluationConfig, model: Model | None, on_volume: OnVolume)
     """
     _check(config, model)
     open_model = None if model is None else _opener(model, config.device)
-    how = neutral(config.reference) if model is None else by_card(model.card)
+    how = neutral(config.reference) if model is None else preparation_by(model.card)
     network = network_of(config.features, config.device, config.weights, open_model)
     parts = config.out / PARTS
     parts.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How both sides come to one grid: as the model's card says, or by a neutral way where no model is asked."""
+"""The neutral grid on which two folders are compared, where no model says another."""
 
 from pathlib import Path
 
@@ -6,29 +6,12 @@ import numpy as np
 
 from evaluation.errors import EvaluationRefused
 from evaluation.samples import extent_of, opened, scans_in
-from model_store.card import ModelCard
 from volumes.scan import Preparation
 from volumes.volume import VolumeError
 
 FEWEST, MOST = 32, 128
 LOOKED_AT = 25
 """Scans whose fields of view are looked at for the neutral grid."""
-
-
-def by_card(card: ModelCard) -> Preparation:
-    """As the model's own training scans went."""
-    how = card.preprocess
-    return Preparation(
-        shape=card.shape,
-        axes=card.axes,
-        spacing_mm=card.spacing_mm,
-        network_range=card.intensity.network_range,
-        placement=how.placement,
-        trim_blank_slices=how.trim_blank_slices,
-        window=how.window,
-        quantiles=how.quantiles,
-        extent_mm=how.extent_mm,
-    )
 
 
 def neutral(reference: Path) -> Preparation:

@@ -1,7 +1,7 @@
 """A scan on its way to a network: window, blank slices, the model's grid, the network's range and axes."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,59 @@ class Preparation:
     def array(self, scan: Volume) -> NDArray[np.float32]:
         """(A0, A1, A2) in the network's range. Raises: as `prepare`."""
         return prepare(scan, self).array
+
+
+class SaysRange(Protocol):
+    """The part of a card on intensities."""
+
+    @property
+    def network_range(self) -> Range: ...
+
+
+class SaysHow(Protocol):
+    """The part of a card on preprocessing; names and meanings are those of Preparation."""
+
+    @property
+    def placement(self) -> Literal["stretch", "head"]: ...
+    @property
+    def trim_blank_slices(self) -> bool: ...
+    @property
+    def window(self) -> Range | None: ...
+    @property
+    def quantiles(self) -> Range: ...
+    @property
+    def extent_mm(self) -> Extent: ...
+
+
+class SaysGrid(Protocol):
+    """A model's card, as far as a scan is concerned."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def axes(self) -> str: ...
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]: ...
+    @property
+    def intensity(self) -> SaysRange: ...
+    @property
+    def preprocess(self) -> SaysHow: ...
+
+
+def preparation_by(card: SaysGrid) -> Preparation:
+    """How a scan comes to the network of a finished model."""
+    how = card.preprocess
+    return Preparation(
+        shape=card.shape,
+        axes=card.axes,
+        spacing_mm=card.spacing_mm,
+        network_range=card.intensity.network_range,
+        placement=how.placement,
+        trim_blank_slices=how.trim_blank_slices,
+        window=how.window,
+        quantiles=how.quantiles,
+        extent_mm=how.extent_mm,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from contract.requests import (
 from contract.state import Placement
 from model_store.card import DirectionCard, ModelCard
 from volumes.grid import Grid, grid_of, in_ras_order, resample
-from volumes.scan import Preparation, Prepared, prepare
+from volumes.scan import Preparation, Prepared, preparation_by, prepare
 from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError
 from workers.bench import Bench
@@ -161,20 +161,10 @@ def _made_here(request: EncodeRequest, renderer: Renderer) -> Volume:
 
 def preparation(card: ModelCard, request: EncodeRequest) -> Preparation:
     """The card's preprocessing with the request's wishes over it."""
-    own, asked = card.preprocess, request.preprocess
+    own, asked = preparation_by(card), request.preprocess
     trim = own.trim_blank_slices if asked.trim_blank_slices is None else asked.trim_blank_slices
-    return Preparation(
-        shape=card.shape,
-        axes=card.axes,
-        spacing_mm=card.spacing_mm,
-        network_range=card.intensity.network_range,
-        placement=own.placement,
-        trim_blank_slices=trim,
-        window=own.window if asked.window is None else (asked.window[0], asked.window[1]),
-        quantiles=own.quantiles,
-        extent_mm=own.extent_mm,
-        orientation=asked.orientation,
-    )
+    window = own.window if asked.window is None else (asked.window[0], asked.window[1])
+    return replace(own, trim_blank_slices=trim, window=window, orientation=asked.orientation)
 
 
 def _placement(prepared: Prepared, scan: Volume) -> Placement:

@@ -8,7 +8,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from model_store.load import load
 from training.demo.adversarial import adversarial
 from training.demo.anatomy import LATENT_DIM
 from training.demo.directions import write_directions
+from training.demo.sources import Source
 from training.demo.warm_start import Plan, Scans, Tell, WarmStart, new_networks
 from training.engine.export import export
 from training.hagan.trainer import save
@@ -30,13 +30,6 @@ AXES = "IAL"
 BOX_MM = (200.0, 240.0, 208.0)
 """Along A0 (down from the vertex), A1 (front) and A2 (left)."""
 SPACING_MM = (BOX_MM[0] / SIZE, BOX_MM[1] / SIZE, BOX_MM[2] / SIZE)
-
-
-@dataclass(frozen=True)
-class Source:
-    file: str
-    origin: str
-    licence: str
 
 
 WHOLE = (

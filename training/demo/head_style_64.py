@@ -28,6 +28,7 @@ from model_store.card import (
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.stylegan import STYLES_PER_STAGE, MappingNetwork, SynthesisNetwork
+from training.demo.sources import Source
 from training.demo.style_anatomy import LATENT_DIM, Heads, draw
 from training.demo.style_start import Share, Stretch, StyleStart, Tell
 from training.demo.warm_start import Phase
@@ -45,13 +46,6 @@ BOX_MM = (200.0, 240.0, 208.0)
 """Along A0 (down from the vertex), A1 (front) and A2 (left)."""
 BASE, STAGES, WIDTH, CRITIC_WIDTH = (8, 8, 8), 3, 16, 8
 W_DIM, MAPPING_LAYERS = 64, 3
-
-
-@dataclass(frozen=True)
-class Source:
-    file: str
-    origin: str
-    licence: str
 
 
 SOURCES = (

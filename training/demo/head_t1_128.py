@@ -8,13 +8,13 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from model_store.card import Provenance, TranslatorCard
+from training.demo.sources import Source
 from training.engine.average import ParameterAverage
 from training.engine.checkpoint import save
 from training.engine.data import TrainingVolumes, prepare_folder
@@ -28,13 +28,6 @@ L1_WEIGHTS = (100.0, 30.0, 30.0)
 SAVE_EVERY = 100
 AVERAGED = 0.998
 """Share of the averaged weights that stays. They ship: each adversarial step leaves a pattern of its own."""
-
-
-@dataclass(frozen=True)
-class Source:
-    file: str
-    origin: str
-    licence: str
 
 
 SOURCES = (

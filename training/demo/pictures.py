@@ -13,12 +13,11 @@ from latents.sample import gaussian
 from model_store.card import DirectionCard, ModelCard
 from model_store.generator import Generator
 from model_store.load import load
-from training.progressive.card import preparation_by
 from volumes.files import read
 from volumes.grid import from_network, own_grid
 from volumes.intensity import to_stored
 from volumes.preview import three_planes
-from volumes.scan import prepare
+from volumes.scan import preparation_by, prepare
 from volumes.volume import Volume
 
 PANEL_PX = 160

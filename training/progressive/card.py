@@ -1,4 +1,4 @@
-"""The card of a model that a run of the bone paper's families makes, and the preparation of scans that both share."""
+"""The card of a model that a run of the bone paper's families makes."""
 
 from model_store.card import LatentSpec, ModelCard, TruncationSpec
 from training.engine.card import preparation, trained_card
@@ -12,22 +12,6 @@ NETWORK_RANGE = (0.0, 1.0)
 def preparation_of(config: ProGANConfig | StyleGANConfig) -> Preparation:
     """How a scan comes to the network in this run."""
     return preparation(config, config.shape, NETWORK_RANGE)
-
-
-def preparation_by(card: ModelCard) -> Preparation:
-    """How a scan comes to the network of a finished model."""
-    how = card.preprocess
-    return Preparation(
-        shape=card.shape,
-        axes=card.axes,
-        spacing_mm=card.spacing_mm,
-        network_range=card.intensity.network_range,
-        placement=how.placement,
-        trim_blank_slices=how.trim_blank_slices,
-        window=how.window,
-        quantiles=how.quantiles,
-        extent_mm=how.extent_mm,
-    )
 
 
 def card_of(config: ProGANConfig | StyleGANConfig, iterations: int, scans: int) -> ModelCard:

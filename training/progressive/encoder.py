@@ -20,7 +20,6 @@ from training.engine.export import tensors_of
 from training.engine.family import Family
 from training.engine.start import card_in, tensors_in
 from training.engine.trainer import Trainer
-from training.progressive.card import preparation_by
 from training.progressive.config import EncoderConfig
 from training.progressive.inversion_losses import (
     encoder_loss,
@@ -29,7 +28,7 @@ from training.progressive.inversion_losses import (
     latent_discriminator_loss,
     plausible_latent,
 )
-from volumes.scan import Preparation
+from volumes.scan import Preparation, preparation_by
 
 BETAS = (0.5, 0.9)
 DENSE = {"progan": ServedProGAN.encoder_dense, "stylegan": ServedStyleGAN.encoder_dense}
