@@ -1,6 +1,5 @@
 // Encode: a scan to its latent, and back.
 import { signal, useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../api/calls";
 import { READABLE } from "../api/formats";
@@ -8,18 +7,16 @@ import { asProblem, type Problem } from "../api/problem";
 import type { EncodeRequest, JobRecord, ModelCard } from "../api/types";
 import { generators, preferred, rememberModel } from "../catalogue";
 import { draft } from "../jobs/draft";
-import { rememberScan, scanOf, shownScan } from "../jobs/scans";
-import { announce, useJob } from "../jobs/watch";
-import { note, route } from "../route";
+import { rememberScan } from "../jobs/scans";
+import { announce } from "../jobs/watch";
+import { note } from "../route";
 import { Button, Field, Meter, Select, Slider } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
 import { ModelPicker } from "../ui/modelcard";
-import { Empty, ProblemNotice } from "../ui/notices";
-import { attempt } from "../ui/toast";
-import { Viewer } from "../viewer/viewer";
+import { ProblemNotice } from "../ui/notices";
 import { ClassField, givenFor, labelOf } from "./classfield";
-import { JobPanel } from "./jobpanel";
-import { MissingScan } from "./missingscan";
+import { ScanStage } from "./scanstage";
+import { useTakeOver } from "./takeover";
 
 interface Form {
   model: string | null;
@@ -42,39 +39,17 @@ function requestOf({ refine, label, orientation, trim }: Form, card: ModelCard):
 }
 
 export function EncodeView() {
-  const { job, from } = route.value.query;
-  const { record, problem } = useJob(job ?? null);
-  const file = job ? scanOf(job) : chosen.value;
-  const scan = useMemo(() => file && shownScan(file), [file]);
-  useEffect(() => void (from && fill(from)), [from]);
-  useEffect(() => void (record?.kind === "encode" && takeOver(record)), [record?.id]);
+  useTakeOver("encode", takeOver);
   return (
     <div class="work">
       <EncodeForm />
-      <section class="stage" aria-label="Scan and reconstruction">
-        {job ? (
-          <>
-            <JobPanel record={record} problem={problem} scan={scan} />
-            {record && <MissingScan record={record} />}
-          </>
-        ) : (
-          <>
-            {!file && (
-              <Empty icon="upload" title="No scan yet">
-                <p>Choose a head scan. It is sent to this service alone, turned into the model's latent, and back.</p>
-              </Empty>
-            )}
-            <Viewer first={scan} />
-          </>
-        )}
-      </section>
+      <ScanStage
+        label="Scan and reconstruction"
+        hint="Choose a head scan. It is sent to this service alone, turned into the model's latent, and back."
+        chosen={chosen.value}
+      />
     </div>
   );
-}
-
-async function fill(from: string): Promise<void> {
-  await attempt(async () => takeOver(await api.job(from)));
-  note({ from: null });
 }
 
 /** The form as it was when the job was asked for. */

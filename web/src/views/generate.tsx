@@ -14,12 +14,12 @@ import { unitOf } from "../text/words";
 import { Button, Select, Slider } from "../ui/controls";
 import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
-import { attempt } from "../ui/toast";
 import { Viewer } from "../viewer/viewer";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { JobPanel } from "./jobpanel";
 import { type Output, OutputFields, USUAL } from "./outputfields";
 import { SeedField } from "./seedfield";
+import { useTakeOver } from "./takeover";
 import { Truncation } from "./truncation";
 
 interface Form {
@@ -67,10 +67,9 @@ function requestOf({ seed, count, truncation, label, noise, output }: Form, card
 }
 
 export function GenerateView() {
-  const { job, from } = route.value.query;
+  const { job } = route.value.query;
   const { record, problem } = useJob(job ?? null);
-  useEffect(() => void (from && fill(from)), [from]);
-  useEffect(() => void (record?.kind === "generate" && takeOver(record)), [record?.id]);
+  useTakeOver("generate", takeOver);
   return (
     <div class="work">
       <GenerateForm news={record} />
@@ -88,12 +87,6 @@ export function GenerateView() {
       </section>
     </div>
   );
-}
-
-/** Takes over an earlier job's request, to be changed. */
-async function fill(from: string): Promise<void> {
-  await attempt(async () => takeOver(await api.job(from)));
-  note({ from: null });
 }
 
 /** The form as it was when the job was asked for. */

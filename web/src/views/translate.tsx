@@ -1,6 +1,5 @@
 // Translate: a scan in the appearance of the domain that a model was trained on.
 import { signal, useSignal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../api/calls";
 import { READABLE } from "../api/formats";
@@ -8,19 +7,17 @@ import { asProblem, type Problem } from "../api/problem";
 import type { JobRecord, TranslateRequest, TranslatorCard } from "../api/types";
 import { preferred, rememberModel, translators } from "../catalogue";
 import { draft } from "../jobs/draft";
-import { rememberScan, scanOf, shownScan } from "../jobs/scans";
-import { announce, useJob } from "../jobs/watch";
-import { note, route } from "../route";
+import { rememberScan } from "../jobs/scans";
+import { announce } from "../jobs/watch";
+import { note } from "../route";
 import { unitOf } from "../text/words";
 import { Button, Check, Meter, Select } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
 import { ModelPicker } from "../ui/modelcard";
-import { Empty, ProblemNotice } from "../ui/notices";
-import { attempt } from "../ui/toast";
-import { Viewer } from "../viewer/viewer";
-import { JobPanel } from "./jobpanel";
-import { MissingScan } from "./missingscan";
+import { ProblemNotice } from "../ui/notices";
 import { type Output, OutputFields, USUAL } from "./outputfields";
+import { ScanStage } from "./scanstage";
+import { useTakeOver } from "./takeover";
 
 interface Form {
   model: string | null;
@@ -49,39 +46,17 @@ function requestOf({ areEdgesGiven, grid, output }: Form, card: TranslatorCard):
 }
 
 export function TranslateView() {
-  const { job, from } = route.value.query;
-  const { record, problem } = useJob(job ?? null);
-  const file = job ? scanOf(job) : chosen.value;
-  const scan = useMemo(() => file && shownScan(file), [file]);
-  useEffect(() => void (from && fill(from)), [from]);
-  useEffect(() => void (record?.kind === "translate" && takeOver(record)), [record?.id]);
+  useTakeOver("translate", takeOver);
   return (
     <div class="work">
       <TranslateForm />
-      <section class="stage" aria-label="Scan and translation">
-        {job ? (
-          <>
-            <JobPanel record={record} problem={problem} scan={scan} />
-            {record && <MissingScan record={record} />}
-          </>
-        ) : (
-          <>
-            {!file && (
-              <Empty icon="upload" title="No scan yet">
-                <p>Choose a scan. It is sent to this service alone, and comes back in the model's appearance.</p>
-              </Empty>
-            )}
-            <Viewer first={scan} />
-          </>
-        )}
-      </section>
+      <ScanStage
+        label="Scan and translation"
+        hint="Choose a scan. It is sent to this service alone, and comes back in the model's appearance."
+        chosen={chosen.value}
+      />
     </div>
   );
-}
-
-async function fill(from: string): Promise<void> {
-  await attempt(async () => takeOver(await api.job(from)));
-  note({ from: null });
 }
 
 /** The form as it was when the job was asked for. */

@@ -1,0 +1,20 @@
+// A form that takes over an earlier job's request, to be changed: the one in the address, or one it is to begin from.
+import { useEffect } from "preact/hooks";
+
+import { api } from "../api/calls";
+import type { JobRecord } from "../api/types";
+import { note, route } from "../route";
+import { attempt } from "../ui/toast";
+import { useJob } from "../jobs/watch";
+
+export function useTakeOver(kind: JobRecord["kind"], takeOver: (job: JobRecord) => void): void {
+  const { job, from } = route.value.query;
+  const { record } = useJob(job ?? null);
+  useEffect(() => void (from && fill(from, takeOver)), [from]);
+  useEffect(() => void (record?.kind === kind && takeOver(record)), [record?.id]);
+}
+
+async function fill(from: string, takeOver: (job: JobRecord) => void): Promise<void> {
+  await attempt(async () => takeOver(await api.job(from)));
+  note({ from: null });
+}
