@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.children import PROC, descendants, environment
 from benchmarks.load_client import Told, drive
-from benchmarks.random_hagan import write_hagan
 from benchmarks.table import put_between
+from benchmarks.weights.random_hagan import write_hagan
 from voxelsmith import Client
 from workers.device.devices import cores
 

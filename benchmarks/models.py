@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.children import answer
 from benchmarks.names import SERVED, TINY, WIDENED, model_name
 from benchmarks.subjects import SUBJECTS
-from benchmarks.widened_hagan import SIZE, write_widened
+from benchmarks.weights.widened_hagan import SIZE, write_widened
 
 
 def write_models(

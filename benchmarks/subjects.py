@@ -18,10 +18,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from benchmarks.plain_hagan import PlainHAGAN
-from benchmarks.plain_stylegan import PlainStyleGAN
-from benchmarks.random_hagan import write_hagan
-from benchmarks.random_stylegan import stylegan_work, write_stylegan
+from benchmarks.plain.hagan import PlainHAGAN
+from benchmarks.plain.stylegan import PlainStyleGAN
+from benchmarks.weights.random_hagan import write_hagan
+from benchmarks.weights.random_stylegan import stylegan_work, write_stylegan
 from benchmarks.work import Work, hagan_work
 from model_store.card import ModelCard
 from model_store.sizes.hagan import EDGES

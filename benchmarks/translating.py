@@ -14,9 +14,9 @@ from torch import Tensor
 from benchmarks.children import answer, peak_bytes
 from benchmarks.held_memory import Held
 from benchmarks.matrix import rate_gflops, settle_float32, synchronise
-from benchmarks.plain_megan import PlainHR
-from benchmarks.random_megan import write_megan
+from benchmarks.plain.megan import PlainHR
 from benchmarks.results import Difference, Patches, Translation
+from benchmarks.weights.random_megan import write_megan
 from jobs.settings import Settings
 from model_store.catalogue import Catalogue
 from model_store.families.megan import ServedMEGAN

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from volumes import metaimage, nifti, npy, nrrd
+from volumes.codecs import metaimage, nifti, npy, nrrd
 from volumes.formats import BY_NAME, FileFormat
 from volumes.hashed import HashedFile, Written
 from volumes.reader_limits import Header, Limits, Marking

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from volumes import metaimage, nifti, nrrd
+from volumes.codecs import metaimage, nifti, nrrd
+from volumes.codecs.text import header_lines, integers
 from volumes.reader_limits import MAX_HEADER_BYTES
 from volumes.stream import GZIP_MAGIC
-from volumes.text import header_lines, integers
 from volumes.volume import VolumeError
 
 STRANGERS = "Two files were sent as the volume, and neither is the header of the other."

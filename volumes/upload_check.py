@@ -7,7 +7,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from volumes import foreign_files, metaimage, mgh, nifti, nrrd
+from volumes import foreign_files
+from volumes.codecs import metaimage, mgh, nifti, nrrd
 from volumes.reader_limits import Header, Limits
 from volumes.stream import CHUNK_BYTES, Source, Stream, opened_source
 from volumes.volume import VolumeError

@@ -35,13 +35,13 @@ from voxelsmith.commands import (
     models,
     replay,
     serve,
-    study,
-    train,
     translate,
     verify,
 )
 from voxelsmith.commands import workers as workers_commands
-from voxelsmith.commands.help_texts import CommandGroup
+from voxelsmith.commands.studies import study
+from voxelsmith.commands.training import train
+from voxelsmith.commands.wording.texts import CommandGroup
 from voxelsmith.data_folder import DataFolderError
 from voxelsmith.environment import survey
 from voxelsmith.extras import MissingExtraError

@@ -15,14 +15,14 @@ from benchmarks.children import Bystanders, ChildFailed, ask, peak_bytes
 from benchmarks.models import write_models
 from benchmarks.names import TINY, WIDENED, model_name
 from benchmarks.networks import run_pass
-from benchmarks.plain_hagan import PlainHAGAN
+from benchmarks.plain.hagan import PlainHAGAN
 from benchmarks.plot import draw
 from benchmarks.requesting import request
 from benchmarks.results import LOW, PLAIN, Difference, FileWriting, Machine, Pass, Plan, Request, Run, read, save
 from benchmarks.subjects import SUBJECTS
 from benchmarks.table import markdown, put_between
 from benchmarks.targets import judge
-from benchmarks.widened_hagan import write_widened
+from benchmarks.weights.widened_hagan import write_widened
 from benchmarks.work import hagan_work
 from benchmarks.writing import DEMO, write_files
 from latents.sample import gaussian

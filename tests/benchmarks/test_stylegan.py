@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.plain_stylegan import PlainStyleGAN
-from benchmarks.random_stylegan import stylegan_work, write_stylegan
+from benchmarks.plain.stylegan import PlainStyleGAN
+from benchmarks.weights.random_stylegan import stylegan_work, write_stylegan
 
 
 def test_arithmetic_is_counted_as_torch_counts_it(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.plain_progan import PlainProGAN, PlainProgressive
-from benchmarks.plain_stylegan import PlainStyleGAN
+from benchmarks.plain.progan import PlainProGAN, PlainProgressive
+from benchmarks.plain.stylegan import PlainStyleGAN
 from latents.sample import gaussian
 from model_store.card import LatentSpec, ModelCard, TruncationSpec
 from model_store.families.stylegan import noise_source

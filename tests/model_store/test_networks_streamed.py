@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.plain_hagan import PlainHAGAN
+from benchmarks.plain.hagan import PlainHAGAN
 from model_store.networks.hagan import HAGANGenerator
 from model_store.networks.layers import NormReLU, UpsampleConv3d, fold_upsampling
 from model_store.networks.streamed import Moments, norm_relu_, rows_of, upsample_to_volume

@@ -18,7 +18,7 @@ from training.engine.stopping import StoppedError
 from training.progressive.config import ProGANConfig
 from training.progressive.trainer import FAMILY
 from voxelsmith.cli import app
-from voxelsmith.commands.train_progress import bar, losses_text, shown_progress
+from voxelsmith.commands.training.progress import bar, losses_text, shown_progress
 
 SIZES: dict[str, Any] = {"base": (1, 2, 1), "stages": 2, "channels": 2, "critic_channels": 2, "z_dim": 4,
                          "stage_samples": 4, "batch_size": 1, "critic_steps": 1, "iterations": 6}  # fmt: skip

@@ -9,9 +9,9 @@ import typer
 from typer.testing import CliRunner
 
 from voxelsmith.cli import app
-from voxelsmith.commands.examples import EXAMPLES
-from voxelsmith.commands.help_texts import first_sentence
-from voxelsmith.commands.option_names import by_option
+from voxelsmith.commands.wording.examples import EXAMPLES
+from voxelsmith.commands.wording.option_names import by_option
+from voxelsmith.commands.wording.texts import first_sentence
 
 COMMANDS: Any = typer.main.get_command(app)
 

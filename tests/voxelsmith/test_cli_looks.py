@@ -9,9 +9,9 @@ from typer.testing import CliRunner, Result
 from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith import Client
 from voxelsmith.cli import app
-from voxelsmith.commands.record_report import asked, figures
-from voxelsmith.commands.report import span_text
-from voxelsmith.commands.table_layout import laid_out
+from voxelsmith.commands.told.record_report import asked, figures
+from voxelsmith.commands.told.report import span_text
+from voxelsmith.commands.told.table_layout import laid_out
 from voxelsmith.local import Stack
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from voxelsmith.commands.report import _OF_A_JOB
+from voxelsmith.commands.told.report import _OF_A_JOB
 from voxelsmith.file_names import Names, names_of
 
 MOVE = {"op": "move", "direction": "head-size", "strengths": [-3.0, 0.0, 1.5]}

@@ -13,7 +13,7 @@ from jobs.logs import PlainLines
 from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 from voxelsmith.commands import models
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.told.report import print_json, print_table
 from voxelsmith.problems import ClientError
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egnp.exe\u2028\ud800 [red]red[/red] [link=http://x]x[/link]"

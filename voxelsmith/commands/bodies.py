@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from contract.requests import REQUESTS
 from contract.state import JobKind
 from service.http.pointers import located
-from voxelsmith.commands.option_names import by_option
+from voxelsmith.commands.wording.option_names import by_option
 
 GROUPS = ("output", "preprocess")
 """Parts of a body whose fields are options of their own; every other option stands for a whole field."""

@@ -18,7 +18,7 @@ from jobs.stop_wish import StopWish
 from voxelsmith import extras
 from voxelsmith.client import DEMO_MODEL
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_table, say, size_text, span_text
+from voxelsmith.commands.told.report import print_table, say, size_text, span_text
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer()

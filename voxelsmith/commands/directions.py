@@ -12,8 +12,8 @@ from service.registry import Registry
 from voxelsmith.client import Client
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose
-from voxelsmith.commands.report import print_json, print_table, say
 from voxelsmith.commands.running import run_and_report
+from voxelsmith.commands.told.report import print_json, print_table, say
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer(help="Named latent directions.", no_args_is_help=True)

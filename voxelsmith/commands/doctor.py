@@ -19,8 +19,8 @@ from service.endpoints.page import BUILT
 from voxelsmith import extras
 from voxelsmith.client import DEMO_MODEL
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, say, size_text, span_text
 from voxelsmith.commands.running import in_process
+from voxelsmith.commands.told.report import print_json, print_table, say, size_text, span_text
 from voxelsmith.environment import Surroundings
 from voxelsmith.queue_program import find_program, kind_of
 from workers.device.devices import cores, devices

@@ -12,7 +12,7 @@ from contract.errors import StoreUnavailable
 from jobs.settings import Settings, is_bucket, local_path
 from model_store.catalogue import SHIPPED
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, say, size_text
+from voxelsmith.commands.told.report import print_json, print_table, say, size_text
 from voxelsmith.environment import Surroundings, store_url
 
 app = typer.Typer()

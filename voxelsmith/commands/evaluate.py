@@ -11,7 +11,7 @@ from evaluation.config import NUM_SAMPLES, EvaluationConfig, FeaturesName
 from evaluation.report import PAGE, Estimate, Report
 from model_store.card import ModelCard
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, say, warn
+from voxelsmith.commands.told.report import print_json, print_table, say, warn
 from voxelsmith.environment import Surroundings
 from voxelsmith.extras import load
 

@@ -13,8 +13,8 @@ from contract.state import JobKind, JobState
 from jobs.queue import JobQueue
 from voxelsmith.client import Client
 from voxelsmith.commands import options as o
-from voxelsmith.commands.record_report import Record, asked, print_record, timings
-from voxelsmith.commands.report import print_json, print_table, say, size_text, span_text
+from voxelsmith.commands.told.record_report import Record, asked, print_record, timings
+from voxelsmith.commands.told.report import print_json, print_table, say, size_text, span_text
 from voxelsmith.environment import Surroundings
 from voxelsmith.queues import visited
 

@@ -10,7 +10,7 @@ import typer
 from jobs.keys import ApiKey, ApiKeys, Scope
 from jobs.queue import JobQueue
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, say
+from voxelsmith.commands.told.report import print_json, print_table, say
 from voxelsmith.queues import visited
 
 app = typer.Typer(

@@ -13,8 +13,8 @@ from model_store.importers.hagan import import_hagan
 from model_store.importers.megan import AUTHORS_LR_SIZE, Target, import_megan
 from model_store.importers.stylegan3d import import_stylegan3d
 from voxelsmith.commands import models_added
-from voxelsmith.commands.help_texts import CommandGroup
-from voxelsmith.commands.report import print_json, print_table, say
+from voxelsmith.commands.told.report import print_json, print_table, say
+from voxelsmith.commands.wording.texts import CommandGroup
 from voxelsmith.environment import Surroundings
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)

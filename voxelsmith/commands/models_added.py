@@ -9,9 +9,9 @@ import typer
 from model_store.adoption import WRITABLE, adopt, card_in, rewrite
 from model_store.card import CARD, AnyCard
 from model_store.catalogue import SHIPPED
-from voxelsmith.commands.report import say
-from voxelsmith.commands.train_options import stored_options
-from voxelsmith.commands.train_running import tell_size
+from voxelsmith.commands.told.report import say
+from voxelsmith.commands.training.options import stored_options
+from voxelsmith.commands.training.running import tell_size
 from voxelsmith.environment import Surroundings
 
 Title = Annotated[str | None, typer.Option(help="What people call the model.")]

@@ -10,8 +10,8 @@ import typer
 
 from contract.errors import InvalidRequest, UnreadableVolume
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, say, size_text, telling_of_others
 from voxelsmith.commands.running import in_process, progress_bar, whole
+from voxelsmith.commands.told.report import print_json, print_table, say, size_text, telling_of_others
 
 app = typer.Typer()
 _SAME = {True: "yes", False: "no", None: "not made then"}

@@ -19,10 +19,10 @@ from volumes.volume import VolumeError
 from volumes.whole_file import taking_the_place_of
 from voxelsmith import extras
 from voxelsmith.client import Client
-from voxelsmith.commands.option_names import by_option
 from voxelsmith.commands.options import Way
-from voxelsmith.commands.record_report import print_record, timings
-from voxelsmith.commands.report import print_json, say, telling_of_others
+from voxelsmith.commands.told.record_report import print_record, timings
+from voxelsmith.commands.told.report import print_json, say, telling_of_others
+from voxelsmith.commands.wording.option_names import by_option
 from voxelsmith.environment import Surroundings
 from voxelsmith.file_names import names_of, renamed
 from voxelsmith.job import Job

@@ -19,7 +19,7 @@ from service.key_rule import MAKE_A_KEY
 from service.main import check_surroundings, make_server
 from voxelsmith import extras
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import say
+from voxelsmith.commands.told.report import say
 from voxelsmith.environment import NO_MODELS, Surroundings
 from voxelsmith.local import Stack, StackError
 from workers.device.devices import check_device

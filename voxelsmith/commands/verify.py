@@ -8,7 +8,7 @@ from contract.errors import ExpiredJob, UnknownJob, UnknownResult
 from contract.state import JobRecord, JobState
 from jobs.queue import MAX_PAGE, JobQueue
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, say
+from voxelsmith.commands.told.report import print_json, print_table, say
 from voxelsmith.queues import visited
 
 app = typer.Typer()

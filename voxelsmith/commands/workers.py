@@ -7,7 +7,7 @@ import typer
 
 from jobs.overview import Overview, Worker
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table, say
+from voxelsmith.commands.told.report import print_json, print_table, say
 from voxelsmith.queues import visited
 
 app = typer.Typer(

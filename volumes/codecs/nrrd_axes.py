@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from volumes import assumptions
-from volumes.text import integers, numbers, words_of
+from volumes.codecs.text import integers, numbers, words_of
 from volumes.volume import Affine, VolumeError, checked_affine
 
 Signs = tuple[float, float, float]

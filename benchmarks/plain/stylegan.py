@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.plain_progan import PlainProgressive, equalised
+from benchmarks.plain.progan import PlainProgressive, equalised
 from model_store.families.stylegan import noise_source
 
 

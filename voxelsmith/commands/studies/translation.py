@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from voxelsmith.commands.report import print_json, say
 from voxelsmith.commands.running import progress_bar, whole
+from voxelsmith.commands.told.report import print_json, say
 from voxelsmith.environment import Surroundings
 from voxelsmith.extras import load
 

@@ -13,7 +13,7 @@ import typer
 
 from contract.plain_text import is_plain, plain
 from volumes.formats import WRITTEN
-from voxelsmith.commands.table_layout import laid_out
+from voxelsmith.commands.told.table_layout import laid_out
 from voxelsmith.file_names import OF_A_VOLUME
 
 _VOLUMES = "|".join(re.escape(row.name) for row in WRITTEN)

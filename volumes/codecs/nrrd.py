@@ -10,8 +10,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from volumes.nrrd_axes import axes_of
-from volumes.packing import GZIP_WINDOW, packed, voxel_bytes
+from volumes.codecs.nrrd_axes import axes_of
+from volumes.codecs.packing import GZIP_WINDOW, packed, voxel_bytes
+from volumes.codecs.text import header_lines, integers, written
+from volumes.codecs.text_voxels import voxel_stream
 from volumes.reader_limits import (
     LPS_TO_RAS,
     MAX_HEADER_BYTES,
@@ -23,8 +25,6 @@ from volumes.reader_limits import (
     checked_shape,
 )
 from volumes.stream import SHORT, Source, Stream, skip
-from volumes.text import header_lines, integers, written
-from volumes.text_voxels import voxel_stream
 from volumes.volume import Volume, VolumeError
 
 MAGIC = re.compile("NRRD000[1-6]")

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from voxelsmith.commands import options as o
-from voxelsmith.commands.report import print_json, print_table
+from voxelsmith.commands.told.report import print_json, print_table
 from voxelsmith.extras import load
 
 

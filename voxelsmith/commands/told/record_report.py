@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from voxelsmith.commands.report import print_table, say, size_text, span_text, warn
+from voxelsmith.commands.told.report import print_table, say, size_text, span_text, warn
 
 Record = Mapping[str, Any]
 _LISTED = 8

@@ -13,10 +13,10 @@ from training.hagan.config import HAGANConfig
 from training.megan.config import MEGANConfig
 from training.progressive.config import EncoderConfig, ProGANConfig, StyleGANConfig
 from training.split_shuffle.config import SplitShuffleConfig
-from voxelsmith.commands import train_data
-from voxelsmith.commands.report import say
-from voxelsmith.commands.train_options import command
-from voxelsmith.commands.train_running import configured, continued, export_model, family_of, kept_options, run
+from voxelsmith.commands.told.report import say
+from voxelsmith.commands.training import data
+from voxelsmith.commands.training.options import command
+from voxelsmith.commands.training.running import configured, continued, export_model, family_of, kept_options, run
 from voxelsmith.extras import load
 
 FAMILIES: dict[str, tuple[type[CourseConfig], str]] = {
@@ -47,7 +47,7 @@ app.command()(_training("stylegan"))
 app.command()(_training("split-shuffle"))
 app.command()(_training("megan"))
 app.command()(_training("encoder"))
-app.command()(train_data.check)
+app.command()(data.check)
 
 
 @app.callback()

@@ -5,7 +5,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from voxelsmith.commands.examples import EXAMPLES
+from voxelsmith.commands.wording.examples import EXAMPLES
 
 _END = re.compile(r"(?<!\bal)\.(?:\s|$)")
 """Of a sentence; "et al." is none."""

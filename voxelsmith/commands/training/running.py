@@ -12,10 +12,10 @@ from model_store.card import CARD, NAME_RULE, ModelCard, is_name
 from model_store.reading import parse_card
 from training.engine.command_line import asked, flag_of
 from training.engine.config import CHECKPOINT, CourseConfig
-from voxelsmith.commands import train_data
-from voxelsmith.commands.report import say
-from voxelsmith.commands.train_options import stored_options
-from voxelsmith.commands.train_progress import shown_progress
+from voxelsmith.commands.told.report import say
+from voxelsmith.commands.training import data
+from voxelsmith.commands.training.options import stored_options
+from voxelsmith.commands.training.progress import shown_progress
 from voxelsmith.extras import load, require
 
 Config = TypeVar("Config", bound=CourseConfig)
@@ -86,7 +86,7 @@ def run(module: str, config: CourseConfig) -> None:
     course = load("training.engine.course", "train")
     try:
         with shown_progress() as progress:
-            folder: Path = course.train(config, family, progress, train_data.tell)
+            folder: Path = course.train(config, family, progress, data.tell)
     except course.StoppedError as stop:
         _tell_how_to_go_on(config, stop)
         raise typer.Exit(128 + stop.number) from None

@@ -7,7 +7,7 @@ import typer
 
 from model_store.faults import Refusal
 from training.engine.config import CT_WINDOW
-from voxelsmith.commands.report import print_json, say, warn
+from voxelsmith.commands.told.report import print_json, say, warn
 from voxelsmith.extras import load
 
 

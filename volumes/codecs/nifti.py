@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from volumes import assumptions
-from volumes.packing import GZIP_WINDOW, packed, voxel_bytes
+from volumes.codecs.packing import GZIP_WINDOW, packed, voxel_bytes
 from volumes.quaternion import nearest_rotation, quaternion_of, rotation_of
 from volumes.reader_limits import (
     MAX_HEADER_BYTES,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from voxelsmith.commands.report import say
+from voxelsmith.commands.told.report import say
 
 Told = Callable[[int, int, dict[str, float]], None]
 BAR_CELLS = 12

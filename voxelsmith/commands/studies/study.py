@@ -2,12 +2,12 @@
 
 import typer
 
-from voxelsmith.commands import study_parameters, study_translation
+from voxelsmith.commands.studies import parameters, translation
 
 app = typer.Typer(help="The papers' tables on data that anyone has.", no_args_is_help=True)
-app.command()(study_translation.megan)
-app.command()(study_translation.translation)
-app.command()(study_parameters.parameters)
+app.command()(translation.megan)
+app.command()(translation.translation)
+app.command()(parameters.parameters)
 
 
 @app.callback()

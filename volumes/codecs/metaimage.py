@@ -10,11 +10,11 @@ from typing import BinaryIO
 import numpy as np
 
 from volumes import assumptions
-from volumes.packing import ZLIB_WINDOW, packed, voxel_bytes
+from volumes.codecs.packing import ZLIB_WINDOW, packed, voxel_bytes
+from volumes.codecs.text import header_lines, integers, numbers, written
+from volumes.codecs.text_voxels import voxel_stream
 from volumes.reader_limits import LPS_TO_RAS, SEND_ONE_FILE, Codec, Header, Limits, Marking, checked_shape
 from volumes.stream import SHORT, Source, Stream
-from volumes.text import header_lines, integers, numbers, written
-from volumes.text_voxels import voxel_stream
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
 FIRST_FIELDS = ("ObjectType", "NDims", "Comment", "ObjectSubType")
