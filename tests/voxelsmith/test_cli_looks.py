@@ -103,7 +103,7 @@ def test_figures_are_rounded_with_units_and_nothing_is_a_dictionary() -> None:
         "likeness on the model's grid: PSNR 20.1 dB, SSIM 0.71, MAE 12.3 HU",
         "likeness on the scan's grid: PSNR infinite, SSIM 0.71, MAE 12.3 HU",
         "descent: 20 steps, loss 0.5 to 0.3",
-        "window: -1024,600",
+        "window: -1024 to 600 of the scan's values",
     ]
     assert asked({"model": "m", "edit": {"op": "move", "strengths": [1.0, 2.0]}, "seeds": None}) == (
         "op move, strengths 1,2"

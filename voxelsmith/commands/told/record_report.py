@@ -43,7 +43,8 @@ def figures(metrics: Record) -> Iterator[str]:
         first, last = metrics["refine_loss"][0], metrics["refine_loss"][-1]
         yield f"descent: {metrics.get('refine_steps')} steps, loss {first:.3g} to {last:.3g}"
     if metrics.get("window"):
-        yield f"window: {_numbers(metrics['window'])}"
+        low, high = metrics["window"]
+        yield f"window: {low:.4g} to {high:.4g} of the scan's values"
     if metrics.get("strengths"):
         yield f"strengths: {_numbers(metrics['strengths'])} SD"
     if metrics.get("directions"):
