@@ -17,7 +17,7 @@ SHOWN = 4
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left;
-vertical-align:top}td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
+vertical-align:top}td.why{min-width:16rem}td.n{font-variant-numeric:tabular-nums}
 figure{display:inline-block;margin:1rem 1rem 0 0;
 vertical-align:top}svg{width:420px;max-width:100%;border:1px solid #ddd}svg text{font-size:11px;fill:#444}
 img{image-rendering:auto;display:block;background:#000}figcaption{font-size:13px;color:#555;max-width:420px}
@@ -94,7 +94,7 @@ def _measures(report: Report) -> str:
 
 
 def _row(name: str, found: Estimate, meaning: str) -> str:
-    why = " ".join(part for part in (meaning, found.reason, found.note) if part)
+    why = "; ".join(part for part in (meaning, found.reason, found.note) if part)
     value = "-" if found.value is None else f"{found.value:.4g}"
     middle = _spread(found.spread) or (
         "" if found.interval is None else f"{found.interval[0]:.4g} to {found.interval[1]:.4g}"
