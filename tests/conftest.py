@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: a real Valkey with its log on, settings with short leases, a queue of their own."""
 
 import os
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ from workers.supervisor import Supervisor
 
 # Several test processes with a thread for each core wait for one another: up to six times as long on two cores.
 torch.set_num_threads(max(1, cores() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+
+# A shell lets what it starts with `&` ignore Ctrl-C, and so would every program that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
