@@ -1,0 +1,33 @@
+"""The recipe of the translator of heads: every phase of it runs, and its card says how the model was made."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from model_store.card import TranslatorCard
+from model_store.catalogue import Catalogue
+from model_store.families.megan import ServedMEGAN
+from model_store.load import load
+from training.demo.head_t1_128 import NAME, SOURCES, config_of, finish, fit
+
+
+def test_every_phase_of_the_recipe_runs(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    x, y, z = np.ogrid[:68, :66, :64]
+    radius = np.sqrt((x - 33.0) ** 2 + (y - 32.0) ** 2 + (z - 31.0) ** 2)
+    ball = ((radius < 31) * 300 + (radius < 14) * 200).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(ball, np.diag([2.0, 2.0, 2.0, 1.0])), tmp_path / "scans" / "0.nii.gz")
+    small = {"iterations": 1, "batch_size": 1, "lr_size": 16, "lr_width": 2, "hr_width": 2, "critic_width": 2}
+    config = config_of(tmp_path / "scans", tmp_path).model_copy(update=small)
+    for scale in range(3):
+        assert fit(config, scale).is_file()
+    folder = finish(config)
+    card = Catalogue([tmp_path]).card(NAME)
+    assert isinstance(card, TranslatorCard)
+    assert len(card.provenance.sources) == len(SOURCES)
+    assert "translator-model" in card.provenance.command
+    assert card.licence
+    model = load(folder, card)
+    assert isinstance(model, ServedMEGAN)
+    assert [level.adds for level in model.cascade.levels] == [False, True, True]
