@@ -18,6 +18,7 @@ from benchmarks.results import (
     PLAIN,
     Difference,
     FileWriting,
+    Iterations,
     Machine,
     Pass,
     Patches,
@@ -32,7 +33,10 @@ from benchmarks.targets import overhead_ms
 from voxelsmith.problems import ClientError
 
 Say = Callable[[str], object]
-PARTS = ("forward", "encoder", "writing", "translation", "request", "overhead")
+PARTS = ("forward", "encoder", "training", "writing", "translation", "request", "overhead")
+TRAINED = 128
+"""Edge of the volumes of training's iterations."""
+TRAINED_WIDTH = 32
 
 
 @dataclass
@@ -132,6 +136,19 @@ def _difference(plain: Path, ours: Path) -> Difference:
     return Difference(largest, total / count)
 
 
+def _training(place: Workplace) -> None:
+    """Iterations of HA-GAN's training in turn: the plain loop's, and ours in each precision."""
+    plan = place.plan
+    question = {"device": plan.device, "threads": plan.threads, "size": min(TRAINED, max(plan.sizes)),
+                "width": plan.width or TRAINED_WIDTH, "repeats": plan.plain_repeats,
+                "precisions": [name for name in place.machine.precisions if name != "float16"]}  # fmt: skip
+    with place.surviving("training"):
+        row = Iterations(**ask("benchmarks.training", question))
+        place.found = dataclasses.replace(place.found, iterations=row)
+        told = ", ".join(f"{way} {median(seconds):.2f} s" for way, seconds in row.seconds.items())
+        place.say(f"training: an iteration {told}")
+
+
 def _writing(place: Workplace) -> None:
     size = max(place.served_sizes, default=0)
     if not size:
@@ -192,6 +209,7 @@ def _overhead(place: Workplace) -> None:
 _MEASURES: dict[str, Callable[[Workplace], None]] = {
     "forward": lambda place: _passes(place, "forward"),
     "encoder": lambda place: _passes(place, "encoder"),
+    "training": _training,
     "writing": _writing,
     "translation": _translations,
     "request": _requests,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks.results import PLAIN, Pass, Request, Run, median
+from benchmarks.results import PLAIN, Iterations, Pass, Request, Run, median
 from benchmarks.targets import Target
 
 GIB = 2**30
@@ -56,6 +56,9 @@ def _tables(run: Run, targets: Iterable[Target]) -> Iterator[str]:
             head = ("network", "way", "seconds", "faster", "peak memory", "of plain's", "of the matrix-product rate",
                     "difference to plain, largest (mean)")  # fmt: skip
             yield table_of(head, (_pass_row(run, row) for row in passes))
+    if run.iterations:
+        yield "### An iteration of HA-GAN's training"
+        yield table_of(("network", "way", "seconds", "faster"), _iteration_rows(run.iterations))
     if run.files:
         yield "### Files, on one core"
         rows = (
@@ -68,6 +71,12 @@ def _tables(run: Run, targets: Iterable[Target]) -> Iterator[str]:
     if run.requests or run.knocks:
         yield "### `POST /generate` until the last byte is downloaded"
         yield _requests([*run.requests, *([run.knocks] if run.knocks else [])])
+
+
+def _iteration_rows(row: Iterations) -> Iterator[tuple[str, ...]]:
+    name = f"{row.size}^3, width {row.width}, batch {row.batch}"
+    for way, seconds in row.seconds.items():
+        yield name, way, f"{median(seconds):.2f}", "" if way == PLAIN else f"{row.faster(way):.2f} x"
 
 
 def _pass_row(run: Run, row: Pass) -> tuple[str, ...]:

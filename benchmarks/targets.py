@@ -28,7 +28,7 @@ class Target:
 
 def judge(run: Run) -> list[Target]:
     """The goals for two CPU cores; on another device or at another width they are held up just the same."""
-    return [*_forward(run), *_encoder(run), *_files(run), *_request(run), *_translation(run)]
+    return [*_forward(run), *_encoder(run), *_training(run), *_files(run), *_request(run), *_translation(run)]
 
 
 def _forward(run: Run) -> Iterator[Target]:
@@ -46,6 +46,11 @@ def _forward(run: Run) -> Iterator[Target]:
 def _encoder(run: Run) -> Iterator[Target]:
     plain, ours = (run.find("encoder", SIZE, way) for way in (PLAIN, "float32"))
     yield _at_least("encoder 256^3, float32, faster than plain", 2.0, _faster(plain, ours), "x")
+
+
+def _training(run: Run) -> Iterator[Target]:
+    faster = run.iterations.faster("bfloat16") if run.iterations else None
+    yield _at_least("iteration of HA-GAN's training, bfloat16, faster than plain", 2.5, faster, "x")
 
 
 def _files(run: Run) -> Iterator[Target]:

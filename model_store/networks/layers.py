@@ -10,6 +10,8 @@ from model_store.networks.streamed import norm_relu_
 
 _FOLDED_AT_ONCE = 64
 """Input channels."""
+_FEWEST_FOLDED = 2048
+"""Input voxels of a batch from which on folding a weight anew costs less than the arithmetic that it saves."""
 
 
 def fold_nearest_upsampling(weight: Tensor) -> Tensor:
@@ -43,8 +45,8 @@ def wide(x: Tensor) -> Tensor:
 class UpsampleConv3d(nn.Conv3d):
     """Nearest-neighbour x2 followed by a 3^3 convolution, computed as one transposed convolution.
 
-    The stored parameter stays the 3^3 weight. While gradients are wanted it is folded in each forward; `fold` does it
-    once for inference.
+    The stored parameter stays the 3^3 weight. While gradients are wanted it is folded in each forward, where there are
+    voxels enough to make up for it; `fold` does it once for inference.
     """
 
     folded: Tensor | None
@@ -65,6 +67,8 @@ class UpsampleConv3d(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, d, h, w) -> (n, out, 2d, 2h, 2w)."""
+        if self.folded is None and x.numel() < _FEWEST_FOLDED * x.shape[1]:
+            return F.conv3d(F.interpolate(x, scale_factor=2), self.weight, self.bias, padding=1)
         weight = fold_nearest_upsampling(self.weight) if self.folded is None else self.folded
         return F.conv_transpose3d(x, weight, self.bias, stride=2, padding=1)
 

@@ -210,6 +210,7 @@ def test_each_goal_is_held_against_its_figure() -> None:
         "worker, 256^3, float32, peak memory": ("1.07 GB", True),
         "patches of MEGAN, float32, of the matrix-product rate": ("-", None),
         "patches of MEGAN, float32, faster than one by one": ("-", None),
+        "iteration of HA-GAN's training, bfloat16, faster than plain": ("-", None),
         "translation to 512^3, peak memory beyond weights and scan": ("-", None),
         "translation, device memory at 512^3 of that at 128^3": ("-", None),
         "queue and HTTP without the volume": ("25 ms", True),

@@ -61,6 +61,11 @@ class CourseConfig(BaseModel):
     device: Annotated[str, Asked(metavar="cpu|cuda:N", may_change=True)] = Field(
         default="cpu", description="Where to train."
     )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        default="float32",
+        description="Of convolutions and matrix products in forward passes; bfloat16 pays on processors with AVX-512 "
+        "BF16 or AMX and on CUDA, tf32 is CUDA's alone.",
+    )
     data_workers: Annotated[int, RUNNING] = Field(default=0, ge=0, description="Processes that read scans.")
     log_every: Annotated[int, RUNNING] = Field(
         default=10, ge=1, description="Iterations between reports of the losses."
@@ -105,6 +110,13 @@ class CourseConfig(BaseModel):
             if int(device.partition(":")[2] or 0) >= count:
                 raise ValueError(f"there is no {device} on this machine; CUDA devices that torch sees: {count}")
         return device
+
+    @field_validator("precision")
+    @classmethod
+    def _is_the_devices(cls, precision: str, info: ValidationInfo) -> str:
+        if precision == "tf32" and info.data.get("device", "cpu") == "cpu":
+            raise ValueError("tf32 is how CUDA's matrix units read float32: it needs --device cuda:N")
+        return precision
 
 
 class RunConfig(CourseConfig):

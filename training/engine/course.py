@@ -18,6 +18,7 @@ from training.engine.data_report import DataReport
 from training.engine.errors import DataRefused
 from training.engine.export import export_tensors
 from training.engine.family import Family, Trained
+from training.engine.precision import settle_float32
 from training.engine.report import Progress, Report
 from training.engine.stopping import StoppedError, stop_wishes
 from training.engine.survey import survey
@@ -50,6 +51,7 @@ def train(
     looked = survey(config.data, config.cache)
     config = settled(config, looked)
     check_same_run(config)
+    settle_float32(config.precision)
     trainer, checkpoint = family.trainer(config), config.out / CHECKPOINT
     is_new = not resume(trainer, checkpoint, config.device)
     if is_new:

@@ -6,11 +6,13 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.amp.autocast_mode import autocast
 from torch.optim import Adam
 
 from training.engine.average import ParameterAverage
 from training.engine.checkpoint import networks_in
 from training.engine.config import CourseConfig
+from training.engine.precision import forward_precision
 
 Config = TypeVar("Config", bound=CourseConfig)
 STRIDE = 1_000_003
@@ -48,6 +50,10 @@ class Trainer(ABC, Generic[Config]):
         """From N(0, I)."""
         return torch.randn(shape, generator=source, device=source.device).to(self.config.device)
 
+    def forward_precision(self) -> autocast:
+        """Around forward passes outside `update`."""
+        return forward_precision(self.config.device, self.config.precision)
+
     def update(self, name: str, loss_of: Callable[[], Tensor], largest_norm: float | None = None) -> Tensor:
         """Minimise over the parameters of one optimiser, everything else held still; returns the loss.
 
@@ -60,7 +66,8 @@ class Trainer(ABC, Generic[Config]):
             for parameter in group["params"]:
                 parameter.requires_grad_(True)
         optimiser.zero_grad(set_to_none=True)
-        loss = loss_of()
+        with self.forward_precision():
+            loss = loss_of()
         loss.backward()  # type: ignore[no-untyped-call]
         if largest_norm is not None:
             free = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]

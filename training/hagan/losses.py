@@ -11,6 +11,7 @@ from model_store.networks.hagan import (
     select_features,
     select_sub_volume,
 )
+from model_store.networks.layers import wide
 
 Verdict = tuple[Tensor, Tensor | None]
 """Logits (n,) and class logits (n, K) or None."""
@@ -23,7 +24,7 @@ def low_resolution(volume: Tensor) -> Tensor:
 
 def adversarial(verdict: Verdict, real: bool) -> Tensor:
     """One expectation of eq. 4 or 5 as cross-entropy; for the generator in its non-saturating form."""
-    logits = verdict[0]
+    logits = wide(verdict[0])
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
 
 
@@ -32,7 +33,7 @@ def classification(verdict: Verdict, labels: Tensor | None) -> Tensor:
     logits, class_logits = verdict
     if class_logits is None or labels is None:
         return logits.new_zeros(())
-    return F.cross_entropy(class_logits, labels)
+    return F.cross_entropy(wide(class_logits), labels)
 
 
 def discriminator_loss(discriminator: HAGANDiscriminator, real: Tensor, fake_slab: Tensor, fake_low: Tensor,
@@ -67,7 +68,7 @@ def generator_loss(generator: HAGANGenerator, discriminator: HAGANDiscriminator,
 def sub_volume_reconstruction(generator: HAGANGenerator, encoder: HAGANEncoder, real: Tensor, start: int) -> Tensor:
     """Eq. 6: L1 between a sub-volume and G^H(E^H(sub-volume)); minimised over E^H alone."""
     slab = select_sub_volume(real, start)
-    return F.l1_loss(generator.high(encoder.high(slab)), slab)
+    return F.l1_loss(wide(generator.high(encoder.high(slab))), slab)
 
 
 def volume_reconstruction(generator: HAGANGenerator, encoder: HAGANEncoder, real: Tensor, start: int,
@@ -76,6 +77,6 @@ def volume_reconstruction(generator: HAGANGenerator, encoder: HAGANEncoder, real
     with torch.no_grad():
         features = encoder.slab_features(real)
     made = generator.common(encoder.ground(features), one_hot)
-    low = F.l1_loss(generator.low(made), low_resolution(real))
-    slab = generator.high(select_features(made, start, generator.size))
+    low = F.l1_loss(wide(generator.low(made)), low_resolution(real))
+    slab = wide(generator.high(select_features(made, start, generator.size)))
     return low + F.l1_loss(slab, select_sub_volume(real, start))

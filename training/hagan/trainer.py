@@ -69,7 +69,8 @@ class HAGANTrainer(Trainer[HAGANConfig]):
             "encoder_ground": (self.encoder.ground, config.lr_encoder),
         }
         self.optimisers = {
-            name: Adam(network.parameters(), lr=rate, betas=BETAS) for name, (network, rate) in rates.items()
+            name: Adam(network.parameters(), lr=rate, betas=BETAS, fused=True)
+            for name, (network, rate) in rates.items()
         }
         self.class_frequencies = torch.ones(classes)
         """p_c up to a factor (K,), even until scans are surveyed. Not of the state: a resumed run surveys them anew."""

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from model_store.card import IntensitySpec, Provenance, TranslatorCard
 from model_store.networks.cascade import Cascade
+from model_store.networks.layers import wide
 from model_store.sizes.megan import MEGANSizes
 from training.engine.card import UNIT_RANGE
 from training.engine.data import TrainingVolumes
@@ -42,7 +43,9 @@ class MEGANTrainer(Trainer[MEGANConfig]):
         self.optimisers = {}
         for scale in range(scales):
             for name, network in (("generator", self.cascade.levels[scale]), ("critic", self.critics[scale])):
-                self.optimisers[f"{name} {scale}"] = Adam(network.parameters(), lr=config.learning_rate, betas=BETAS)
+                self.optimisers[f"{name} {scale}"] = Adam(
+                    network.parameters(), lr=config.learning_rate, betas=BETAS, fused=True
+                )
         self._made = torch.zeros(1, 1, 1, 1, 1)
 
     @property
@@ -59,13 +62,14 @@ class MEGANTrainer(Trainer[MEGANConfig]):
         self.networks.train()
         with torch.random.fork_rng(devices=[config.device] if config.device != "cpu" else []):
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=source)))  # for dropout
-            made = self.cascade.levels[scale](seen)
+            with self.forward_precision():
+                made = wide(self.cascade.levels[scale](seen))
             critic = self.critics[scale]
             losses = self._teach(scale, critic, real, made.detach(), seen)
             self._made = made.detach()
 
             def generator_loss() -> Tensor:
-                again = self.cascade.levels[scale](seen)
+                again = wide(self.cascade.levels[scale](seen))
                 return self._loss(critic(again, seen), True) + config.l1_weight * F.l1_loss(again, real)
 
             losses["generator"] = self.update(f"generator {scale}", generator_loss)
@@ -74,7 +78,7 @@ class MEGANTrainer(Trainer[MEGANConfig]):
 
     def _teach(self, scale: int, critic: nn.Module, real: Tensor, made: Tensor, seen: Tensor) -> dict[str, Tensor]:
         """The discriminator's half of eq. 2, left out while it is right too often."""
-        with torch.no_grad():
+        with torch.no_grad(), self.forward_precision():
             verdicts = critic(real, seen), critic(made, seen)
         right = torch.cat([(verdicts[0] > 0).flatten(), (verdicts[1] < 0).flatten()]).float().mean()
         if float(right) > self.config.critic_until:
@@ -88,7 +92,8 @@ class MEGANTrainer(Trainer[MEGANConfig]):
     @staticmethod
     def _loss(verdict: Tensor, is_real: bool) -> Tensor:
         """Eq. 1's logarithm; of the generator the form that does not saturate."""
-        return F.binary_cross_entropy_with_logits(verdict, torch.full_like(verdict, float(is_real)))
+        logits = wide(verdict)
+        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(is_real)))
 
     def sample(self, count: int) -> Tensor:
         """The images of the last iteration, at most `count`."""

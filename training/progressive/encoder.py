@@ -14,6 +14,7 @@ from model_store.families.progressive import ServedProgressive
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.load import load
 from model_store.networks.critic import LatentDiscriminator
+from model_store.networks.layers import wide
 from model_store.networks.reversed_encoder import ReversedEncoder
 from training.engine.errors import DataRefused
 from training.engine.export import tensors_of
@@ -52,7 +53,8 @@ class EncoderTrainer(Trainer[EncoderConfig]):
         found = {"encoder": self.encoder, "discriminator": self.discriminator}
         self.networks = nn.ModuleDict({name: network for name, network in found.items() if network is not None})
         self.optimisers = {
-            name: Adam(network.parameters(), lr=rate, betas=BETAS) for name, network in self.networks.items()
+            name: Adam(network.parameters(), lr=rate, betas=BETAS, fused=True)
+            for name, network in self.networks.items()
         }
 
     def start_from_model(self) -> None:
@@ -68,7 +70,7 @@ class EncoderTrainer(Trainer[EncoderConfig]):
         terms: dict[str, Tensor] = {}
 
         def loss() -> Tensor:
-            encoded.append(self.encoder(real))
+            encoded.append(wide(self.encoder(real)))
             terms.update(self.terms(real, encoded[0]))
             return encoder_loss(terms, self.discriminator is not None)
 

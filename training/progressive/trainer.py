@@ -56,8 +56,8 @@ class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
         self.average = ParameterAverage(self.generator, config.average)
         rate = config.learning_rate
         self.optimisers = {
-            "generator": Adam(self.generator.rates(rate), betas=BETAS, eps=GENERATOR_EPSILON),
-            "critic": Adam(self.critic.parameters(), lr=rate, betas=BETAS, eps=CRITIC_EPSILON),
+            "generator": Adam(self.generator.rates(rate), betas=BETAS, eps=GENERATOR_EPSILON, fused=True),
+            "critic": Adam(self.critic.parameters(), lr=rate, betas=BETAS, eps=CRITIC_EPSILON, fused=True),
         }
         self._rates = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimisers.items()}
 
@@ -90,7 +90,7 @@ class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
         return made
 
     def _update_critic(self, real: Tensor, moment: Moment, source: torch.Generator) -> dict[str, Tensor]:
-        with torch.no_grad():
+        with torch.no_grad(), self.forward_precision():
             made = self._make(len(real), moment, source)
         mix = torch.rand(len(real), generator=source, device=self.config.device)
         distances: list[Tensor] = []

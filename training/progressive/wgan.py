@@ -5,6 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from model_store.networks.layers import wide
+from training.engine.precision import exact
+
 Scores = Callable[[Tensor], Tensor]
 """f: (n, 1, *shape) -> (n,)."""
 GRADIENT_WEIGHT = 10.0
@@ -19,15 +22,16 @@ def gradient_penalty(critic: Scores, real: Tensor, made: Tensor, mix: Tensor) ->
     Args:
         mix: (n,) in [0, 1], the place on each line: 0 is the real volume.
     """
-    between = torch.lerp(real, made, mix[:, None, None, None, None]).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    with exact(real):
+        between = torch.lerp(real, wide(made), mix[:, None, None, None, None]).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
     return penalty
 
 
 def critic_loss(critic: Scores, real: Tensor, made: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
     """Eq. 1 -> (loss, estimated Wasserstein distance). `made` comes without gradients."""
-    scores, scores_made = critic(real), critic(made)
+    scores, scores_made = wide(critic(real)), wide(critic(made))
     distance = (scores - scores_made).mean()
     penalty = GRADIENT_WEIGHT * gradient_penalty(critic, real, made, mix)
     return penalty + DRIFT_WEIGHT * scores.square().mean() - distance, distance.detach()
@@ -35,4 +39,4 @@ def critic_loss(critic: Scores, real: Tensor, made: Tensor, mix: Tensor) -> tupl
 
 def generator_loss(critic: Scores, made: Tensor) -> Tensor:
     """Eq. 2."""
-    return -critic(made).mean()
+    return -wide(critic(made)).mean()

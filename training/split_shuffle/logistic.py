@@ -6,21 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.networks.layers import wide
+from training.engine.precision import exact
+
 
 def generator_loss(verdict: Tensor) -> Tensor:
     """-log D(G(z)) from the logits (n,) of generated images."""
-    return F.softplus(-verdict).mean()
+    return F.softplus(-wide(verdict)).mean()
 
 
 def discriminator_loss(verdict_real: Tensor, verdict_made: Tensor) -> Tensor:
     """-log D(x) - log(1 - D(G(z))) from logits (n,)."""
-    return F.softplus(-verdict_real).mean() + F.softplus(verdict_made).mean()
+    return F.softplus(-wide(verdict_real)).mean() + F.softplus(wide(verdict_made)).mean()
 
 
 def r1_penalty(critic: nn.Module, real: Tensor) -> Tensor:
     """Half the mean squared norm of the discriminator's gradient at real images (n, 1, *d); weighted by gamma."""
     real = real.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
+    with exact(real):
+        (gradient,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean() / 2
 
 

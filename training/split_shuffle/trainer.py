@@ -17,6 +17,7 @@ from training.engine.course import fit, resume
 from training.engine.data import Scans, batches
 from training.engine.export import tensors_of
 from training.engine.family import Family
+from training.engine.precision import exact
 from training.engine.report import Progress
 from training.engine.trainer import Trainer
 from training.split_shuffle.card import MEAN_OVER, card_of, preparation_of
@@ -87,9 +88,10 @@ class SplitShuffleTrainer(Trainer[SplitShuffleConfig]):
 
     def _path_penalty(self, count: int, source: torch.Generator) -> Tensor:
         """On half a batch, as often as its weight makes up for."""
-        image, w = self._make((count + 1) // 2, source)
-        direction = torch.randn(image.shape, generator=source, device=image.device)
-        lengths = path_lengths(image, w, direction)
+        with exact(self.mean_length):
+            image, w = self._make((count + 1) // 2, source)
+            direction = torch.randn(image.shape, generator=source, device=image.device)
+            lengths = path_lengths(image, w, direction)
         self.mean_length = self.mean_length.lerp(lengths.detach().mean(), PATH_MEMORY)
         penalty = (lengths - self.mean_length).square().mean()
         return penalty * self.config.path_length_weight * self.config.path_length_every
@@ -134,7 +136,9 @@ class SplitShuffleTrainer(Trainer[SplitShuffleConfig]):
 def _adam(network: nn.Module, rate: float, every: int) -> Adam:
     """Adam, slowed by as much as the penalty of every `every`-th iteration adds steps; 0: no penalty."""
     share = every / (every + 1) if every else 1.0
-    return Adam(network.parameters(), lr=rate * share, betas=(BETAS[0] ** share, BETAS[1] ** share), eps=1e-8)
+    return Adam(
+        network.parameters(), lr=rate * share, betas=(BETAS[0] ** share, BETAS[1] ** share), eps=1e-8, fused=True
+    )
 
 
 class SplitShuffleFamily(Family[SplitShuffleConfig, SplitShuffleTrainer]):

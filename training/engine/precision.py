@@ -1,0 +1,24 @@
+"""In which precision the convolutions and matrix products of a run are computed (docs/decisions/0053)."""
+
+from typing import Literal
+
+import torch
+from torch.amp.autocast_mode import autocast
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+
+
+def settle_float32(precision: Precision) -> None:
+    """Whether CUDA's matrix units may read 10 bits of the mantissas of float32: with tf32 alone."""
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+
+def forward_precision(device: str, precision: Precision) -> autocast:
+    """Around what networks make and say in a loss. What follows, and every gradient's gradient, is float32."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def exact(x: torch.Tensor) -> autocast:
+    """Inside `forward_precision`, for penalties on gradients: float32 on the device of `x`."""
+    return torch.autocast(x.device.type, enabled=False)
