@@ -4,7 +4,15 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { canvas, choose, drawn, generate, jobOf, status, succeeded } from "./page";
 import { expect, type Page, test } from "./test";
 
-const VIEWS = ["generate", "encode", "edit?model=tiny", "edit?model=tiny&tab=new", "translate", "jobs"];
+const VIEWS = [
+  "generate",
+  "encode",
+  "edit?model=tiny",
+  "edit?model=tiny&tab=new",
+  "translate",
+  "models?model=tiny",
+  "jobs",
+];
 
 async function audit(page: Page): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).analyze();

@@ -39,7 +39,7 @@ function requestOf({ refine, label, orientation, trim }: Form, card: ModelCard):
 }
 
 export function EncodeView() {
-  useTakeOver("encode", takeOver);
+  useTakeOver("encode", takeOver, chooseModel);
   return (
     <div class="work">
       <EncodeForm />
@@ -50,6 +50,10 @@ export function EncodeView() {
       />
     </div>
   );
+}
+
+function chooseModel(name: string): void {
+  change({ model: name, label: "" });
 }
 
 /** The form as it was when the job was asked for. */
@@ -98,7 +102,7 @@ function EncodeForm() {
   return (
     <form class="panel" aria-label="Encode" onSubmit={(event) => void submit(event)}>
       <h1>Encode</h1>
-      <ModelPicker value={card?.name ?? null} cards={cards} onChange={(name) => change({ model: name, label: "" })} />
+      <ModelPicker value={card?.name ?? null} cards={cards} onChange={chooseModel} />
       {card && (
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />

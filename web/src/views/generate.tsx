@@ -69,7 +69,7 @@ function requestOf({ seed, count, truncation, label, noise, output }: Form, card
 export function GenerateView() {
   const { job } = route.value.query;
   const { record, problem } = useJob(job ?? null);
-  useTakeOver("generate", takeOver);
+  useTakeOver("generate", takeOver, chooseModel);
   return (
     <div class="work">
       <GenerateForm news={record} />
@@ -87,6 +87,10 @@ export function GenerateView() {
       </section>
     </div>
   );
+}
+
+function chooseModel(name: string): void {
+  change({ model: name, truncation: null, label: "" });
 }
 
 /** The form as it was when the job was asked for. */
@@ -136,11 +140,7 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
   return (
     <form class="panel" aria-label="Generate" onSubmit={(event) => void submit(event)}>
       <h1>Generate</h1>
-      <ModelPicker
-        value={card?.name ?? null}
-        cards={cards}
-        onChange={(name) => change({ model: name, truncation: null, label: "" })}
-      />
+      <ModelPicker value={card?.name ?? null} cards={cards} onChange={chooseModel} />
       {card && (
         <div class="fields">
           <SeedField

@@ -6,16 +6,16 @@ import { api } from "../../api/calls";
 import { asProblem, type Problem } from "../../api/problem";
 import type { Direction, EditRequest, JobRecord, ModelCard, Source } from "../../api/types";
 import { loadDirections, useDirections } from "../../catalogue";
+import { changePerSd } from "../../jobs/directions";
 import { discard, drive } from "../../jobs/follow";
 import { type Latent, type LatentSource, moved, type Step } from "../../jobs/latents";
 import { scanOf } from "../../jobs/scans";
 import { formatRoute } from "../../route";
-import { figure, titled } from "../../text/words";
-import { confirmed } from "../../ui/confirm";
+import { titled } from "../../text/words";
 import { Button, Slider } from "../../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../../ui/notices";
-import { attempt } from "../../ui/toast";
 import type { Given } from "../classfield";
+import { RemoveDirection } from "../removedirection";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
 import { EDIT_OUTPUT, type Made, onOneGrid, useDriver } from "./driver";
 import { Look, volumeOf } from "./look";
@@ -234,16 +234,8 @@ interface DirectionSliderProps {
 }
 
 function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderProps) {
-  const { name, attribute, slope, std, units, r2, shipped, transform } = direction;
-  const step = Math.abs((slope ?? 0) * std);
-  const moved = transform === "log" ? `${figure(Math.exp(step))} times` : `${figure(step)} ${units} of`;
-  const change = slope === null ? "" : `${moved} ${attribute || "the attribute"} per SD`;
+  const { name, r2, shipped } = direction;
   const trust = r2 === null ? "" : `R² ${r2.toFixed(2)}`;
-  const remove = async (): Promise<void> => {
-    const detail = "Its slider goes, for everyone who uses the model.";
-    if (!(await confirmed(`Delete the direction ${name}?`, detail, "Delete"))) return;
-    if (await attempt(() => api.removeDirection(model, name))) await loadDirections(model);
-  };
   return (
     <div class="direction">
       <Slider
@@ -253,13 +245,16 @@ function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderPro
         step={0.25}
         value={value}
         text={`${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(2)} SD`}
-        hint={[change, trust].filter(Boolean).join("; ")}
+        hint={[perSd(direction), trust].filter(Boolean).join("; ")}
         onInput={(strength) => onTurn(name, strength)}
         onReset={() => onTurn(name, 0)}
       />
-      {!shipped && (
-        <Button kind="quiet" icon="trash" label={`Remove the direction ${name}`} onClick={() => void remove()} />
-      )}
+      {!shipped && <RemoveDirection model={model} name={name} />}
     </div>
   );
+}
+
+function perSd(direction: Direction): string {
+  const change = changePerSd(direction);
+  return change && `${change} per SD`;
 }
