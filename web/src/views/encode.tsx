@@ -10,10 +10,11 @@ import { draft } from "../jobs/draft";
 import { rememberScan } from "../jobs/scans";
 import { announce } from "../jobs/watch";
 import { note } from "../route";
-import { Button, Field, Meter, Select, Slider } from "../ui/controls";
+import { Button, Field, Meter, Select } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
 import { ModelPicker } from "../ui/modelcard";
 import { ProblemNotice } from "../ui/notices";
+import { NumberSlider } from "../ui/numberslider";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { ScanStage } from "./scanstage";
 import { useTakeOver } from "./takeover";
@@ -107,7 +108,7 @@ function EncodeForm() {
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />
           <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />
-          <Slider
+          <NumberSlider
             label="Refinement"
             min={0}
             max={200}

@@ -11,9 +11,10 @@ import { remember, throwDice } from "../jobs/seeds";
 import { announce, useJob } from "../jobs/watch";
 import { note, route } from "../route";
 import { unitOf } from "../text/words";
-import { Button, Select, Slider } from "../ui/controls";
+import { Button, Select } from "../ui/controls";
 import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
+import { NumberSlider } from "../ui/numberslider";
 import { Viewer } from "../viewer/viewer";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { JobPanel } from "./jobpanel";
@@ -153,13 +154,12 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
           {hasNoise(card) && (
             <Select label="Noise" value={noise} options={NOISE} onChange={(next) => change({ noise: next })} />
           )}
-          <Slider
+          <NumberSlider
             label="Samples"
             min={1}
             max={MAX_SAMPLES}
             step={1}
             value={count}
-            text={String(count)}
             onInput={(next) => change({ count: next })}
           />
           <OutputFields value={output} unit={unitOf(card)} onChange={(next) => change({ output: next })} />

@@ -12,8 +12,9 @@ import { type Latent, type LatentSource, moved, type Step } from "../../jobs/lat
 import { scanOf } from "../../jobs/scans";
 import { formatRoute } from "../../route";
 import { titled } from "../../text/words";
-import { Button, Slider } from "../../ui/controls";
+import { Button } from "../../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../../ui/notices";
+import { NumberSlider } from "../../ui/numberslider";
 import type { Given } from "../classfield";
 import { RemoveDirection } from "../removedirection";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
@@ -238,7 +239,7 @@ function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderPro
   const trust = r2 === null ? "" : `R² ${r2.toFixed(2)}`;
   return (
     <div class="direction">
-      <Slider
+      <NumberSlider
         label={titled(name)}
         min={-REACH}
         max={REACH}
