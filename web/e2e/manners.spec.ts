@@ -29,7 +29,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     await drawn(page);
     await audit(page);
     const job = jobOf(page);
-    for (const view of [...VIEWS.slice(1), `jobs/${job}`]) {
+    for (const view of [...VIEWS.slice(1), `jobs/${job}`, `jobs/${job}?mosaic=axial`]) {
       await page.goto(`/#/${view}`);
       await expect(page.getByRole("main").getByRole("heading").first()).toBeVisible();
       await page.waitForLoadState("networkidle");

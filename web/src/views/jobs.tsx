@@ -84,7 +84,7 @@ export function JobsView() {
           </Button>
         </div>
       )}
-      <Kept />
+      {shown && <Kept />}
     </div>
   );
 }

@@ -21,9 +21,11 @@ export function ModelsView() {
         {problem && <ProblemNotice problem={problem} onRetry={() => void loadModels()} />}
         {!all && !problem && <Skeleton lines={8} label="Loading the models" />}
         {all && <List all={all} shown={shown?.name ?? null} />}
-        <p class="hint">
-          Import, add, edit and remove models with the command line: <code>voxelsmith models --help</code>.
-        </p>
+        {all && (
+          <p class="hint">
+            Import, add, edit and remove models with the command line: <code>voxelsmith models --help</code>.
+          </p>
+        )}
       </nav>
       <section class="stage" aria-label="About the model" key={shown?.name}>
         {all?.length === 0 && <Empty icon="warning" title="The service has no models" />}

@@ -62,45 +62,43 @@ export function Samples({ card }: { card: ModelCard }) {
   };
   const { record } = watched;
   const samples = samplesOf([...(record ? [record] : []), ...(listed.value ?? [])]);
+  const isLive = record !== null && !record.ended_at;
   const trouble = problem.value ?? watched.problem;
   return (
     <section class="panel" aria-label="Samples">
       <h3>Samples</h3>
-      {record && !record.ended_at && (
-        <div class="status">
-          <StateBadge state={record.state} />
-          <p class="status-text" role="status">
-            <Doing record={record} />
-          </p>
-          <div class="status-meter">
-            <Meter fraction={null} label="Progress of the samples" />
-          </div>
-        </div>
-      )}
-      {samples.length > 0 ? (
-        <ul class="samples" aria-label="Samples">
-          {samples.map((sample) => (
-            <li key={`${sample.record.id} ${sample.result.name}`}>
-              <Thumb {...sample} />
-            </li>
-          ))}
-        </ul>
-      ) : (
-        <p class="hint">{listed.value ? "No job of this model has pictures yet." : "Looking for pictures"}</p>
-      )}
-      {!record && listed.value && (
-        <>
-          <ClassField card={card} value={label.value} onChange={(name) => (label.value = name)} />
-          <div class="actions">
-            <Button icon="dice" isDisabled={isPosting.value} onClick={() => void make()}>
-              Make {MADE} samples
-            </Button>
-            <span class="hint">
-              Seeds {FIRST_SEED} to {FIRST_SEED + MADE - 1}; a job like any other.
-            </span>
-          </div>
-        </>
-      )}
+      <div class="samples-place">
+        {samples.length > 0 ? (
+          <ul class="samples" aria-label="Samples">
+            {samples.map((sample) => (
+              <li key={`${sample.record.id} ${sample.result.name}`}>
+                <Thumb {...sample} />
+              </li>
+            ))}
+          </ul>
+        ) : (
+          <p class="hint">{listed.value ? "No job of this model has pictures yet." : "Looking for pictures"}</p>
+        )}
+      </div>
+      <ClassField card={card} value={label.value} onChange={(name) => (label.value = name)} />
+      <div class="status">
+        <Button icon="dice" isDisabled={isPosting.value || isLive} onClick={() => void make()}>
+          Make {MADE} samples
+        </Button>
+        {record ? (
+          <>
+            <StateBadge state={record.state} />
+            <p class="status-text" role="status">
+              <Doing record={record} />
+            </p>
+          </>
+        ) : (
+          <span class="hint">
+            Seeds {FIRST_SEED} to {FIRST_SEED + MADE - 1}; a job like any other.
+          </span>
+        )}
+        <div class="status-meter">{isLive && <Meter fraction={null} label="Progress of the samples" />}</div>
+      </div>
       {trouble && (
         <ProblemNotice problem={trouble} onRetry={watched.problem ? () => retryJob(job.value ?? "") : undefined} />
       )}
