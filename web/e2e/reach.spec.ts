@@ -31,8 +31,10 @@ test("a typed value is walked to, and the slider stands where the walk ended", a
   const field = direction.getByLabel(`mean value, ${units}`);
   await page.getByRole("button", { name: "Show the start" }).click();
   await settled(page);
-  await expect(direction).toContainText("The start has");
-  const own = Number(/The start has (\S+)/.exec((await direction.textContent()) ?? "")?.[1]?.replace(",", ""));
+  await expect(direction).toContainText("Predicted of the start");
+  const own = Number(
+    /Predicted of the start: (\S+)/.exec((await direction.textContent()) ?? "")?.[1]?.replace(",", ""),
+  );
   const wish = own + 2.5 * slope * std;
   await field.fill(String(wish));
   await direction.getByRole("button", { name: "Go there" }).click();

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 
 import type { Direction } from "../../api/types";
 import { deviations } from "../../jobs/directions";
-import { figure } from "../../text/words";
+import { figure, titled } from "../../text/words";
 import { Button, Field } from "../../ui/controls";
 
 /** What the service did to reach a value. */
@@ -51,7 +51,7 @@ export function Reach({ direction, start, walk, onReach }: ReachProps) {
     <details class="more" onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
       <summary>To a value</summary>
       <Field
-        label={`${attribute || "Attribute"}${units && `, ${units}`}`}
+        label={`${titled(attribute || "attribute")}${units && `, ${units}`}`}
         hint={told(own.value, walk, units) || "As the direction predicts it; the slider follows."}
       >
         {(id, hintId) => (
@@ -79,7 +79,7 @@ export function Reach({ direction, start, walk, onReach }: ReachProps) {
 }
 
 function told(own: number | null, walk: Walk | null, units: string): string {
-  const start = own === null ? "" : `The start has ${figure(own)} ${units}`.trim();
+  const start = own === null ? "" : `Predicted of the start: ${figure(own)} ${units}`.trim();
   const way = walk && `${figure(walk.value)} ${units}`.trim();
   return [start, way && `${way} lies ${deviations(walk.strength)} away`].filter(Boolean).join("; ");
 }
