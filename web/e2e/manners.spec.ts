@@ -4,7 +4,15 @@ import { AxeBuilder } from "@axe-core/playwright";
 import { canvas, choose, drawn, generate, jobOf, status, succeeded } from "./page";
 import { expect, type Page, test } from "./test";
 
-const VIEWS = ["generate", "encode", "edit?model=tiny", "edit?model=tiny&tab=new", "translate", "jobs"];
+const VIEWS = [
+  "generate",
+  "encode",
+  "edit?model=tiny",
+  "edit?model=tiny&tab=new",
+  "translate",
+  "models?model=tiny",
+  "jobs",
+];
 
 async function audit(page: Page): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).analyze();
@@ -21,7 +29,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     await drawn(page);
     await audit(page);
     const job = jobOf(page);
-    for (const view of [...VIEWS.slice(1), `jobs/${job}`]) {
+    for (const view of [...VIEWS.slice(1), `jobs/${job}`, `jobs/${job}?mosaic=axial`]) {
       await page.goto(`/#/${view}`);
       await expect(page.getByRole("main").getByRole("heading").first()).toBeVisible();
       await page.waitForLoadState("networkidle");

@@ -24,7 +24,7 @@ export async function choose(page: Page, model: string): Promise<void> {
 export async function generate(page: Page, model: string, seed: number, samples = 1): Promise<void> {
   await choose(page, model);
   await page.getByLabel("Seed", { exact: true }).fill(String(seed));
-  await page.getByLabel("Samples").fill(String(samples));
+  await page.getByRole("slider", { name: "Samples" }).fill(String(samples));
   await page
     .getByRole("main")
     .getByRole("button", { name: /^Generate/ })

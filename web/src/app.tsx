@@ -12,6 +12,7 @@ import { EncodeView } from "./views/encode";
 import { GenerateView } from "./views/generate";
 import { JobView } from "./views/job";
 import { JobsView } from "./views/jobs";
+import { ModelsView } from "./views/models/models";
 import { TranslateView } from "./views/translate";
 
 const TABS: readonly (readonly [View, string])[] = [
@@ -19,6 +20,7 @@ const TABS: readonly (readonly [View, string])[] = [
   ["encode", "Encode"],
   ["edit", "Edit"],
   ["translate", "Translate"],
+  ["models", "Models"],
   ["jobs", "Jobs"],
 ];
 const THEMES = { system: ["auto", "as the system has it"], light: ["sun", "light"], dark: ["moon", "dark"] } as const;
@@ -59,6 +61,7 @@ export function App() {
         {view === "encode" && <EncodeView />}
         {view === "edit" && <EditView />}
         {view === "translate" && <TranslateView />}
+        {view === "models" && <ModelsView />}
         {view === "jobs" && (job === null ? <JobsView /> : <JobView key={job} id={job} />)}
       </main>
       <Toast />

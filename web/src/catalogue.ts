@@ -32,6 +32,14 @@ export async function loadModels(): Promise<void> {
   }
 }
 
+/** Asks for one model again: the service looks at its files anew. Throws: Problem. */
+export async function checkModel(name: string): Promise<AnyModel> {
+  const found = await api.model(name);
+  const others = models.value.value ?? [];
+  models.value = { ...models.value, value: others.map((model) => (model.name === name ? found : model)) };
+  return found;
+}
+
 /** Loads the models now and whenever the key changes. */
 export function keepModels(): void {
   effect(() => {

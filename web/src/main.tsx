@@ -3,6 +3,7 @@ import { render } from "preact";
 
 import { App } from "./app";
 import { keepModels } from "./catalogue";
+import { keepMarks } from "./jobs/marks";
 import { followAddress } from "./route";
 import "./styles/tokens.css";
 import "./styles/base.css";
@@ -12,10 +13,12 @@ import "./styles/layout.css";
 import "./styles/viewer.css";
 import "./styles/views.css";
 import "./styles/gallery.css";
+import "./styles/models.css";
 import { applyTheme } from "./theme";
 
 applyTheme();
 followAddress();
 keepModels();
+keepMarks();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

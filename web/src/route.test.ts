@@ -6,6 +6,7 @@ test("every place has an address that leads back to it", () => {
   const places = [
     ["generate", null, { job: "ab12" }],
     ["jobs", "0123456789abcdef", { show: "001.nii.gz", with: "kept", mode: "pair" }],
+    ["models", null, { model: "brain-demo-256" }],
     ["edit", null, { source: "ab/3", tab: "mix" }],
   ] as const;
   for (const [view, job, query] of places)

@@ -1,7 +1,7 @@
 // Where the page is: one of a few views, and what it shows, in the address after the #, so that every place has a link.
 import { signal } from "@preact/signals";
 
-export const VIEWS = ["generate", "encode", "edit", "translate", "jobs"] as const;
+export const VIEWS = ["generate", "encode", "edit", "translate", "models", "jobs"] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface Route {

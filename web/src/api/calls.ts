@@ -57,6 +57,9 @@ export const api = {
   // The client's mapped types lose tuples and fields that are always null, which the schema has.
   models: async (): Promise<AnyModel[]> => (await told(client.GET("/models"))).items as unknown as AnyModel[],
 
+  model: async (name: string): Promise<AnyModel> =>
+    (await told(client.GET("/models/{name}", { params: { path: { name } } }))) as unknown as AnyModel,
+
   directions: async (model: string): Promise<Direction[]> =>
     (await told(client.GET("/models/{name}/directions", { params: { path: { name: model } } }))).items,
 

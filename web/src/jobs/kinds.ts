@@ -95,6 +95,13 @@ export function isUpload(record: JobRecord): boolean {
   return kindOf(record).takesScan && !record.request["source"];
 }
 
+/** The job whose scan a record's volumes lie on: its own, or the encoding that it edits. */
+export function scanJobOf(record: JobRecord): string | null {
+  if (isUpload(record)) return record.id;
+  const source = record.request["source"] as { job?: string } | null | undefined;
+  return record.placement ? (source?.job ?? null) : null;
+}
+
 function told(part: unknown, name: string): string | undefined {
   const value = typeof part === "object" && part !== null ? (part as Request)[name] : undefined;
   return typeof value === "string" ? value : undefined;

@@ -1,13 +1,14 @@
 import { expect, test } from "vitest";
 
 import type { JobRecord, ResultFile } from "../api/types";
-import { ago, bytes, doing, figure, grid, nameOf, seconds } from "./words";
+import { ago, bytes, doing, figure, grid, nameOf, seconds, sizeOf } from "./words";
 
 test("numbers are as people read them", () => {
   expect([999, 1000, 9_680_915, 999_999, 2.5e9].map(bytes)).toEqual(["999 B", "1.0 kB", "9.7 MB", "1.0 MB", "2.5 GB"]);
   expect([0.42, 59, 125].map(seconds)).toEqual(["0.4 s", "59 s", "2 min 5 s"]);
   expect([1234.5, 42, 0.123, 12.34, NaN].map(figure)).toEqual(["1,235", "42", "0.12", "12.3", "–"]);
   expect([grid([64, 64, 64]), grid([64, 32, 64])]).toEqual(["64³", "64 × 32 × 64"]);
+  expect(sizeOf({ shape: [256, 64, 64], spacing_mm: [0.78125, 3, 2.5] })).toBe("200 × 192 × 160 mm");
   expect(ago("2026-01-01T00:00:00Z", Date.parse("2026-01-01T02:30:00Z"))).toBe("2 hours ago");
 });
 

@@ -89,6 +89,11 @@ export function grid(shape: readonly number[]): string {
   return shape.every((side) => side === shape[0]) && shape.length === 3 ? `${shape[0]}³` : shape.join(" × ");
 }
 
+/** Of a whole volume, along the axes of its grid. */
+export function sizeOf({ shape, spacing_mm }: { shape: readonly number[]; spacing_mm: readonly number[] }): string {
+  return `${shape.map((side, axis) => figure(side * (spacing_mm[axis] ?? 0))).join(" × ")} mm`;
+}
+
 /** Three significant places at most, no exponent where it can be helped. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "–";

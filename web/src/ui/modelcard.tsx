@@ -1,7 +1,7 @@
 // The choice of a model, and its card: what it makes, from what, under which licence.
 import type { AnyCard } from "../api/types";
 import { loadModels, models } from "../catalogue";
-import { grid } from "../text/words";
+import { grid, sizeOf } from "../text/words";
 import { Select } from "./controls";
 import { Empty, ProblemNotice, Skeleton } from "./notices";
 
@@ -44,11 +44,11 @@ export function ModelPicker({ value, cards, onChange }: ModelPickerProps) {
 }
 
 /** The name is what files, calls and the command line have; the title alone may be another model's too. */
-function titleOf({ name, title }: AnyCard): string {
+export function titleOf({ name, title }: AnyCard): string {
   return title && title !== name ? `${title} (${name})` : name;
 }
 
-function factsOf(card: AnyCard): (readonly [string, string])[] {
+export function factsOf(card: AnyCard): (readonly [string, string])[] {
   const shows = ["Shows", [card.anatomy, card.modality].filter(Boolean).join(", ")] as const;
   const values = ["Values", `${card.intensity.low} to ${card.intensity.high} ${card.intensity.units}`] as const;
   const licence = ["Licence", card.licence || "not told"] as const;
@@ -59,8 +59,9 @@ function factsOf(card: AnyCard): (readonly [string, string])[] {
   const nominal = card.spacing_is_nominal ? ", nominal" : "";
   const side = card.spacing_mm.map((mm) => mm.toFixed(2)).join(" × ");
   const place = ["Grid", `${grid(card.shape)} voxels of ${side} mm${nominal}`] as const;
+  const size = ["Size", `${sizeOf(card)}${nominal}`] as const;
   const classes = card.classes.length > 0 ? [["Classes", card.classes.join(", ")] as const] : [];
-  return [shows, place, ...classes, values, licence];
+  return [shows, place, size, ...classes, values, licence];
 }
 
 function Card({ card }: { card: AnyCard }) {
@@ -79,7 +80,8 @@ function Card({ card }: { card: AnyCard }) {
         <summary>About this model</summary>
         {card.description && <p>{card.description}</p>}
         <p>
-          <code>{card.name}</code>, family {card.family}, SHA-256 <code>{card.sha256.slice(0, 12)}</code>
+          <code>{card.name}</code>, family {card.family}, SHA-256 <code>{card.sha256.slice(0, 12)}</code>.{" "}
+          <a href={`#/models?model=${card.name}`}>All about it</a>
         </p>
         {card.provenance.sources.length > 0 && (
           <ul>

@@ -4,11 +4,15 @@ import { useEffect, useState } from "preact/hooks";
 import { persist } from "../api/retry";
 import { fetchBlob } from "../api/save";
 
+/** In the order in which they lie beside each other in a picture. */
+export const PLANES = ["axial", "coronal", "sagittal"] as const;
+export type Plane = (typeof PLANES)[number];
+
 interface PreviewProps {
   url: string | null;
   alt: string;
   /** One plane alone, or all three beside each other. */
-  planes?: "axial" | "three";
+  planes?: Plane | "three";
 }
 
 export function Preview({ url, alt, planes = "axial" }: PreviewProps) {
@@ -32,7 +36,7 @@ export function Preview({ url, alt, planes = "axial" }: PreviewProps) {
   }, [url]);
   return (
     <span class={`preview ${planes}${address ? "" : " blank"}`}>
-      {address && <img src={address} alt={alt} width={planes === "axial" ? 256 : 768} height={256} decoding="async" />}
+      {address && <img src={address} alt={alt} width={planes === "three" ? 768 : 256} height={256} decoding="async" />}
     </span>
   );
 }

@@ -5,6 +5,7 @@ import { apiKey } from "../api/key";
 import { isTerminal, type JobRecord } from "../api/types";
 import { asCurl, asPython } from "../jobs/copy";
 import { kindOf } from "../jobs/kinds";
+import { forget } from "../jobs/marks";
 import { formatRoute } from "../route";
 import { Button } from "../ui/controls";
 import { confirmed } from "../ui/confirm";
@@ -19,7 +20,9 @@ export async function removeJob(record: JobRecord): Promise<boolean> {
   const count = record.results.length;
   const detail = count > 0 ? `Its ${count === 1 ? "volume goes" : `${count} volumes go`} with it.` : "Its record goes.";
   if (!(await confirmed("Delete this job?", detail, "Delete"))) return false;
-  return attempt(() => api.removeJob(record.id));
+  if (!(await attempt(() => api.removeJob(record.id)))) return false;
+  forget(record.id);
+  return true;
 }
 
 async function copy(text: string, what: string): Promise<void> {

@@ -10,10 +10,11 @@ import { draft } from "../jobs/draft";
 import { rememberScan } from "../jobs/scans";
 import { announce } from "../jobs/watch";
 import { note } from "../route";
-import { Button, Field, Meter, Select, Slider } from "../ui/controls";
+import { Button, Field, Meter, Select } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
 import { ModelPicker } from "../ui/modelcard";
 import { ProblemNotice } from "../ui/notices";
+import { NumberSlider } from "../ui/numberslider";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { ScanStage } from "./scanstage";
 import { useTakeOver } from "./takeover";
@@ -39,7 +40,7 @@ function requestOf({ refine, label, orientation, trim }: Form, card: ModelCard):
 }
 
 export function EncodeView() {
-  useTakeOver("encode", takeOver);
+  useTakeOver("encode", takeOver, chooseModel);
   return (
     <div class="work">
       <EncodeForm />
@@ -50,6 +51,10 @@ export function EncodeView() {
       />
     </div>
   );
+}
+
+function chooseModel(name: string): void {
+  change({ model: name, label: "" });
 }
 
 /** The form as it was when the job was asked for. */
@@ -98,12 +103,12 @@ function EncodeForm() {
   return (
     <form class="panel" aria-label="Encode" onSubmit={(event) => void submit(event)}>
       <h1>Encode</h1>
-      <ModelPicker value={card?.name ?? null} cards={cards} onChange={(name) => change({ model: name, label: "" })} />
+      <ModelPicker value={card?.name ?? null} cards={cards} onChange={chooseModel} />
       {card && (
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />
           <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />
-          <Slider
+          <NumberSlider
             label="Refinement"
             min={0}
             max={200}

@@ -11,9 +11,10 @@ import { remember, throwDice } from "../jobs/seeds";
 import { announce, useJob } from "../jobs/watch";
 import { note, route } from "../route";
 import { unitOf } from "../text/words";
-import { Button, Select, Slider } from "../ui/controls";
+import { Button, Select } from "../ui/controls";
 import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
+import { NumberSlider } from "../ui/numberslider";
 import { Viewer } from "../viewer/viewer";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { JobPanel } from "./jobpanel";
@@ -69,7 +70,7 @@ function requestOf({ seed, count, truncation, label, noise, output }: Form, card
 export function GenerateView() {
   const { job } = route.value.query;
   const { record, problem } = useJob(job ?? null);
-  useTakeOver("generate", takeOver);
+  useTakeOver("generate", takeOver, chooseModel);
   return (
     <div class="work">
       <GenerateForm news={record} />
@@ -87,6 +88,10 @@ export function GenerateView() {
       </section>
     </div>
   );
+}
+
+function chooseModel(name: string): void {
+  change({ model: name, truncation: null, label: "" });
 }
 
 /** The form as it was when the job was asked for. */
@@ -136,11 +141,7 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
   return (
     <form class="panel" aria-label="Generate" onSubmit={(event) => void submit(event)}>
       <h1>Generate</h1>
-      <ModelPicker
-        value={card?.name ?? null}
-        cards={cards}
-        onChange={(name) => change({ model: name, truncation: null, label: "" })}
-      />
+      <ModelPicker value={card?.name ?? null} cards={cards} onChange={chooseModel} />
       {card && (
         <div class="fields">
           <SeedField
@@ -153,13 +154,12 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
           {hasNoise(card) && (
             <Select label="Noise" value={noise} options={NOISE} onChange={(next) => change({ noise: next })} />
           )}
-          <Slider
+          <NumberSlider
             label="Samples"
             min={1}
             max={MAX_SAMPLES}
             step={1}
             value={count}
-            text={String(count)}
             onInput={(next) => change({ count: next })}
           />
           <OutputFields value={output} unit={unitOf(card)} onChange={(next) => change({ output: next })} />

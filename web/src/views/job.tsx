@@ -8,6 +8,7 @@ import { isTerminal, type JobRecord } from "../api/types";
 import { cardOf } from "../catalogue";
 import { asCurl, asPython, essentials } from "../jobs/copy";
 import { kindOf } from "../jobs/kinds";
+import { scanNameOf } from "../jobs/marks";
 import { scanUnder, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
 import { formatRoute, go } from "../route";
@@ -15,6 +16,7 @@ import { seconds } from "../text/words";
 import { Actions } from "./actions";
 import { JobPanel } from "./jobpanel";
 import { MissingScan } from "./missingscan";
+import { Naming } from "./naming";
 
 export function JobView({ id }: { id: string }) {
   const { record, problem } = useJob(id);
@@ -23,9 +25,12 @@ export function JobView({ id }: { id: string }) {
   return (
     <div class="solo">
       <div class="gallery-head">
-        <h1>
-          {record ? kindOf(record).name : "Job"} <span class="hint">{id.slice(0, 8)}</span>
-        </h1>
+        <div>
+          <h1>
+            {record ? kindOf(record).name : "Job"} <span class="hint">{id.slice(0, 8)}</span>
+          </h1>
+          {record && <Naming record={record} />}
+        </div>
         {record && <Actions record={record} onGone={() => isTerminal(record.state) && go(formatRoute("jobs"))} />}
       </div>
       <JobPanel record={record} problem={problem} scan={scan} />
@@ -37,6 +42,7 @@ export function JobView({ id }: { id: string }) {
 
 function About({ record }: { record: JobRecord }) {
   const { created_at, expires_at, timings_s, attempts } = record;
+  const scan = scanNameOf(record);
   const when = (told: string): string => new Date(told).toLocaleString("en-GB");
   const {
     r2,
@@ -52,6 +58,7 @@ function About({ record }: { record: JobRecord }) {
             {cardOf(record.model)?.title ?? record.model} <code>{record.model_sha256.slice(0, 12)}</code>
           </Fact>
           <Fact name="Made">{when(created_at)}</Fact>
+          {scan && <Fact name="Scan">{scan}</Fact>}
           {expires_at && <Fact name="Kept until">{when(expires_at)}</Fact>}
           {directions && <Fact name="Directions">{directions.join(", ")}</Fact>}
           {typeof r2 === "number" && (

@@ -18,8 +18,9 @@ import type { Mode, Shown } from "../viewer/stage";
 import { Viewer } from "../viewer/viewer";
 import { editLink } from "./actions";
 import { Metrics } from "./metrics";
+import { Mosaic, MosaicButton, mosaicOf } from "./mosaic";
 import { Remarks } from "./remarks";
-import { Saving } from "./saving";
+import { Saving, stemOf } from "./saving";
 import { Doing, StateBadge } from "./state";
 import { Strip } from "./strip";
 
@@ -34,13 +35,14 @@ export function JobPanel({ record, problem, scan = null }: JobPanelProps) {
   const retry = (): void => retryJob(record?.id ?? jobInAddress() ?? "");
   const trouble = problem && <ProblemNotice problem={problem} onRetry={retry} />;
   if (!record) return trouble || <Skeleton lines={4} label="Loading the job" />;
+  const plane = mosaicOf(record);
   return (
     <div class="jobpanel">
       <Status record={record} />
       {trouble}
       {record.error && <JobFault record={record} />}
       <Remarks record={record} />
-      <Look record={record} scan={scan} />
+      {plane ? <Mosaic record={record} plane={plane} /> : <Look record={record} scan={scan} />}
     </div>
   );
 }
@@ -56,6 +58,7 @@ function Status({ record }: { record: JobRecord }) {
         <Doing record={record} />
       </p>
       <div class="status-meter">{isLive && <Meter fraction={fraction} label="Progress of the job" />}</div>
+      <MosaicButton record={record} />
       {isLive ? (
         <Button icon="stop" onClick={() => void cancel(record)}>
           Cancel
@@ -76,10 +79,7 @@ function LatentDownload({ record }: { record: JobRecord }) {
   if (!file) return null;
   return (
     <>
-      <Button
-        icon="download"
-        onClick={() => void attempt(() => saveFile(file.url, `${record.model}-${record.id.slice(0, 8)}-${file.name}`))}
-      >
+      <Button icon="download" onClick={() => void attempt(() => saveFile(file.url, `${stemOf(record)}-${file.name}`))}>
         Latent
       </Button>
       <a class="button plain" href={editLink(record, 0)}>

@@ -1,7 +1,8 @@
 // A scan is gone after a reload: the file can be given again, to be shown beside what came of it.
 import { READABLE } from "../api/formats";
 import type { JobRecord } from "../api/types";
-import { rememberScan, scanJobOf, scanOf } from "../jobs/scans";
+import { scanJobOf } from "../jobs/kinds";
+import { rememberScan, scanOf } from "../jobs/scans";
 import { DropZone } from "../ui/dropzone";
 
 export function MissingScan({ record }: { record: JobRecord }) {

@@ -7,8 +7,18 @@ import { note, route } from "../route";
 import { attempt } from "../ui/toast";
 import { useJob } from "../jobs/watch";
 
-export function useTakeOver(kind: JobRecord["kind"], takeOver: (job: JobRecord) => void): void {
-  const { job, from } = route.value.query;
+/** `takeModel`: a link that names a model chooses it. */
+export function useTakeOver(
+  kind: JobRecord["kind"],
+  takeOver: (job: JobRecord) => void,
+  takeModel: (name: string) => void,
+): void {
+  const { job, from, model } = route.value.query;
+  useEffect(() => {
+    if (!model) return;
+    takeModel(model);
+    note({ model: null });
+  }, [model]);
   const { record } = useJob(job ?? null);
   useEffect(() => void (from && fill(from, takeOver)), [from]);
   useEffect(() => void (record?.kind === kind && takeOver(record)), [record?.id]);

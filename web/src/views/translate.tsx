@@ -46,7 +46,7 @@ function requestOf({ areEdgesGiven, grid, output }: Form, card: TranslatorCard):
 }
 
 export function TranslateView() {
-  useTakeOver("translate", takeOver);
+  useTakeOver("translate", takeOver, chooseModel);
   return (
     <div class="work">
       <TranslateForm />
@@ -57,6 +57,10 @@ export function TranslateView() {
       />
     </div>
   );
+}
+
+function chooseModel(name: string): void {
+  change({ model: name });
 }
 
 /** The form as it was when the job was asked for. */
@@ -101,7 +105,7 @@ function TranslateForm() {
   return (
     <form class="panel" aria-label="Translate" onSubmit={(event) => void submit(event)}>
       <h1>Translate</h1>
-      <ModelPicker value={card?.name ?? null} cards={cards} onChange={(name) => change({ model: name })} />
+      <ModelPicker value={card?.name ?? null} cards={cards} onChange={chooseModel} />
       {card && (
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />

@@ -1,6 +1,6 @@
 // Truncation: psi toward the mean style, or the level at which z's normal distribution is cut. The card says which.
 import type { ModelCard } from "../api/types";
-import { Slider } from "../ui/controls";
+import { NumberSlider } from "../ui/numberslider";
 
 const LEVEL = { min: 0.2, max: 4, step: 0.1 };
 const PSI = { min: 0, max: 1, step: 0.05 };
@@ -19,7 +19,7 @@ export function Truncation({ card, value, onChange }: TruncationProps) {
   const current = value ?? own;
   const name = current === null ? "off" : `${isPsi ? "ψ" : "±"} ${current.toFixed(isPsi ? 2 : 1)}${isPsi ? "" : " SD"}`;
   return (
-    <Slider
+    <NumberSlider
       label="Truncation"
       {...limits}
       value={current ?? limits.max}

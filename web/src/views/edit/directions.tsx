@@ -1,26 +1,31 @@
 // Sliders along the model's named directions, any number of them at once.
 import { signal, useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { api } from "../../api/calls";
 import { asProblem, type Problem } from "../../api/problem";
 import type { Direction, EditRequest, JobRecord, ModelCard, Source } from "../../api/types";
 import { loadDirections, useDirections } from "../../catalogue";
+import { changePerSd, deviations, predicted, predicts } from "../../jobs/directions";
 import { discard, drive } from "../../jobs/follow";
 import { type Latent, type LatentSource, moved, type Step } from "../../jobs/latents";
 import { scanOf } from "../../jobs/scans";
 import { formatRoute } from "../../route";
-import { figure, titled } from "../../text/words";
-import { confirmed } from "../../ui/confirm";
-import { Button, Slider } from "../../ui/controls";
+import { titled } from "../../text/words";
+import { Button } from "../../ui/controls";
 import { Empty, ProblemNotice, Skeleton } from "../../ui/notices";
-import { attempt } from "../../ui/toast";
+import { NumberSlider } from "../../ui/numberslider";
 import type { Given } from "../classfield";
+import { RemoveDirection } from "../removedirection";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
 import { EDIT_OUTPUT, type Made, onOneGrid, useDriver } from "./driver";
 import { Look, volumeOf } from "./look";
+import { Reach, type Walk } from "./reach";
 
 const REACH = 4;
+/** A value to go to, from one start. */
+type Goal = { place: string; name: string; value: number };
 type Strengths = Readonly<Record<string, number>>;
 /** Where the sliders of each start stood, for who comes back to it. */
 const stood = new Map<string, Strengths>();
@@ -67,26 +72,39 @@ class Origin {
     return made;
   }
 
-  /** The request for these strengths: the last direction by the service's own move, the others added to the latent. */
-  async requestFor(strengths: Strengths, last: string, directions: readonly Direction[]): Promise<EditRequest> {
+  /** The request for these strengths: the last direction by the service's own edit, the others added to the latent. */
+  async requestFor(
+    strengths: Strengths,
+    last: string,
+    directions: readonly Direction[],
+    edit: EditRequest["edit"] = { op: "move", direction: last, strengths: [strengths[last] ?? 0] },
+  ): Promise<EditRequest> {
     const { result } = await this.made;
     const start = result.latent as unknown as LatentSource;
     const others = directions.filter(({ name }) => name !== last && (strengths[name] ?? 0) !== 0);
     const steps = await Promise.all(others.map((direction) => this.step(direction, strengths[direction.name] ?? 0)));
     const sum: LatentSource = { ...start, latent: moved(start.latent as Latent, steps) as LatentSource["latent"] };
     const source = others.length === 0 ? this.source : sum; // a job's own latent lies where its scan does
-    const edit = { op: "move", direction: last, strengths: [strengths[last] ?? 0] } as const;
-    const request = { model: this.model, source, ...this.given, output: EDIT_OUTPUT };
-    return { ...request, edit: { ...edit, strengths: [...edit.strengths] } };
+    return { model: this.model, source, ...this.given, edit, output: EDIT_OUTPUT };
   }
 
   private async step({ name, std }: Direction, strength: number): Promise<Step> {
+    return { vector: await this.vector(name), std, strength };
+  }
+
+  /** What the direction predicts of the start. */
+  async predict(direction: Direction): Promise<number | null> {
+    const [{ result }, vector] = await Promise.all([this.made, this.vector(direction.name)]);
+    return predicted(direction, vector, result.latent as unknown as LatentSource);
+  }
+
+  private vector(name: string): Promise<number[]> {
     let vector = this.vectors.get(name);
     if (!vector) {
       vector = api.direction(this.model, name).then((found) => found.vector);
       this.vectors.set(name, vector);
     }
-    return { vector: await vector, std, strength };
+    return vector;
   }
 
   get settled(): Promise<unknown> {
@@ -117,6 +135,8 @@ export function Directions({
   const first = useSignal<Made | null>(null);
   const fault = useSignal<Problem | null>(null);
   const asked = useSignal("");
+  /** The value of an attribute that was asked for last, until a slider is moved. */
+  const goal = useSignal<Goal | null>(null);
   const driver = useDriver();
   const names = directions.map(({ name }) => name).join(" ");
 
@@ -133,7 +153,9 @@ export function Directions({
     fault.value = null;
     driver.reset();
     const lead = directions.find(({ name }) => (strengths.value[name] ?? 0) !== 0);
-    if (lead && origin) turn(lead.name, strengths.value[lead.name] ?? 0);
+    const { value: wish } = goal;
+    if (wish?.place === place && origin) reach(wish.name, wish.value);
+    else if (lead && origin) turn(lead.name, strengths.value[lead.name] ?? 0);
     let isCurrent = true;
     origin?.settled.catch((thrown: unknown) => {
       if (isCurrent) fault.value = asProblem(thrown);
@@ -145,12 +167,26 @@ export function Directions({
   }, [origin]);
 
   const turn = (name: string, strength: number): void => {
+    goal.value = null;
     const wanted = { ...strengths.value, [name]: strength };
     strengths.value = wanted;
     leaveSliders(card.name, start, wanted);
     asked.value = place;
     if (origin) driver.ask(async () => (origin ? origin.requestFor(wanted, name, directions) : null));
   };
+  const reach = (name: string, value: number): void => {
+    goal.value = { place, name, value };
+    asked.value = place;
+    const edit = { op: "target" as const, direction: name, values: [value] };
+    if (origin) driver.ask(async () => (origin ? origin.requestFor(strengths.value, name, directions, edit) : null));
+  };
+  // Where the service walked to is where the slider stands.
+  const walk = walkOf(driver.record.value);
+  useEffect(() => {
+    if (!walk || walk.name !== goal.value?.name) return;
+    strengths.value = { ...strengths.value, [walk.name]: walk.strength };
+    leaveSliders(card.name, start, strengths.value);
+  }, [walk?.job]);
   const made = onOneGrid(driver.results.value)[0] ?? first.value;
   const isMaking = origin !== null && !first.value && !fault.value;
   const isMoved = Object.values(strengths.value).some((strength) => strength !== 0);
@@ -180,13 +216,23 @@ export function Directions({
             model={card.name}
             value={strengths.value[direction.name] ?? 0}
             onTurn={turn}
-          />
+          >
+            {predicts(direction) && (
+              <Reach
+                direction={direction}
+                start={first.value && origin}
+                walk={goal.value?.name === direction.name && walk?.name === direction.name ? walk : null}
+                onReach={(value) => reach(direction.name, value)}
+              />
+            )}
+          </DirectionSlider>
         ))}
         {isMoved && (
           <Button
             icon="reset"
             onClick={() => {
               strengths.value = {};
+              goal.value = null;
               stood.delete(place);
               driver.reset();
             }}
@@ -231,35 +277,41 @@ interface DirectionSliderProps {
   model: string;
   value: number;
   onTurn: (name: string, strength: number) => void;
+  children?: ComponentChildren;
 }
 
-function DirectionSlider({ direction, model, value, onTurn }: DirectionSliderProps) {
-  const { name, attribute, slope, std, units, r2, shipped, transform } = direction;
-  const step = Math.abs((slope ?? 0) * std);
-  const moved = transform === "log" ? `${figure(Math.exp(step))} times` : `${figure(step)} ${units} of`;
-  const change = slope === null ? "" : `${moved} ${attribute || "the attribute"} per SD`;
+function DirectionSlider({ direction, model, value, onTurn, children }: DirectionSliderProps) {
+  const { name, r2, shipped } = direction;
+  const limit = Math.max(REACH, Math.ceil(Math.abs(value))); // a value of the attribute may lie farther
   const trust = r2 === null ? "" : `R² ${r2.toFixed(2)}`;
-  const remove = async (): Promise<void> => {
-    const detail = "Its slider goes, for everyone who uses the model.";
-    if (!(await confirmed(`Delete the direction ${name}?`, detail, "Delete"))) return;
-    if (await attempt(() => api.removeDirection(model, name))) await loadDirections(model);
-  };
   return (
     <div class="direction">
-      <Slider
+      <NumberSlider
         label={titled(name)}
-        min={-REACH}
-        max={REACH}
+        min={-limit}
+        max={limit}
         step={0.25}
         value={value}
-        text={`${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(2)} SD`}
-        hint={[change, trust].filter(Boolean).join("; ")}
+        text={deviations(value)}
+        hint={[perSd(direction), trust].filter(Boolean).join("; ")}
         onInput={(strength) => onTurn(name, strength)}
         onReset={() => onTurn(name, 0)}
       />
-      {!shipped && (
-        <Button kind="quiet" icon="trash" label={`Remove the direction ${name}`} onClick={() => void remove()} />
-      )}
+      {!shipped && <RemoveDirection model={model} name={name} />}
+      {children}
     </div>
   );
+}
+
+/** How far the service walked to a value, once it says so. */
+function walkOf(record: JobRecord | null): Walk | null {
+  const edit = record?.request["edit"] as EditRequest["edit"] | undefined;
+  const [strength] = (record?.metrics?.["strengths"] ?? []) as (number | null)[];
+  if (!record || edit?.op !== "target" || typeof strength !== "number") return null;
+  return { job: record.id, name: edit.direction, value: edit.values[0] ?? 0, strength };
+}
+
+function perSd(direction: Direction): string {
+  const change = changePerSd(direction);
+  return change && `${change} per SD`;
 }

@@ -9,8 +9,9 @@ import { loadDirections } from "../../catalogue";
 import { announce, retryJob, useJob } from "../../jobs/watch";
 import { formatRoute } from "../../route";
 import { unitOf } from "../../text/words";
-import { Button, Field, Meter, NumberField, Segments, Select, Slider } from "../../ui/controls";
+import { Button, Field, Meter, NumberField, Segments, Select } from "../../ui/controls";
 import { Empty, ProblemNotice } from "../../ui/notices";
+import { NumberSlider } from "../../ui/numberslider";
 import { attempt } from "../../ui/toast";
 import { Doing, StateBadge } from "../state";
 
@@ -91,13 +92,12 @@ export function Fit({ card }: { card: ModelCard }) {
           )}
         </Field>
         {method.value === "sefa" ? (
-          <Slider
+          <NumberSlider
             label="Directions"
             min={1}
             max={16}
             step={1}
             value={count.value}
-            text={String(count.value)}
             onInput={(next) => (count.value = next)}
           />
         ) : (
@@ -118,13 +118,12 @@ export function Fit({ card }: { card: ModelCard }) {
                 onChange={(next) => (threshold.value = next)}
               />
             )}
-            <Slider
+            <NumberSlider
               label="Samples to measure"
               min={8}
               max={256}
               step={8}
               value={samples.value}
-              text={String(samples.value)}
               hint="Each is one forward pass. More samples, a truer direction."
               onInput={(next) => (samples.value = next)}
             />

@@ -5,7 +5,8 @@ import { useEffect } from "preact/hooks";
 import type { ModelCard } from "../../api/types";
 import { expected } from "../../jobs/kinds";
 import { scanOf } from "../../jobs/scans";
-import { Button, Slider } from "../../ui/controls";
+import { Button } from "../../ui/controls";
+import { NumberSlider } from "../../ui/numberslider";
 import { Strip } from "../strip";
 import type { Given } from "../classfield";
 import { keyOf, sourceOf, SourcePicker, type Start } from "../sourcepicker";
@@ -44,27 +45,27 @@ export function Interpolate({ card, given, start, end, onStart, onEnd }: TwoEnds
       <div class="fields">
         <SourcePicker label="From" model={card.name} value={start} onChange={onStart} />
         <SourcePicker label="To" model={card.name} value={end} onChange={onEnd} />
-        <Slider
+        <NumberSlider
           label="Steps"
           min={2}
           max={16}
           step={1}
           value={steps.value}
-          text={`${steps.value}, ends included`}
+          text="ends included"
           onInput={(next) => (steps.value = next)}
         />
         <Button kind="primary" isDisabled={driver.isBusy.value} onClick={run}>
           Interpolate
         </Button>
-        <Slider
+        <NumberSlider
           label="Scrubber"
-          min={0}
-          max={Math.max(1, last)}
+          min={1}
+          max={Math.max(2, made.length)}
           step={1}
-          value={shown}
+          value={shown + 1}
           text={made.length > 0 ? `${shown + 1} of ${made.length}` : "–"}
           isDisabled={made.length < 2}
-          onInput={(next) => (at.value = next)}
+          onInput={(next) => (at.value = next - 1)}
         />
       </div>
       <section class="stage" aria-label="Interpolation">

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 
 import { isLoopback } from "../../api/calls";
-import type { JobRecord } from "../../api/types";
+import { isTerminal, type JobRecord } from "../../api/types";
 import type { Problem } from "../../api/problem";
 import { cardOf } from "../../catalogue";
 import { spare } from "../../jobs/follow";
@@ -16,6 +16,7 @@ import { say } from "../../ui/toast";
 import type { Mode } from "../../viewer/stage";
 import { Viewer } from "../../viewer/viewer";
 import { Remarks } from "../remarks";
+import { Saving } from "../saving";
 import { Doing, StateBadge } from "../state";
 import type { Made } from "./driver";
 
@@ -63,6 +64,7 @@ export function Look({ start, now, scan = null, record, isBusy, problem, idle }:
             Keep to compare
           </Button>
         )}
+        {record && isTerminal(record.state) && <Saving record={record} />}
         {record && (
           <a
             class="button plain"

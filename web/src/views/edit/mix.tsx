@@ -3,7 +3,8 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import { scanOf } from "../../jobs/scans";
-import { Button, Slider } from "../../ui/controls";
+import { Button } from "../../ui/controls";
+import { NumberSlider } from "../../ui/numberslider";
 import { keyOf, sourceOf, SourcePicker } from "../sourcepicker";
 import { EDIT_OUTPUT, onOneGrid, useDriver } from "./driver";
 import type { TwoEnds } from "./interpolate";
@@ -27,7 +28,7 @@ export function Mix({ card, given, start, end, onStart, onEnd }: TwoEnds) {
       <div class="fields">
         <SourcePicker label="Coarse styles" model={card.name} value={start} onChange={onStart} />
         <SourcePicker label="Fine styles" model={card.name} value={end} onChange={onEnd} />
-        <Slider
+        <NumberSlider
           label="Crossover"
           min={0}
           max={styles}

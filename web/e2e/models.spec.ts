@@ -1,0 +1,40 @@
+// The models: what stands on a card, samples on request, why a broken one is broken.
+import { expect, test } from "./test";
+
+test("a model shows its size, its digests and its directions, and samples once they are asked for", async ({
+  page,
+  request,
+}) => {
+  await page.goto("/#/models?model=tiny-classes");
+  const shown = page.getByRole("region", { name: "About the model" });
+  await expect(shown.getByRole("heading", { level: 2 })).toContainText("(tiny-classes)");
+  const card = (await (await request.get("/models/tiny-classes")).json()) as {
+    sha256: string;
+    shape: number[];
+    spacing_mm: number[];
+  };
+  await expect(shown).toContainText(`${(card.shape[0] ?? 0) * (card.spacing_mm[0] ?? 0)} × `);
+  await expect(shown).toContainText(card.sha256);
+  await expect(shown).toContainText("mild, severe");
+  await shown.getByRole("button", { name: "Look again" }).click();
+  await expect(page.getByText("tiny-classes: ready")).toBeVisible();
+  await shown.getByLabel("Class").selectOption("severe");
+  await shown.getByRole("button", { name: "Make 4 samples" }).click();
+  const samples = shown.getByRole("list", { name: "Samples" }).getByRole("link");
+  await expect(samples).toHaveCount(4);
+  await expect(samples.first().locator("img")).toBeVisible();
+  await samples.nth(1).click();
+  await expect(page).toHaveURL(/#\/jobs\/[0-9a-f]{32}\?show=001/);
+  await page.goto("/#/models?model=tiny");
+  await expect(shown.getByRole("row", { name: /First axis.*SeFa/ })).toBeVisible();
+  await shown.getByRole("link", { name: "Generate", exact: true }).click();
+  await expect(page.getByRole("main").getByLabel("Model", { exact: true })).toHaveValue("tiny");
+});
+
+test("a broken model says why", async ({ page }) => {
+  await page.goto("/#/models?model=tiny-broken");
+  const shown = page.getByRole("region", { name: "About the model" });
+  await expect(shown).toContainText("Broken: it cannot be used");
+  await expect(shown).toContainText("weights.safetensors is truncated");
+  await expect(shown.getByRole("link", { name: "Generate", exact: true })).toHaveCount(0);
+});
