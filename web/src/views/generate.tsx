@@ -17,7 +17,7 @@ import { Empty, ProblemNotice } from "../ui/notices";
 import { Viewer } from "../viewer/viewer";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { JobPanel } from "./jobpanel";
-import { type Output, OutputFields, USUAL } from "./outputfields";
+import { type Output, OutputFields, outputOf, USUAL } from "./outputfields";
 import { SeedField } from "./seedfield";
 import { useTakeOver } from "./takeover";
 import { Truncation } from "./truncation";
@@ -92,7 +92,6 @@ export function GenerateView() {
 /** The form as it was when the job was asked for. */
 function takeOver({ request }: JobRecord): void {
   const old = request as Partial<GenerateRequest>;
-  const output = { ...USUAL, ...old.output };
   change({
     model: old.model ?? null,
     seed: old.seed ?? old.seeds?.[0] ?? form.value.seed,
@@ -100,7 +99,7 @@ function takeOver({ request }: JobRecord): void {
     truncation: old.truncation ?? null,
     label: labelOf(request),
     noise: old.noise ?? "constant",
-    output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
+    output: outputOf(old.output),
   });
 }
 
