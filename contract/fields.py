@@ -1,9 +1,11 @@
 """What requests are made of: names, numbers, latents, sources and options, refused where they are malformed."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from volumes.field_of_view import LEAST_MM, LEAST_SIDE, MAX_SIDE, MOST_MM, Shape, is_sound, sides_by_spacing
 from volumes.formats import BY_NAME, FileFormat, OutputType
 
 NAME_PATTERN = r"^(?!.*\.(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}$(?!\n)"
@@ -55,6 +57,87 @@ class Part(BaseModel):
     model_config = _CONFIG
 
 
+class JobSource(Part):
+    job: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+    index: Annotated[int, Field(ge=0, lt=4096)] = 0
+
+    @property
+    def origin(self) -> Origin:
+        return "job"
+
+
+Millimetres = Annotated[float, Field(ge=LEAST_MM, le=MOST_MM)]
+Side = Annotated[int, Field(ge=LEAST_SIDE, le=MAX_SIDE)]
+Sides = Annotated[list[Side], Field(min_length=3, max_length=3)]
+
+
+class SpacingGrid(Part):
+    """The volume's own field of view, in voxels of this size."""
+
+    spacing_mm: Annotated[list[Millimetres], Field(min_length=3, max_length=3)]
+    """Along x, y and z of the stored array."""
+
+    def sides(self, shape: Shape, spacing_mm: Sequence[float]) -> Shape:
+        return sides_by_spacing(shape, spacing_mm, self.spacing_mm)
+
+
+class ShapeGrid(Part):
+    """The volume's own field of view, in so many voxels."""
+
+    shape: Sides
+    """Along x, y and z of the stored array."""
+
+    def sides(self, shape: Shape, spacing_mm: Sequence[float]) -> Shape:  # noqa: ARG002
+        x, y, z = self.shape
+        return x, y, z
+
+
+class LikeGrid(Part):
+    """The grid of an earlier job's volume."""
+
+    like: JobSource
+
+    def sides(self, shape: Shape, spacing_mm: Sequence[float]) -> Shape:  # noqa: ARG002
+        """Not known before the job is looked up."""
+        return shape
+
+
+class PlacedGrid(ShapeGrid):
+    """A grid spelt out, such as a reference's."""
+
+    affine: Annotated[
+        list[Annotated[list[Number], Field(min_length=4, max_length=4)]], Field(min_length=4, max_length=4)
+    ]
+    """Voxel index to RAS+ millimetres."""
+
+    @field_validator("affine")
+    @classmethod
+    def _sound(cls, affine: list[list[float]]) -> list[list[float]]:
+        if not is_sound(affine):
+            raise ValueError("must be an affine that can be inverted, with a last row of 0 0 0 1")
+        return affine
+
+
+def _kind_of_grid(value: Any) -> str | None:
+    for key in ("affine", "spacing_mm", "shape", "like"):
+        if (isinstance(value, dict) and key in value) or hasattr(value, key):
+            return key
+    return None
+
+
+GridChoice = Annotated[
+    Annotated[SpacingGrid, Tag("spacing_mm")]
+    | Annotated[ShapeGrid, Tag("shape")]
+    | Annotated[LikeGrid, Tag("like")]
+    | Annotated[PlacedGrid, Tag("affine")],
+    Discriminator(
+        _kind_of_grid,
+        custom_error_type="grid",
+        custom_error_message="must be an object with one of 'spacing_mm', 'shape' or 'like'; 'shape' may have 'affine'",
+    ),
+]
+
+
 class OutputOptions(Part):
     format: FileFormat = "nii.gz"
     """Of the volumes."""
@@ -64,6 +147,25 @@ class OutputOptions(Part):
     """The card's units, or [0, 1] of the network."""
     preview: bool = True
     """A PNG beside each volume."""
+    grid: GridChoice | None = None
+    """Of each stored volume; null: the model's own, and the scan's for what lies on a scan."""
+    crop: Literal["foreground"] | None = None
+    """Cut each volume to what stands out in it, before a spacing or a shape is applied."""
+
+    @property
+    def is_resampled(self) -> bool:
+        """Whether volumes are stored otherwise than they are made."""
+        return self.grid is not None or self.crop is not None
+
+    def sides(self, shape: Shape, spacing_mm: Sequence[float]) -> Shape:
+        """Of the volume that is stored, at most, where one of these is made."""
+        return shape if self.grid is None else self.grid.sides(shape, spacing_mm)
+
+    @model_validator(mode="after")
+    def _is_cut_or_placed(self) -> Self:
+        if self.crop is not None and isinstance(self.grid, LikeGrid | PlacedGrid):
+            raise ValueError("a grid with a place of its own is not cropped; give crop with a spacing or a shape")
+        return self
 
     @model_validator(mode="after")
     def _is_held(self) -> Self:
@@ -105,15 +207,6 @@ class LatentSource(Part):
     @property
     def origin(self) -> Origin:
         return self.space
-
-
-class JobSource(Part):
-    job: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
-    index: Annotated[int, Field(ge=0, lt=4096)] = 0
-
-    @property
-    def origin(self) -> Origin:
-        return "job"
 
 
 def _kind_of_source(value: Any) -> str | None:

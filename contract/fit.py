@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from contract.errors import InvalidRequest, UnreadableVolume, VerbNotSupported
-from contract.fields import ClassLabel, Latent, LatentSpace, Origin
+from contract.fields import ClassLabel, Latent, LatentSpace, Origin, OutputOptions
 from model_store.card import AnyCard, DirectionCard, ModelCard, TranslatorCard, Verb
+from volumes.field_of_view import LEAST_SIDE, MAX_SIDE, Shape, places_in_world
 
 PATCH = 32
 """Voxels along a side."""
@@ -169,6 +170,23 @@ def check_components(card: ModelCard, count: int) -> None:
     length = card.latent.w_dim if card.latent.has_style_space else card.latent.z_dim
     if count > length:
         raise unfit("/count", f"this model has {length} latent dimensions, so at most that many")
+
+
+def made_by(card: ModelCard) -> tuple[Shape, tuple[float, float, float]]:
+    """Shape and voxel size (x, y, z) of the volumes of a generator, as they are stored."""
+    x, y, z = places_in_world(card.axes)
+    sizes = card.spacing_mm
+    return (card.shape[x], card.shape[y], card.shape[z]), (sizes[x], sizes[y], sizes[z])
+
+
+def check_output(output: OutputOptions, shape: Shape, spacing_mm: Sequence[float]) -> None:
+    """Whether a volume of that shape and voxel size can be stored on the chosen grid. Raises: InvalidRequest."""
+    if output.grid is None:
+        return
+    sides = output.sides(shape, spacing_mm)
+    if not (min(sides) >= LEAST_SIDE and max(sides) <= MAX_SIDE):
+        reason = f"a side would have fewer than {LEAST_SIDE} voxels or more than {MAX_SIDE}"
+        raise InvalidRequest(f"The grid cannot be made: {reason}.", [("/output/grid", reason)])
 
 
 def check_patch(shape: tuple[int, int, int]) -> None:

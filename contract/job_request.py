@@ -103,8 +103,8 @@ class JobRequest(Part):
     def check_generator(self, card: ModelCard) -> None:
         """As `check`."""
 
-    def check_scan(self, shape: tuple[int, int, int]) -> None:
-        """Holds a scan's sides against it. Raises: UnreadableVolume."""
+    def check_scan(self, shape: tuple[int, int, int], spacing_mm: Sequence[float]) -> None:
+        """Holds a scan's sides and voxel size against it. Raises: InvalidRequest, UnreadableVolume."""
 
     @property
     def scan_values(self) -> tuple[float, float] | None:

@@ -72,6 +72,7 @@ class _Rendering(JobRequest):
         fit.check_class(card, self.class_label, is_read=not is_styled)
         fit.check_truncation(card, self.truncation, self.truncation_cutoff, self.origins())
         fit.check_noise(card, self.noise)
+        fit.check_output(self.output, *fit.made_by(card))
 
     def told(self) -> dict[str, Any]:
         names = ("class_label", "truncation", "truncation_cutoff", "noise")
@@ -226,6 +227,7 @@ class EncodeRequest(JobRequest):
     def check_generator(self, card: ModelCard) -> None:
         fit.check_latents(card, _latents({"/source": self.source} if self.source else {}))
         fit.check_class(card, self.class_label, is_read=self._reads_class(card))
+        fit.check_output(self.output, *fit.made_by(card))
 
     def told(self) -> dict[str, Any]:
         return {} if self.class_label is None else {"class_label": self.class_label}
@@ -278,8 +280,9 @@ class TranslateRequest(JobRequest):
     def check(self, card: AnyCard) -> None:
         fit.translator_card(card, self.verb)
 
-    def check_scan(self, shape: tuple[int, int, int]) -> None:
+    def check_scan(self, shape: tuple[int, int, int], spacing_mm: Sequence[float]) -> None:
         fit.check_patch(shape)
+        fit.check_output(self.output, shape, spacing_mm)
 
     def told(self) -> dict[str, Any]:
         return {"edges": self.edges} | ({} if self.grid is None else {"grid": self.grid})

@@ -32,6 +32,7 @@ class Names:
         label = facts.get("label") or ""
         if self._kind == "translate":
             yield "translated"
+            yield from _grid(self._request.get("output") or {})
             return
         what = _ON_SCAN.sub("", label)
         if self._kind == "generate":
@@ -66,6 +67,19 @@ class Names:
             yield f"cutoff-{request['truncation_cutoff']}"
         if facts.get("noise_seed") is not None:
             yield f"noise-{facts['noise_seed']}"
+        yield from _grid(request.get("output") or {})
+
+
+def _grid(output: Facts) -> Iterator[str]:
+    chosen = output.get("grid") or {}
+    if "spacing_mm" in chosen:
+        yield "spacing-" + "x".join(f"{size:g}" for size in chosen["spacing_mm"])
+    elif "shape" in chosen and "affine" not in chosen:
+        yield "shape-" + "x".join(str(side) for side in chosen["shape"])
+    elif chosen:
+        yield "reference-grid"
+    if output.get("crop"):
+        yield str(output["crop"])
 
 
 def names_of(record: Facts) -> dict[str, str]:

@@ -14,6 +14,8 @@ from typing import Any
 import typer
 
 from contract.errors import StoreFull
+from contract.fields import LikeGrid
+from contract.fit import made_by
 from contract.requests import AnyRequest
 from contract.state import JobKind, JobRecord, JobState, Progress, ResultFile
 from jobs.results.directions import FittedDirections
@@ -49,8 +51,8 @@ def run_job(
     Raises: typer.BadParameter for what only a server has; JobInterrupted; the errors of contract.errors.
     """
     request = parse(kind, body)
-    if request.names_job:
-        raise typer.BadParameter("a job as the source needs the --server that ran it")
+    if request.names_job or isinstance(request.output.grid, LikeGrid):
+        raise typer.BadParameter("a job as the source, or whose grid is taken, needs the --server that ran it")
     bench = _bench(way, place)
     card = bench.card(request.model)
     request.check(card)
@@ -145,7 +147,8 @@ def _check_room(out: Path, request: AnyRequest, card: AnyCard) -> None:
     which nobody has read yet."""
     out.mkdir(parents=True, exist_ok=True)
     packed = LEAST_SHARE if BY_NAME[request.output.format].is_packed else 1.0
-    voxels = math.prod(card.shape) if isinstance(card, ModelCard) else 0
+    voxels = math.prod(request.output.sides(*made_by(card))) if isinstance(card, ModelCard) else 0
+    voxels = 0 if request.output.crop else voxels
     least = int(packed * request.volumes * voxels * BYTES[request.output.dtype])
     free = shutil.disk_usage(out).free
     if free < least:

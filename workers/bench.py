@@ -19,7 +19,7 @@ from model_store.load import Precision, load
 from model_store.loaded_model import LoadedModel, Shape
 from model_store.translator import Translator
 from workers.device.allocator import return_freed_memory
-from workers.device.memory import limit_bytes, peak_bytes, require
+from workers.device.memory import limit_bytes, peak_bytes, require, resampling_bytes
 
 T = TypeVar("T")
 
@@ -127,6 +127,7 @@ class Bench:
             return
         try:
             peak = peak_bytes(card, tasks, self.precision, self.low_memory, self.device, scan_shape)
+            peak += resampling_bytes(card, request.output, self.device, scan_shape)
         except FolderFault as err:
             raise ModelBroken(_sentence(err.detail)) from err
         limit = limit_bytes(self.device, self.limit_bytes)

@@ -72,7 +72,7 @@ def run(
     direction = followed_direction(card, request, partial(_direction, payload, bench, card))
     scan = _scan(scan_path, limits) if request.takes_scan else None
     if scan is not None:
-        request.check_scan(scan.shape)
+        request.check_scan(scan.shape, scan.spacing_mm)
     bench.require_memory(request, None if scan is None else scan.shape)
     placement = Placement.model_validate(payload["placement"]) if payload.get("placement") else None
     record = replay_record(request, card, direction, placement, scan_path, bench, mask_path)

@@ -1,12 +1,15 @@
 """How much a request asks for: voxels in all."""
 
 import math
+from collections.abc import Sequence
 
 from contract.errors import InvalidRequest
 from contract.fields import LatentSource
+from contract.fit import check_output, made_by
 from contract.requests import AnyRequest
 from contract.state import Placement
 from model_store.card import AnyCard, ModelCard
+from volumes.field_of_view import Shape, voxel_size_mm
 
 MAX_RECORD_BYTES = 16 * 2**20
 """Of the latents in one record: the queue keeps it in memory for days."""
@@ -20,15 +23,29 @@ def check_size(request: AnyRequest, card: AnyCard, max_voxels: int, placement: P
     """
     if not isinstance(card, ModelCard):
         return
-    fitting = max_voxels // (math.prod(card.shape) + (placement.scan_voxels if placement else 0))
+    own = _most(request, *made_by(card))
+    fitting = max_voxels // (own + (_on_scan(request, placement) if placement else 0))
     if request.volumes > fitting:
         detail = f"of this model a job may make at most {fitting} volumes here"
         raise InvalidRequest("The request asks for too many voxels.", [(request.volumes_field, detail)])
 
 
-def check_scan_size(request: AnyRequest, shape: tuple[int, int, int], max_voxels: int) -> None:
+def _most(request: AnyRequest, shape: Shape, spacing_mm: Sequence[float]) -> int:
+    """Voxels of a volume as it is made or as it is stored, whichever are more."""
+    return max(math.prod(shape), math.prod(request.output.sides(shape, spacing_mm)))
+
+
+def _on_scan(request: AnyRequest, placement: Placement) -> int:
+    """Raises: InvalidRequest, where the scan's volume cannot be stored on the chosen grid."""
+    x, y, z = placement.scan_shape
+    spacing_mm = voxel_size_mm(placement.scan_affine)
+    check_output(request.output, (x, y, z), spacing_mm)
+    return _most(request, (x, y, z), spacing_mm)
+
+
+def check_scan_size(request: AnyRequest, shape: Shape, spacing_mm: Sequence[float], max_voxels: int) -> None:
     """As `check_size`, of what is made on the scan's own grid. Raises: InvalidRequest."""
-    if request.is_on_scan and math.prod(shape) > max_voxels:
+    if request.is_on_scan and _most(request, shape, spacing_mm) > max_voxels:
         detail = f"a translation may make at most {max_voxels} voxels here"
         raise InvalidRequest("The request asks for too many voxels.", [("/volume", detail)])
 

@@ -44,13 +44,13 @@ class Sources:
         source = request.placed_by
         return self._record(source.job).placement if isinstance(source, JobSource) else None
 
-    def volume(self, source: JobSource) -> tuple[str, ResultFile]:
-        """The volume that a scan's source names, with its key in the store. Raises: as `resolve`."""
+    def volume(self, source: JobSource, at: str = "/source") -> tuple[str, ResultFile]:
+        """The volume that a scan's source names, with its key in the store; `at`: its pointer. Raises: as `resolve`."""
         record = self._record(source.job)
         file = _result(record, source)
         if not is_readable(file.name):
             raise InvalidRequest(
-                "The source cannot be read.", [("/source", "that result is not in a format that can be read again")]
+                "The source cannot be read.", [(at, "that result is not in a format that can be read again")]
             )
         return self._jobs.results.result_key(record.id, file.name, file.sha256), file
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,6 +14,7 @@ from contract.state import ResultFile
 from jobs.ownership import OwnJobs
 from jobs.quota import Charge, refusal
 from jobs.submission import Submission, new_id
+from service.admission.grids import with_grid
 from service.admission.payloads import kept
 from service.admission.size import check_latents, check_scan_size, check_size
 from service.admission.sources import Sources
@@ -21,6 +22,7 @@ from service.admission.uploads import Original, Scan, check_mask, check_scan, fo
 from service.admission.waiting import Submitted, waited
 from service.dependencies import PostFields, Services
 from service.http.errors import DAMAGED, ResultDamaged, missing_is_damaged
+from volumes.volume import spacing_of
 
 
 def submit(
@@ -48,7 +50,8 @@ def submit(
     check_size(request, card, services.settings.max_job_voxels)
     accepted = request.settled()
     sources = Sources(jobs, card)
-    resolved = sources.resolve(accepted)
+    resolved = with_grid(sources.resolve(accepted), sources, services)
+    check_size(resolved, card, services.settings.max_job_voxels)
     check_latents(resolved)
     _check_directions(resolved, services, jobs.owner)
     direction = registry.check(card, resolved)
@@ -59,11 +62,11 @@ def submit(
         payload["owner"] = jobs.owner
     placement = sources.placement(accepted)
     if placement is not None:
-        check_size(request, card, services.settings.max_job_voxels, placement)
+        check_size(resolved, card, services.settings.max_job_voxels, placement)
         payload["placement"] = placement.model_dump(mode="json")
     job_id = new_id()
     with ExitStack() as stack:
-        original = _original(request, scan, mask, sources, services, stack)
+        original = _original(resolved, scan, mask, sources, services, stack)
         uploads = {"upload": original, "mask": _opened(mask, stack) if mask else None}
         uploaded_bytes = _keep(uploads, payload, job_id, services, stack)
         run = stack.enter_context(kept(payload, job_id, services.queue))
@@ -131,14 +134,14 @@ def _original(
         raise InvalidRequest("The request takes one scan.", [("/source", reason)])
     if scan is not None:
         header = check_scan(scan, services.settings, request.scan_values)
-        _check_sides(request, header.shape, services)
+        _check_sides(request, header.shape, spacing_of(header.affine), services)
         if mask is not None:
             check_mask(mask, header, services.settings)
         return _opened(scan, stack)
     if not isinstance(source, JobSource):
         return None
     key, result = sources.volume(source)
-    _check_sides(request, _shape_of(result), services)
+    _check_sides(request, _shape_of(result), result.spacing_mm or (1.0, 1.0, 1.0), services)
     with missing_is_damaged():
         path = stack.enter_context(services.results.read_path(key))
     return Original(path, result.size_bytes, result.sha256, ResultDamaged(DAMAGED))
@@ -150,9 +153,11 @@ def _opened(upload: Scan, stack: ExitStack) -> Original:
     return Original(file, upload.size_bytes, upload.sha256, StoreUnavailable("The volume could not be stored."))
 
 
-def _check_sides(request: AnyRequest, shape: tuple[int, int, int], services: Services) -> None:
-    request.check_scan(shape)
-    check_scan_size(request, shape, services.settings.max_job_voxels)
+def _check_sides(
+    request: AnyRequest, shape: tuple[int, int, int], spacing_mm: Sequence[float], services: Services
+) -> None:
+    request.check_scan(shape, spacing_mm)
+    check_scan_size(request, shape, spacing_mm, services.settings.max_job_voxels)
 
 
 def _shape_of(result: ResultFile) -> tuple[int, int, int]:

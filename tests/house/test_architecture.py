@@ -42,7 +42,7 @@ OUTSIDE: dict[str, set[str]] = {
 }  # fmt: skip
 SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"
-    r"|volumes\.(formats|upload_check|two_files|reader_limits|volume)"
+    r"|volumes\.(formats|field_of_view|upload_check|two_files|reader_limits|volume)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}
@@ -132,18 +132,19 @@ def test_the_front_end_sees_headers_and_cards_only() -> None:
     assert not wrong
 
 
-def test_what_agrees_on_requests_knows_the_table_of_formats_only() -> None:
-    """contract/ stays a leaf: the table is data, and what reads and writes files is not there."""
+def test_what_agrees_on_requests_knows_the_table_of_formats_and_fields_of_view_only() -> None:
+    """contract/ stays a leaf: a table and a few numbers; what reads, writes and resamples is not there."""
     wrong = [
         f"{relative(path)}:{line} imports {name}"
         for path in sources("contract")
         for name, line in imports(tree(path))
-        if name.partition(".")[0] == "volumes" and name != "volumes.formats"
+        if name.partition(".")[0] == "volumes" and name not in ("volumes.formats", "volumes.field_of_view")
     ]
     assert not wrong
-    assert {name for name, _ in imports(tree(ROOT / "volumes" / "formats.py"))} <= {
-        "collections.abc", "dataclasses", "typing",
-    }  # fmt: skip
+    for leaf in ("formats", "field_of_view"):
+        assert {name for name, _ in imports(tree(ROOT / "volumes" / f"{leaf}.py"))} <= {
+            "collections.abc", "dataclasses", "math", "typing",
+        }  # fmt: skip
 
 
 def test_torch_appears_only_where_networks_are() -> None:

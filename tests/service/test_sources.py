@@ -1,14 +1,18 @@
 """Earlier jobs as the sources of a new one: looked at once, and not without end."""
 # ruff: noqa: F811 -- fixtures are imported and then asked for by name
 
+import gzip
 import json
 from typing import Any
 
 import httpx
+import nibabel
+import numpy as np
 
 from contract.fields import LatentSource
 from service.admission.sources import MAX_RESOLVED_BYTES
 from tests.support.service_fixtures import Api, models, shared_api  # noqa: F401
+from tests.support.sides import deliveries
 
 
 def fit(api: Api, sources: list[dict[str, Any]]) -> httpx.Response:
@@ -50,3 +54,20 @@ def test_sources_that_stand_for_too_much_are_refused(shared_api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/samples/{allowed + 1}/source"]
     assert len(answer.content) < 1000
+
+
+def test_the_grid_of_an_earlier_result_is_spelt_out_for_the_worker(shared_api: Api) -> None:
+    affine = np.diag([2.0, 3.0, 4.0, 1.0])
+    file = gzip.compress(nibabel.Nifti1Image(np.zeros((8, 7, 6), np.int16), affine).to_bytes())
+    job_id = shared_api.submit()
+    shared_api.finish(job_id, {"000.nii.gz": file}, [{"seed": 1}])
+    like = {"like": {"job": job_id, "index": 0}}
+    answer = shared_api.post("/generate", {"model": "tiny", "seed": 1, "output": {"grid": like}})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["request"]["output"]["grid"] == like
+    payload = deliveries(shared_api.queue).claim(answer.json()["id"], 1, "test").payload
+    assert payload["output"]["grid"] == {"shape": [8, 7, 6], "affine": affine.tolist()}
+    for grid, pointer in (({"like": {"job": "nobody"}}, None), ({"spacing_mm": [0.01, 1, 1]}, "/output/grid")):
+        refused = shared_api.post("/generate", {"model": "tiny", "seed": 1, "output": {"grid": grid}})
+        assert refused.status_code == (404 if pointer is None else 422), refused.text
+        assert [e["pointer"] for e in refused.json().get("errors", [])] == ([pointer] if pointer else [])

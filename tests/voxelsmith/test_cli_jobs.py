@@ -321,3 +321,36 @@ def test_a_mix_that_lacks_something_is_wrong_use(run: Run, tmp_path: Path, words
     result = run("edit", "--model", "tiny", "--seed", 1, *words, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert told in " ".join(result.output.replace("│", " ").split())
+
+
+def test_volumes_take_a_chosen_grid_and_a_replay_gives_it_again(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    generate = ("generate", "--model", "tiny", "--seed", 5, "--no-preview", "--out", out)
+    assert record_of(run(*generate, "--spacing", "2,2.5,4", "--json"))["results"][0]["spacing_mm"] == [2, 2.5, 4]
+    assert run("replay", out / "provenance.json", "--out", tmp_path / "again").exit_code == 0
+    names = {path.name: path.read_bytes() for path in (tmp_path / "again").glob("*.nii.gz")}
+    assert names == {"seed-5_spacing-2x2.5x4.nii.gz": (out / "seed-5_spacing-2x2.5x4.nii.gz").read_bytes()}
+    reference = nibabel.Nifti1Image(np.zeros((9, 8, 7), np.int16), np.diag([3.0, 3, 3, 1]))
+    nibabel.save(reference, tmp_path / "reference.nii.gz")
+    assert run(*generate, "--like", tmp_path / "reference.nii.gz").exit_code == 0
+    image = nibabel.load(out / "seed-5_reference-grid.nii.gz")
+    assert image.shape == (9, 8, 7)
+    np.testing.assert_allclose(image.affine, reference.affine)
+    assert run(*generate, "--shape", "8,9,10", "--crop", "foreground").exit_code == 0
+    assert nibabel.load(out / "seed-5_shape-8x9x10_foreground.nii.gz").shape == (8, 9, 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--spacing", "0.01,1,1"), "a side would have fewer than 4 voxels or more than 1024"),
+        (("--spacing", "30,1,1"), "a side would have fewer than 4 voxels or more than 1024"),
+        (("--shape", "3,8,8"), "--spacing, --shape or --like"),
+        (("--spacing", "1,1,1", "--shape", "8,8,8"), "give one of"),
+        (("--like", "somejob"), "needs the --server"),
+    ],
+)
+def test_a_grid_that_cannot_be_made_is_wrong_use(run: Run, tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    result = run("generate", "--model", "tiny", "--seed", 5, "--out", tmp_path / "out", *words)
+    assert result.exit_code == 2, result.output
+    assert told in " ".join(re.sub("[│╭╮╰╯─]", " ", result.stderr).split())

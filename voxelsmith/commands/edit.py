@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose, read_vector
 from voxelsmith.commands.running import run_and_report
@@ -42,6 +43,10 @@ def edit(
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
     preview: o.Preview = None,
+    spacing: g.Spacing = None,
+    shape: g.Shape = None,
+    like: g.Like = None,
+    crop: g.Crop = None,
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
@@ -62,18 +67,16 @@ def edit(
     source, change = _source(seed, read_vector(latent, index, "--latent"), from_job, index), _change(changes)
     if request is None:
         _require(source, change)
+    about = {"source": source, "edit": change, "class_label": o.class_label(class_label)}
+    how = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": noise, "noise_seed": noise_seed}
+    files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
     body = compose(
         "edit",
         request,
         model=model,
-        source=source,
-        edit=change,
-        truncation=truncation,
-        truncation_cutoff=truncation_cutoff,
-        class_label=o.class_label(class_label),
-        noise=noise,
-        noise_seed=noise_seed,
-        output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
+        **about,
+        **how,
+        output=files | g.chosen(spacing, shape, like, crop),
     )
     run_and_report("edit", body, None, o.Way(out, server, as_json, device, precision, threads, data), context.obj)
 

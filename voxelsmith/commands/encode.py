@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from volumes.formats import READABLE_HERE, listed
+from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose
 from voxelsmith.commands.running import run_and_report
@@ -30,6 +31,10 @@ def encode(
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
     preview: o.Preview = None,
+    spacing: g.Spacing = None,
+    shape: g.Shape = None,
+    like: g.Like = None,
+    crop: g.Crop = None,
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
@@ -52,7 +57,13 @@ def encode(
             "window": list(window) if window else None,
             "orientation": orientation,
         },
-        output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
+        output={
+            "format": format_,
+            "dtype": dtype,
+            "intensity": intensity,
+            "preview": preview,
+            **g.chosen(spacing, shape, like, crop),
+        },
     )
     if (scan is None) == (body.get("source") is None):
         raise typer.BadParameter("give either SCAN or --from-job")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from contract.fields import LatentSpace
+from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose, read_vectors
 from voxelsmith.commands.running import run_and_report
@@ -31,6 +32,10 @@ def generate(
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
     preview: o.Preview = None,
+    spacing: g.Spacing = None,
+    shape: g.Shape = None,
+    like: g.Like = None,
+    crop: g.Crop = None,
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
@@ -54,7 +59,13 @@ def generate(
         class_label=o.class_label(class_label),
         noise=noise,
         noise_seed=noise_seed,
-        output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
+        output={
+            "format": format_,
+            "dtype": dtype,
+            "intensity": intensity,
+            "preview": preview,
+            **g.chosen(spacing, shape, like, crop),
+        },
     )
     way = o.Way(out, server, as_json, device, precision, threads)
     run_and_report("generate", body, None, way, context.obj)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose
 from voxelsmith.commands.running import run_and_report
@@ -34,6 +35,10 @@ def translate(
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
     preview: o.Preview = None,
+    spacing: g.Spacing = None,
+    shape: g.Shape = None,
+    like: g.Like = None,
+    crop: g.Crop = None,
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
@@ -50,7 +55,13 @@ def translate(
         source={"job": from_job, "index": index} if from_job is not None else None,
         edges="given" if edges_given else None,
         grid=grid,
-        output={"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview},
+        output={
+            "format": format_,
+            "dtype": dtype,
+            "intensity": intensity,
+            "preview": preview,
+            **g.chosen(spacing, shape, like, crop),
+        },
     )
     if (scan is None) == (body.get("source") is None):
         raise typer.BadParameter("give either SCAN or --from-job")

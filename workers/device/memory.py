@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 from contract.errors import MemoryLimit
+from contract.fields import OutputOptions
+from contract.fit import made_by
 from model_store.card import AnyCard, ModelCard, Task
 from model_store.load import Precision, outline
 from model_store.loaded_model import Shape
@@ -46,6 +48,15 @@ def peak_bytes(
     volume = 4 * math.prod(shape)
     work = max(model.work_bytes(task, shape) + _VOLUMES_OF_FILES[task] * volume for task in tasks)
     return model.size_bytes + work + PROCESS_BYTES
+
+
+def resampling_bytes(card: AnyCard, output: OutputOptions, device: torch.device, scan_shape: Shape | None) -> int:
+    """Estimate of what storing volumes on a chosen grid adds on the CPU: a smoothed copy, the resampled volume twice
+    and its stored voxels. A translator's scan is taken as 1 mm wide, its header being read elsewhere."""
+    if not output.is_resampled or device.type != "cpu":
+        return 0
+    made, spacing_mm = made_by(card) if isinstance(card, ModelCard) else (scan_shape or (0, 0, 0), (1.0, 1.0, 1.0))
+    return 4 * math.prod(made) + 12 * math.prod(output.sides(made, spacing_mm))
 
 
 def limit_bytes(device: torch.device, setting: int = 0) -> int:

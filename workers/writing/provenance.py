@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from contract.errors import InvalidRequest
+from contract.fields import OutputOptions
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind, Placement
 from contract.version import software_version
@@ -52,7 +53,14 @@ def origin(record: Mapping[str, Any], request: AnyRequest) -> dict[str, Any]:
         "model_sha256": record["model"]["sha256"],
         "kind": record["kind"],
         **request.told(),
+        **_grid_told(request.output),
     }
+
+
+def _grid_told(output: OutputOptions) -> dict[str, Any]:
+    """What was chosen of the volume's grid; nothing where nothing was."""
+    told = output.model_dump(mode="json", include={"grid", "crop"}, exclude_none=True)
+    return {f"output_{name}": value for name, value in told.items()}
 
 
 def replayed(

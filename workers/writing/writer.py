@@ -20,6 +20,7 @@ from volumes.hashed import Written
 from volumes.preview import three_planes
 from volumes.volume import Volume
 from workers.steps.recipe_events import Latent, Product, ScanDigest
+from workers.writing.chosen_grid import on_chosen_grid
 from workers.writing.units import in_units, step_of
 
 MEDIA_TYPES = {row.name: row.media_type for row in WRITTEN} | {"png": "image/png", "json": "application/json"}
@@ -98,10 +99,12 @@ class Writer:
 
         Raises:
             NonFiniteOutput: the network gave NaN or infinity.
+            InvalidRequest: the chosen grid would have a side out of bounds.
         """
         product.await_voxels()
-        network_array = np.asarray(product.volume.array, dtype=np.float32)
-        stored = Volume(self._stored(network_array), product.volume.affine)
+        background = self.card.intensity.network_range[0]
+        placed = on_chosen_grid(product.volume, self.output, background)
+        stored = Volume(self._stored(np.asarray(placed.array, dtype=np.float32)), placed.affine)
         index = len(self.results)
         made_from = _told_of(product.made_from)
         *previews, name = self._names(self._stem(index, made_from | {"label": product.label}))

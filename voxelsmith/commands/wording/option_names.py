@@ -5,6 +5,7 @@ import re
 _OPTIONS = {
     "class_label": "--class",
     "output": "",
+    "output/grid": "--spacing, --shape or --like",
     "preprocess": "",
     "edit/target": "--to-seed, --to-latent or --mix-with",
     "edit/direction": "--direction",

@@ -676,7 +676,9 @@ export interface components {
              *       "format": "nii.gz",
              *       "dtype": "int16",
              *       "intensity": "stored",
-             *       "preview": true
+             *       "preview": true,
+             *       "grid": null,
+             *       "crop": null
              *     }
              */
             output?: components["schemas"]["OutputOptions"];
@@ -706,7 +708,9 @@ export interface components {
              *       "format": "nii.gz",
              *       "dtype": "int16",
              *       "intensity": "stored",
-             *       "preview": true
+             *       "preview": true,
+             *       "grid": null,
+             *       "crop": null
              *     }
              */
             output?: components["schemas"]["OutputOptions"];
@@ -735,7 +739,9 @@ export interface components {
              *       "format": "nii.gz",
              *       "dtype": "int16",
              *       "intensity": "stored",
-             *       "preview": true
+             *       "preview": true,
+             *       "grid": null,
+             *       "crop": null
              *     }
              */
             output?: components["schemas"]["OutputOptions"];
@@ -774,6 +780,9 @@ export interface components {
              * @enum {string}
              */
             space?: "z" | "w";
+        };
+        LikeGrid: {
+            like: components["schemas"]["JobSource"];
         };
         Measure: {
             /** @enum {string} */
@@ -823,6 +832,14 @@ export interface components {
             intensity?: "stored" | "unit";
             /** @default true */
             preview?: boolean;
+            /** @default null */
+            grid?: (components["schemas"]["SpacingGrid"] | components["schemas"]["ShapeGrid"] | components["schemas"]["LikeGrid"] | components["schemas"]["PlacedGrid"]) | null;
+            /** @default null */
+            crop?: "foreground" | null;
+        };
+        PlacedGrid: {
+            shape: number[];
+            affine: number[][];
         };
         PreprocessOptions: {
             /** @default null */
@@ -875,6 +892,12 @@ export interface components {
             /** @default false */
             unit_rows?: boolean;
         };
+        ShapeGrid: {
+            shape: number[];
+        };
+        SpacingGrid: {
+            spacing_mm: number[];
+        };
         TargetEdit: {
             direction: string;
             /**
@@ -902,7 +925,9 @@ export interface components {
              *       "format": "nii.gz",
              *       "dtype": "int16",
              *       "intensity": "stored",
-             *       "preview": true
+             *       "preview": true,
+             *       "grid": null,
+             *       "crop": null
              *     }
              */
             output?: components["schemas"]["OutputOptions"];

@@ -18,7 +18,7 @@ import { NumberSlider } from "../ui/numberslider";
 import { Viewer } from "../viewer/viewer";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { JobPanel } from "./jobpanel";
-import { type Output, OutputFields, USUAL } from "./outputfields";
+import { type Output, OutputFields, outputOf, USUAL } from "./outputfields";
 import { SeedField } from "./seedfield";
 import { useTakeOver } from "./takeover";
 import { Truncation } from "./truncation";
@@ -97,7 +97,6 @@ function chooseModel(name: string): void {
 /** The form as it was when the job was asked for. */
 function takeOver({ request }: JobRecord): void {
   const old = request as Partial<GenerateRequest>;
-  const output = { ...USUAL, ...old.output };
   change({
     model: old.model ?? null,
     seed: old.seed ?? old.seeds?.[0] ?? form.value.seed,
@@ -105,7 +104,7 @@ function takeOver({ request }: JobRecord): void {
     truncation: old.truncation ?? null,
     label: labelOf(request),
     noise: old.noise ?? "constant",
-    output: { format: output.format, dtype: output.dtype, intensity: output.intensity },
+    output: outputOf(old.output),
   });
 }
 

@@ -2,10 +2,37 @@
 import { WRITTEN } from "../api/formats";
 import type { OutputOptions } from "../api/types";
 import { isViewable } from "../text/words";
-import { Select } from "../ui/controls";
+import { Field, Select } from "../ui/controls";
 
-export type Output = Required<Pick<OutputOptions, "format" | "dtype" | "intensity">>;
+export type Output = Required<Pick<OutputOptions, "format" | "dtype" | "intensity">> &
+  Pick<OutputOptions, "grid" | "crop">;
 export const USUAL: Output = { format: "nii.gz", dtype: "int16", intensity: "stored" };
+
+/** Of a job's request, what its volumes were to be. */
+export function outputOf(old: OutputOptions | undefined): Output {
+  const { format, dtype, intensity, grid, crop } = { ...USUAL, ...old };
+  return { format, dtype, intensity, ...(grid && { grid }), ...(crop && { crop }) };
+}
+
+/** "1 1 2", or "1" for all three; null for what is no voxel size. */
+export function spacingFrom(text: string): number[] | null {
+  const sizes = text
+    .trim()
+    .split(/[\s,;x×]+/)
+    .map(Number);
+  const all = sizes.length === 1 ? [...sizes, ...sizes, ...sizes] : sizes;
+  return all.length === 3 && all.every((size) => size > 0 && Number.isFinite(size)) ? all : null;
+}
+
+function spacingText({ grid }: Output): string {
+  return grid && "spacing_mm" in grid ? grid.spacing_mm.join(" ") : "";
+}
+
+/** Without a voxel size that can be read, the grid that was there goes. */
+function withSpacing({ grid: _, ...output }: Output, text: string): Output {
+  const spacing = spacingFrom(text);
+  return spacing ? { ...output, grid: { spacing_mm: spacing } } : output;
+}
 
 const FORMATS = WRITTEN.map(
   ([name, title]) => [name, isViewable(`.${name}`) ? title : `${title}, not shown here`] as const,
@@ -50,6 +77,18 @@ export function OutputFields({
           ]}
           onChange={(intensity) => onChange({ ...value, intensity })}
         />
+        <Field label="Voxel size in mm" hint="One number or three: x y z. Empty: as the volumes are made.">
+          {(id, hintId) => (
+            <input
+              id={id}
+              aria-describedby={hintId}
+              autocomplete="off"
+              placeholder="as made"
+              value={spacingText(value)}
+              onChange={(event) => onChange(withSpacing(value, event.currentTarget.value))}
+            />
+          )}
+        </Field>
       </div>
     </details>
   );

@@ -15,7 +15,7 @@ import { Button, Check, Meter, Select } from "../ui/controls";
 import { DropZone } from "../ui/dropzone";
 import { ModelPicker } from "../ui/modelcard";
 import { ProblemNotice } from "../ui/notices";
-import { type Output, OutputFields, USUAL } from "./outputfields";
+import { type Output, OutputFields, outputOf, USUAL } from "./outputfields";
 import { ScanStage } from "./scanstage";
 import { useTakeOver } from "./takeover";
 
@@ -66,9 +66,12 @@ function chooseModel(name: string): void {
 /** The form as it was when the job was asked for. */
 function takeOver({ request }: JobRecord): void {
   const old = request as Partial<TranslateRequest>;
-  const { format, dtype, intensity } = { ...USUAL, ...old.output };
-  const output = { format, dtype, intensity };
-  change({ model: old.model ?? null, areEdgesGiven: old.edges === "given", grid: old.grid ?? "", output });
+  change({
+    model: old.model ?? null,
+    areEdgesGiven: old.edges === "given",
+    grid: old.grid ?? "",
+    output: outputOf(old.output),
+  });
 }
 
 function TranslateForm() {
