@@ -50,7 +50,7 @@ for (const name of ["ball.nii", "ball.nrrd", "ball.mha"]) {
 test("after a reload the scan can be given again, and has its own window", async ({ page, scans }) => {
   await encode(page, join(scans, "ball.nii"));
   await drawn(page, 1);
-  const left = page.getByRole("group", { name: "Window left" });
+  const left = page.getByRole("group", { name: "Window of Scan: ball.nii" });
   const windowed = await left.getByRole("slider", { name: "Window" }).inputValue();
   await page.reload();
   await drawn(page, 0);

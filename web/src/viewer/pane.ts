@@ -3,10 +3,13 @@ import { DRAG_MODE, NVImage, Niivue, SLICE_TYPE } from "@niivue/niivue";
 
 import { difference, matched, reach, SAME_UNITS } from "./difference";
 import { Drawing, isSoftware } from "./drawing";
-import { addColours } from "./colours";
+import { addColours, type ColourMap } from "./colours";
+import { affineOf, hasHeader, isSameGrid, sidesOf, tellsWindow } from "./grids";
 import { withoutGradients } from "./gradients";
+import { type Histogram, histogramOf } from "./histogram";
 import { withPlates } from "./plates";
 import { gradientLength, type LayerKind } from "./layers";
+import { type Axis, goToSlice, type Slices, slicesOf, type Triple, panned, type View, WHOLE, zoomed } from "./moves";
 import { niftiOf, scalingOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
@@ -34,6 +37,10 @@ const CROSSHAIR = [0.98, 0.72, 0.25, 0.85];
 const LIGHT = 0.5;
 /** NiiVue's COLORMAP_TYPE.ZERO_TO_MAX_TRANSPARENT_BELOW_MIN: colours from zero on, none below the least. */
 const FROM_ZERO = 1;
+/** One step to the side. */
+const PAN_MM = 15;
+/** NIfTI's code of colours in place of values. */
+const RGB = 128;
 const PAPER = [0.025, 0.031, 0.039, 1];
 
 export interface Heard {
@@ -50,6 +57,7 @@ export class Pane {
   private usual: Intensities | null = null;
   /** What the values of the volume mean. */
   private scaling = "";
+  private colours: ColourMap = "gray";
 
   private constructor(
     private readonly canvas: HTMLCanvasElement,
@@ -113,7 +121,7 @@ export class Pane {
   async show(file: VolumeFile, scale: string, usual: Intensities | null): Promise<void> {
     const scaling = [scale, ...scalingOf(file)].join(" ");
     if (scaling !== this.scaling || !this.swap(file)) {
-      const next = await imageOf(file, "gray");
+      const next = await imageOf(file, this.colours);
       this.scaling = scaling;
       this.usual = usual;
       if (usual && !tellsWindow(next)) {
@@ -227,6 +235,22 @@ export class Pane {
     this.nv.updateGLVolume();
   }
 
+  setColours(colours: ColourMap): void {
+    this.colours = colours;
+    const volume = this.volume;
+    if (!volume || volume.colormap === colours) return;
+    this.nv.setColormap(volume.id, colours);
+  }
+
+  /** How often each value is there, in the file's own units; null where the voxels are no plain numbers. */
+  async histogram(rest: () => Promise<void>): Promise<Histogram | null> {
+    const { img, hdr } = this.volume ?? {};
+    const [nx = 0, ny = 0, nz = 0] = hdr?.dims.slice(1, 4) ?? [];
+    if (!img || !hdr || img.length < nx * ny * nz || hdr.datatypeCode === RGB) return null;
+    const { scl_slope: slope, scl_inter: intercept } = hdr;
+    return await histogramOf(img, { slope: slope || 1, intercept: intercept || 0 }, rest);
+  }
+
   hold(isHeld: boolean): void {
     this.drawing.hold(isHeld);
   }
@@ -274,6 +298,49 @@ export class Pane {
     this.nv.moveCrosshairInVox(-left, front, top);
   }
 
+  get slices(): Slices | null {
+    return slicesOf(this.nv);
+  }
+
+  goToSlice(axis: Axis, slice: number): void {
+    goToSlice(this.nv, axis, slice);
+  }
+
+  get place(): Place {
+    const [x = 0, y = 0, z = 0] = this.nv.frac2mm(this.nv.scene.crosshairPos);
+    return [x, y, z];
+  }
+
+  /** Moves the cursor to a place, as far as the volume reaches. */
+  goTo(mm: Place): void {
+    const within = (share: number): number => Math.min(1, Math.max(0, share));
+    const [x = 0, y = 0, z = 0] = this.nv.mm2frac([...mm]);
+    this.nv.scene.crosshairPos = [within(x), within(y), within(z)];
+    this.nv.drawScene();
+  }
+
+  get view(): View {
+    const [x = 0, y = 0, z = 0, zoom = 1] = this.nv.scene.pan2Dxyzmm;
+    return [x, y, z, zoom];
+  }
+
+  setView(view: View = WHOLE): void {
+    this.nv.setPan2Dxyzmm([...view]);
+  }
+
+  zoom(times: number): void {
+    this.setView(zoomed(this.view, times, this.place));
+  }
+
+  pan(towards: Triple): void {
+    this.setView(panned(this.view, towards, PAN_MM));
+  }
+
+  /** What a drag with the left button, or with one finger, does. */
+  setDragging(isPanning: boolean): void {
+    this.nv.opts.dragModePrimary = isPanning ? DRAG_MODE.pan : DRAG_MODE.crosshair;
+  }
+
   turn(azimuth: number, elevation: number): void {
     this.nv.setRenderAzimuthElevation(this.nv.scene.renderAzimuth + azimuth, this.nv.scene.renderElevation + elevation);
   }
@@ -311,43 +378,7 @@ function edgesOf(image: NVImage): Promise<NVImage> {
   });
 }
 
-function tellsWindow({ hdr }: NVImage): boolean {
-  return hdr !== null && hdr.cal_max > hdr.cal_min;
-}
-
 function placeOf(told: unknown): Place {
   const mm = (told as { mm?: ArrayLike<number> }).mm ?? [0, 0, 0];
   return [mm[0] ?? 0, mm[1] ?? 0, mm[2] ?? 0];
-}
-
-function sidesOf(image: NVImage): number[] {
-  return image.hdr?.dims.slice(1, 4) ?? [];
-}
-
-function affineOf(image: NVImage): number[][] {
-  return image.hdr?.affine ?? [];
-}
-
-function isSameGrid(a: NVImage, b: NVImage): boolean {
-  const [sidesA, sidesB] = [sidesOf(a), sidesOf(b)];
-  const [affineA, affineB] = [affineOf(a).flat(), affineOf(b).flat()];
-  return (
-    sidesA.every((side, k) => side === sidesB[k]) &&
-    affineA.every((value, k) => Math.abs(value - (affineB[k] ?? NaN)) < 0.01)
-  );
-}
-
-/** Whether a file lies on the volume's grid, by the sform rows of its header. */
-function hasHeader(file: VolumeFile, volume: NVImage): boolean {
-  const view = new DataView(file.bytes);
-  const affine = affineOf(volume);
-  const sides = sidesOf(volume);
-  for (let row = 0; row < 3; row++) {
-    if (view.getInt16(42 + 2 * row, true) !== sides[row]) return false;
-    for (let column = 0; column < 4; column++) {
-      if (Math.abs(view.getFloat32(280 + 16 * row + 4 * column, true) - (affine[row]?.[column] ?? NaN)) > 0.01)
-        return false;
-    }
-  }
-  return true;
 }

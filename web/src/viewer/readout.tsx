@@ -11,10 +11,12 @@ const ENDS = [
 
 /** RAS millimetres as a reading room says them: "R 12.5  P 4.0  S 22.1". */
 export function spoken(mm: Place): string {
-  return ENDS.map(([positive, negative], axis) => {
-    const value = mm[axis] ?? 0;
-    return `${value < 0 ? negative : positive} ${Math.abs(value).toFixed(1)}`;
-  }).join("  ");
+  return ENDS.map((_, axis) => spokenAlong(axis, mm[axis] ?? 0)).join("  ");
+}
+
+export function spokenAlong(axis: number, mm: number): string {
+  const [positive, negative] = ENDS[axis] ?? ENDS[0];
+  return `${mm < 0 ? negative : positive} ${Math.abs(mm).toFixed(1)}`;
 }
 
 function told(value: number | null | undefined, unit: string): string {

@@ -3,7 +3,10 @@ import { type Signal, signal } from "@preact/signals";
 
 import { asProblem, isAbort, Problem } from "../api/problem";
 import { persist, tryNow } from "../api/retry";
+import type { ColourMap } from "./colours";
+import type { Histogram } from "./histogram";
 import type { LayerKind } from "./layers";
+import type { Axis, Slices, Triple } from "./moves";
 import type { Heard, Intensities, Layout, Pane, Place, Range } from "./pane";
 import type { Told, VolumeFile } from "./volume";
 
@@ -68,6 +71,9 @@ class Once<T> {
 class Slot {
   readonly status: Signal<Status> = signal<Status>({ phase: "empty" });
   readonly range = signal<Range | null>(null);
+  readonly colours = signal<ColourMap>("gray");
+  /** How often each value is there; a volume that takes another's place keeps the old until it was counted. */
+  readonly counted = signal<Histogram | null>(null);
   /** Where the colours of a difference end; null where none is shown. */
   readonly reach = signal<number | null>(null);
   /** Whether the 3D view is still to come. */
@@ -76,6 +82,7 @@ class Slot {
   /** Of what is laid over the volume. */
   opacity = 0.5;
   private key = "";
+  private scale = "";
   private loading: AbortController | null = null;
   private early: { key: string; file: Promise<VolumeFile> } | null = null;
 
@@ -123,6 +130,8 @@ class Slot {
     signal.throwIfAborted();
     pane.dropOverlay();
     this.reach.value = null;
+    if (first.scale !== this.scale) this.counted.value = null;
+    this.scale = first.scale;
     await pane.show(file, first.scale, first.window);
     this.range.value = pane.range;
     if (layer) {
@@ -130,12 +139,29 @@ class Slot {
       signal.throwIfAborted();
       this.reach.value = await pane.lay(layer.kind, second, first.scale === layer.other.scale, this.opacity);
     }
-    if (!signal.aborted) this.status.value = { phase: "shown", key: first.key, since: performance.now() };
+    if (signal.aborted) return;
+    this.status.value = { phase: "shown", key: first.key, since: performance.now() };
+    void this.count(pane, signal);
+  }
+
+  /** After the picture is there: nobody waits for the histogram. */
+  private async count(pane: Pane, signal: AbortSignal): Promise<void> {
+    const rest = async (): Promise<void> => {
+      await breath();
+      signal.throwIfAborted();
+      if (this.pane !== pane) throw new DOMException("The pane was closed", "AbortError");
+    };
+    try {
+      this.counted.value = await pane.histogram(rest);
+    } catch (fault) {
+      if (!isAbort(fault)) throw fault;
+    }
   }
 
   private empty(): void {
     this.pane?.clear();
     this.range.value = null;
+    this.counted.value = null;
     this.reach.value = null;
     this.status.value = { phase: "empty" };
   }
@@ -147,6 +173,7 @@ class Slot {
     this.pane = null;
     this.key = "";
     this.range.value = null;
+    this.counted.value = null;
     this.reach.value = null;
     this.status.value = { phase: "empty" };
   }
@@ -157,6 +184,10 @@ export class Stage {
   readonly layout = signal<Layout>("multi");
   readonly isRadiological = signal(true);
   readonly cursor = signal<Cursor | null>(null);
+  /** Of the first volume. */
+  readonly slices = signal<Slices | null>(null);
+  /** Whether a drag moves the image rather than the cursor. */
+  readonly isPanning = signal(false);
   private wish: Wish = { first: null, second: null, mode: "single" };
   private isHeld = false;
 
@@ -172,6 +203,8 @@ export class Stage {
       slot.pane = pane;
       pane.hold(this.isHeld);
       pane.setLayout(this.layout.value);
+      pane.setColours(slot.colours.value);
+      pane.setDragging(this.isPanning.value);
       pane.setRadiological(this.isRadiological.value);
       this.link();
       await this.reconcile();
@@ -204,7 +237,9 @@ export class Stage {
     ]);
     if (this.cursor.value) this.read(this.cursor.value.mm); // other volumes lie under it now
     const range = this.slots[0].range.value;
-    if (range && this.slots[1].range.value) this.setRange(0, range); // a volume that came later takes the other's window
+    if (!range || !this.slots[1].range.value) return;
+    this.setRange(0, range); // a volume that came later takes the other's window
+    this.setColours(0, this.slots[0].colours.value);
   }
 
   private link(): void {
@@ -227,6 +262,35 @@ export class Stage {
     const values = this.slots.map((slot) => slot.pane?.valueAt(mm) ?? null);
     const difference = this.wish.mode === "difference" ? (this.slots[0].pane?.differenceAt(mm) ?? null) : null;
     this.cursor.value = { mm, values, difference };
+    this.slices.value = this.slots[0].pane?.slices ?? null;
+  }
+
+  goToSlice(axis: Axis, slice: number): void {
+    const [{ pane }, other] = this.slots;
+    pane?.goToSlice(axis, slice);
+    if (pane) other.pane?.goTo(pane.place); // NiiVue links what has the focus, and no other
+  }
+
+  /** Null shows the whole image again. */
+  zoom(times: number | null): void {
+    this.see((pane) => (times === null ? pane.setView() : pane.zoom(times)));
+  }
+
+  pan(towards: Triple): void {
+    this.see((pane) => pane.pan(towards));
+  }
+
+  /** Both panes show the same part. */
+  private see(change: (pane: Pane) => void): void {
+    const [{ pane }, other] = this.slots;
+    if (!pane) return;
+    change(pane);
+    other.pane?.setView(pane.view);
+  }
+
+  setPanning(isPanning: boolean): void {
+    this.isPanning.value = isPanning;
+    for (const { pane } of this.slots) pane?.setDragging(isPanning);
   }
 
   /** Puts off what takes long to draw. */
@@ -255,6 +319,16 @@ export class Stage {
     });
   }
 
+  /** The colours of a volume, and of the other where both have one scale. */
+  setColours(index: 0 | 1, colours: ColourMap): void {
+    const isShared = this.wish.first?.scale === this.wish.second?.scale;
+    this.slots.forEach((slot, at) => {
+      if (at !== index && !isShared) return;
+      slot.colours.value = colours;
+      slot.pane?.setColours(colours);
+    });
+  }
+
   setOpacity(opacity: number): void {
     const [slot] = this.slots;
     slot.opacity = opacity;
@@ -264,6 +338,11 @@ export class Stage {
   close(): void {
     for (const slot of this.slots) slot.close();
   }
+}
+
+/** Lets the page answer before the next piece of work. */
+function breath(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 /** The page is on screen before NiiVue takes the graphics for itself. */

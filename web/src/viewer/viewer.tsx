@@ -5,9 +5,12 @@ import { saveBlob } from "../api/save";
 import { Button, Meter, Segments } from "../ui/controls";
 import { ProblemNotice } from "../ui/notices";
 import { figure } from "../text/words";
+import { KeyHelp } from "./keyhelp";
+import type { Triple } from "./moves";
 import type { Layout } from "./pane";
 import { Readout } from "./readout";
 import { hasTwoPanes, type Mode, type Shown, Stage } from "./stage";
+import { SliceBar } from "./slicebar";
 import { Blend, Swipe } from "./between";
 import { Windowing } from "./windowing";
 
@@ -70,6 +73,7 @@ export function Viewer({
         />
         {second && onMode && <Segments label="Compare" value={shownMode} options={modes} onChange={onMode} />}
         <div class="viewer-tools">
+          <ViewTools stage={stage} />
           <Button
             kind="quiet"
             isPressed={stage.isRadiological.value}
@@ -86,6 +90,7 @@ export function Viewer({
             onClick={() => void savePicture(stage)}
           />
           <Button kind="quiet" icon="full" label="Full screen" onClick={() => void turnFull(frame.current)} />
+          <KeyHelp />
         </div>
       </div>
       <Windowing stage={stage} first={base} second={isPair ? second : null} />
@@ -102,8 +107,29 @@ export function Viewer({
       </div>
       {shownMode === "swipe" && <Swipe frame={frame} />}
       {shownMode === "overlay" && <Blend stage={stage} />}
+      <SliceBar stage={stage} />
       <Readout stage={stage} first={base} second={isPair ? second : null} />
     </section>
+  );
+}
+
+const NEARER = 1.25;
+
+function ViewTools({ stage }: { stage: Stage }) {
+  const isOff = stage.slices.value === null;
+  return (
+    <>
+      <Button
+        kind="quiet"
+        icon="hand"
+        label="Drag moves the image"
+        isPressed={stage.isPanning.value}
+        onClick={() => stage.setPanning(!stage.isPanning.value)}
+      />
+      <Button kind="quiet" icon="minus" label="Farther" isDisabled={isOff} onClick={() => stage.zoom(1 / NEARER)} />
+      <Button kind="quiet" icon="plus" label="Nearer" isDisabled={isOff} onClick={() => stage.zoom(NEARER)} />
+      <Button kind="quiet" icon="fit" label="The whole image" isDisabled={isOff} onClick={() => stage.zoom(null)} />
+    </>
   );
 }
 
@@ -219,16 +245,61 @@ const STEPS: Record<string, readonly [number, number, number]> = {
   PageDown: [0, 0, -1],
 };
 
+/** The two axes of the patient that go across and along the image. */
+const ACROSS: Record<Layout, readonly [Triple, Triple]> = {
+  multi: [
+    [1, 0, 0],
+    [0, 1, 0],
+  ],
+  axial: [
+    [1, 0, 0],
+    [0, 1, 0],
+  ],
+  coronal: [
+    [1, 0, 0],
+    [0, 0, 1],
+  ],
+  sagittal: [
+    [0, -1, 0],
+    [0, 0, 1],
+  ],
+  render: [
+    [0, 0, 0],
+    [0, 0, 0],
+  ],
+};
+
 function onKey(event: KeyboardEvent, stage: Stage, index: 0 | 1): void {
-  const step = STEPS[event.key];
   if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation(); // NiiVue's own letters stay out of the way
   if (event.key === "Escape") (event.target as HTMLElement).blur();
+  if (stage.slots[index].pane && (onMove(event, stage, index) || onLetter(event, stage))) event.preventDefault();
+}
+
+/** Arrow keys and their like. */
+function onMove(event: KeyboardEvent, stage: Stage, index: 0 | 1): boolean {
+  const step = STEPS[event.key];
   const { pane } = stage.slots[index];
-  if (!step || !pane) return;
-  event.preventDefault();
+  if (!step || !pane) return false;
   const [x, y, z] = step;
-  if (event.shiftKey) pane.turn(6 * x, 6 * y);
-  else pane.step(stage.isRadiological.value ? x : -x, y, z);
+  const isMirrored = !stage.isRadiological.value;
+  if (event.ctrlKey) {
+    const [across, along] = ACROSS[stage.layout.value];
+    const right = x * (isMirrored || stage.layout.value === "sagittal" ? 1 : -1);
+    stage.pan([0, 1, 2].map((k) => right * (across[k] ?? 0) + y * (along[k] ?? 0)) as unknown as Triple);
+  } else if (event.shiftKey) pane.turn(6 * x, 6 * y);
+  else pane.step(isMirrored ? -x : x, y, z);
+  return true;
+}
+
+function onLetter({ key, ctrlKey, metaKey, altKey }: KeyboardEvent, stage: Stage): boolean {
+  if (ctrlKey || metaKey || altKey) return false;
+  const layout = LAYOUTS[Number(key) - 1];
+  if (key === "+" || key === "=") stage.zoom(NEARER);
+  else if (key === "-") stage.zoom(1 / NEARER);
+  else if (key === "0") stage.zoom(null);
+  else if (layout) stage.setLayout(layout[0]);
+  else return false;
+  return true;
 }
 
 async function savePicture(stage: Stage): Promise<void> {
