@@ -4,6 +4,7 @@ Nothing is ever unpacked to a disk, so a name decides nothing; one that leads ou
 was not made by an export, and is refused.
 """
 
+import os
 import stat
 import zipfile
 import zlib
@@ -57,11 +58,10 @@ class One:
         return 1
 
     def read(self, number: int) -> bytes:  # noqa: ARG002
-        self._file.seek(0)
-        data = self._file.read(self._bounds.max_bytes + 1)
-        if len(data) > self._bounds.max_bytes:
+        if self._file.seek(0, os.SEEK_END) > self._bounds.max_bytes:
             raise VolumeError(f"The file has more than the {self._bounds.max_bytes} bytes that are accepted.")
-        return data
+        self._file.seek(0)
+        return self._file.read()
 
 
 class Folder:
