@@ -27,6 +27,8 @@ _CONFIG = ConfigDict(
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Series = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""Number of a DICOM series, as its archive gives it."""
 Number = Annotated[float, Field(ge=-MAX_FLOAT32, le=MAX_FLOAT32)]
 """What a network computes with; anything larger would be infinite to it."""
 Vector = Annotated[list[Number], Field(min_length=1, max_length=MAX_LATENT_LENGTH, fail_fast=True)]

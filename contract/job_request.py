@@ -54,6 +54,11 @@ class JobRequest(Part):
         return None
 
     @property
+    def scan_series(self) -> int | None:
+        """Number of the series that is its scan, where a DICOM archive with several comes along."""
+        return None
+
+    @property
     def placed_by(self) -> Source | None:
         """The source whose scan its volumes are laid on, where that one has a scan."""
         return None

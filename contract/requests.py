@@ -27,6 +27,7 @@ from contract.fields import (
     PreprocessOptions,
     Seed,
     SeedSource,
+    Series,
     Source,
 )
 from contract.job_request import JobRequest
@@ -203,6 +204,8 @@ class EncodeRequest(JobRequest):
     takes_scan: ClassVar[bool] = True
 
     source: Source | None = None
+    series: Series | None = None
+    """Number of the series that is meant, where a DICOM archive holds several."""
     refine_steps: Annotated[int, Field(ge=0, le=1000)] = 0
     """Of descent from the encoder's guess. A model without an encoder starts at its mean latent, where 0 means 100."""
     reconstruct: bool = False
@@ -218,6 +221,10 @@ class EncodeRequest(JobRequest):
     @property
     def scan_source(self) -> Source | None:
         return self.source
+
+    @property
+    def scan_series(self) -> int | None:
+        return self.series
 
     def tasks(self, *, has_encoder: bool) -> Set[Task]:
         # Without an encoder a latent is found by descent alone.
@@ -255,6 +262,8 @@ class TranslateRequest(JobRequest):
     is_on_scan: ClassVar[bool] = True
 
     source: JobSource | None = None
+    series: Series | None = None
+    """Number of the series that is meant, where a DICOM archive holds several."""
     edges: Literal["computed", "given"] = "computed"
     """given: the scan is an edge image itself, with values from 0 to 255."""
     grid: Literal["scan", "cube"] | None = None
@@ -269,6 +278,10 @@ class TranslateRequest(JobRequest):
     @property
     def scan_source(self) -> Source | None:
         return self.source
+
+    @property
+    def scan_series(self) -> int | None:
+        return self.series
 
     @property
     def scan_values(self) -> tuple[float, float] | None:

@@ -18,16 +18,14 @@ from latents.sample import gaussian
 from latents.truncate import toward_mean
 from model_store.card import ModelCard
 from model_store.generator import Generator
+from volumes.dicom.signs import is_series_folder
 from volumes.files import read
 from volumes.formats import READABLE_HERE, is_readable_here
 from volumes.orientation import from_network, in_ras_order
-from volumes.reader_limits import MAX_SIDE, Limits
+from volumes.reader_limits import LARGEST
 from volumes.scan import Preparation, prepare
 from volumes.two_files import as_one_file
 from volumes.volume import Volume, VolumeError
-
-LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
-"""The user's own files, not uploads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,10 +142,13 @@ class Made:
 
 
 def scans_in(folder: Path) -> list[Path]:
-    """By name; of a volume in two files its header. Raises: EvaluationRefused, where there are none."""
+    """By name; of a volume in two files its header, of a DICOM series its folder.
+
+    Raises: EvaluationRefused, where there are none.
+    """
     if not folder.is_dir():
         raise EvaluationRefused(f"{folder.name} is no folder")
-    found = sorted(path for path in folder.iterdir() if is_readable_here(path.name))
+    found = sorted(path for path in folder.iterdir() if is_readable_here(path.name) or is_series_folder(path))
     if not found:
         raise EvaluationRefused(f"there are no scans ({', '.join(READABLE_HERE)}) in {folder.name}")
     return found

@@ -23,7 +23,7 @@ from jobs.upkeep import Upkeep
 from model_store.bucket import BucketShelf
 from model_store.catalogue import SHIPPED, Catalogue
 from service import openapi
-from service.dependencies import KNOWN_CALLER, MAX_LISTENERS, MAX_WAITERS, THREADS, Services, needs
+from service.dependencies import KNOWN_CALLER, MAX_CONVERSIONS, MAX_LISTENERS, MAX_WAITERS, THREADS, Services, needs
 from service.endpoints import docs_page, health, jobs, models, page, results, submit
 from service.http import errors
 from service.http.descriptors import MAX_TRANSFERS
@@ -115,6 +115,7 @@ def make_services(settings: Settings, transfers: int = MAX_TRANSFERS) -> Service
         metrics=Metrics(),
         listeners=threading.BoundedSemaphore(MAX_LISTENERS),
         waiters=threading.BoundedSemaphore(MAX_WAITERS),
+        conversions=threading.BoundedSemaphore(MAX_CONVERSIONS),
         transfers=threading.BoundedSemaphore(transfers),
         leaving=threading.Event(),
     )

@@ -27,6 +27,7 @@ MAX_LISTENERS = 512
 """Event streams: a connection each, and no thread."""
 MAX_WAITERS = 64
 """Posts with `Prefer: wait`: a thread each."""
+MAX_CONVERSIONS = 2
 THREADS = 64
 """Beside those of the requests that wait for their jobs."""
 _NAME = re.compile(NAME_PATTERN)
@@ -48,6 +49,8 @@ class Services:
     listeners: threading.BoundedSemaphore
     waiters: threading.BoundedSemaphore
     transfers: threading.BoundedSemaphore
+    conversions: threading.BoundedSemaphore
+    """DICOM series being read: each takes as much memory as its volume several times over."""
     leaving: threading.Event
     """Set when the server begins to stop: whoever only waits is to answer now."""
 

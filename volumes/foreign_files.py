@@ -1,13 +1,19 @@
 """What is often sent in place of a volume, told by its first bytes, and what to do with it."""
 
+from volumes.dicom.signs import is_image
 from volumes.formats import READABLE, listed
 from volumes.volume import VolumeError
 
 CONVERT = "Save it as NIfTI (.nii.gz) first"
-DICOM = f"The file is DICOM, one image of a series. {CONVERT}: dcm2niix or SimpleITK make one volume of a series."
-DICOM_STARTS = tuple(bytes((group, 0, element, 0)) for group in (2, 8) for element in (0, 1, 5, 8, 0x10, 0x16))
+DICOM = (
+    f"The file is DICOM, which is taken as a scan alone: a .zip of the series, or one multi-frame file. {CONVERT}: "
+    "dcm2niix does."
+)
 STARTS: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", "The file is a zip archive. Send the one volume in it."),
+    (
+        b"PK\x03\x04",
+        "The file is a zip archive, which is taken as a scan alone, of a DICOM series. Send the one volume in it.",
+    ),
     (b"7z\xbc\xaf\x27\x1c", "The file is a 7z archive. Send the one volume in it."),
     (b"BZh", "The file is packed by bzip2. Unpack it first, or pack it by gzip."),
     (b"\xfd7zXZ\0", "The file is packed by xz. Unpack it first, or pack it by gzip."),
@@ -31,7 +37,7 @@ def refusal(head: bytes, is_packed: bool) -> VolumeError:
     """What to say of a file that no reader knows, by its first 264 unpacked bytes."""
     if not head and not is_packed:
         return VolumeError("The file is empty.")
-    if head[128:132] == b"DICM" or head.startswith(DICOM_STARTS):
+    if is_image(head):
         return VolumeError(DICOM)
     if head[257:262] == b"ustar":
         return VolumeError("The file is a tar archive. Send the one volume in it.")

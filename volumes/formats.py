@@ -19,14 +19,14 @@ class VolumeFormat:
     """A row of the table."""
 
     name: str
-    """As requests name it: its first ending without the dot."""
+    """As requests name it: its first ending without the dot, save of a series."""
     title: str
     """For people."""
     endings: tuple[str, ...]
     """Of file names, in small letters."""
     media_type: str
     reader: str | None = None
-    """Whose name in `volumes.upload_check.READERS`; None: such files are not read."""
+    """Whose name in `volumes.upload_check.READERS`, of a series the room; None: such files are not read."""
     writer: str | None = None
     """Whose name in `volumes.files.WRITERS`; None: such files are not written."""
     dtypes: tuple[str, ...] = PLAIN_TYPES
@@ -35,6 +35,8 @@ class VolumeFormat:
     """Those that hold [0, 1]: of integers, where the header says what a step is worth and readers heed it."""
     is_packed: bool = False
     """Whether the writer compresses."""
+    is_series: bool = False
+    """Whether it is a series of images, of which `volumes.dicom` makes a NIfTI file at the door."""
     is_in_two: bool = False
     """Whether the voxels lie in another file beside such a header, so that the two must be joined first."""
 
@@ -56,6 +58,7 @@ FORMATS = (
     VolumeFormat("hdr", "NIfTI in two files", (".hdr", ".hdr.gz"), BYTES, "nifti", is_in_two=True),
     VolumeFormat("nhdr", "NRRD in two files", (".nhdr",), BYTES, "nrrd", is_in_two=True),
     VolumeFormat("mhd", "MetaImage in two files", (".mhd",), BYTES, "metaimage", is_in_two=True),
+    VolumeFormat("dicom", "DICOM series", (".dcm.zip", ".zip", ".dcm"), "application/zip", "dicom", is_series=True),
     VolumeFormat("npy", "NumPy", (".npy",), BYTES, None, "npy"),
 )
 BY_NAME = {row.name: row for row in FORMATS}

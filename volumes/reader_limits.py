@@ -73,6 +73,10 @@ class Limits:
     """Of the decompressed file."""
 
 
+LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
+"""The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Header:
     """A checked header. The voxels follow `data_offset`, X fastest."""

@@ -15,7 +15,9 @@ from typing import BinaryIO, NamedTuple
 
 from volumes.codecs import metaimage, nifti, nrrd
 from volumes.codecs.text import header_lines, integers
-from volumes.reader_limits import MAX_HEADER_BYTES
+from volumes.dicom.jail import converted
+from volumes.dicom.signs import is_series
+from volumes.reader_limits import LARGEST, MAX_HEADER_BYTES
 from volumes.stream import GZIP_MAGIC
 from volumes.volume import VolumeError
 
@@ -40,12 +42,21 @@ class Parts(NamedTuple):
 
 
 @contextmanager
-def as_one_file(path: Path) -> Iterator[Path]:
+def as_one_file(path: Path, series: int | None = None) -> Iterator[Path]:
     """A file itself, or where its voxels lie in another one a temporary file of both. Either of a NIfTI pair will do.
 
+    Of a DICOM series, in a zip archive, a multi-frame file or a folder, a temporary NIfTI file; `series`: its number,
+    where there are several.
+
     Raises:
-        VolumeError: the other file is not there, or there is no room for the temporary one.
+        VolumeError: the other file is not there, there is no room for the temporary one, or the series is refused.
     """
+    if is_series(path):
+        with converted(path, LARGEST, series) as one:
+            yield one
+        return
+    if path.is_dir():
+        raise VolumeError("The folder holds no DICOM images.")
     is_voxels = path.name.lower().endswith(NIFTI_VOXELS)
     header = _beside(path, NIFTI_VOXELS, NIFTI_HEADERS) if is_voxels else path
     with header.open("rb") as file:

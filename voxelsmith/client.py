@@ -107,6 +107,7 @@ class Client:
         *,
         model: str = DEMO_MODEL,
         source: Mapping[str, Any] | None = None,
+        series: int | None = None,
         refine_steps: int | None = None,
         reconstruct: bool | None = None,
         class_label: int | str | None = None,
@@ -116,12 +117,13 @@ class Client:
         idempotency_key: str | None = None,
         priority: str | None = None,
     ) -> Job:
-        """POST /encode: a scan file (`volumes.formats.READABLE_HERE`), or a `source`: an earlier result as
-        {"job": ...}, a sample as {"seed": ...}."""
+        """POST /encode: a scan file (`volumes.formats.READABLE_HERE`) or a folder of a DICOM series, or a `source`: an
+        earlier result as {"job": ...}, a sample as {"seed": ...}. `series`: its number, where there are several. DICOM
+        is made NIfTI here: its header never leaves this machine."""
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
         body = _without_none(
-            model=model, source=source, refine_steps=refine_steps, reconstruct=reconstruct,
+            model=model, source=source, series=series, refine_steps=refine_steps, reconstruct=reconstruct,
             class_label=class_label, preprocess=preprocess, output=output,
         )  # fmt: skip
         return self.submit("encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
@@ -159,6 +161,7 @@ class Client:
         edges: str | None = None,
         grid: str | None = None,
         source: Mapping[str, Any] | None = None,
+        series: int | None = None,
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
@@ -170,7 +173,7 @@ class Client:
         """
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
-        body = _without_none(model=model, source=source, edges=edges, grid=grid, output=output)
+        body = _without_none(model=model, source=source, series=series, edges=edges, grid=grid, output=output)
         return self.submit(
             "translate", body, scan=scan, mask=mask, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
         )
@@ -205,7 +208,8 @@ class Client:
             for part, name, file in (("volume", "scan", scan), ("mask", "mask", mask)):
                 # The file's own name may hold a patient's; the server finds the format by content.
                 if file is not None:
-                    whole = stack.enter_context(as_one_file(Path(file)))
+                    series = body.get("series") if name == "scan" else None
+                    whole = stack.enter_context(as_one_file(Path(file), series))
                     parts[part] = (name, stack.enter_context(whole.open("rb")), "application/octet-stream")
             return Job(self, self._json("POST", path, files=parts, headers=headers))
 

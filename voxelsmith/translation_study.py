@@ -22,7 +22,7 @@ from model_store.families.megan import ServedMEGAN
 from model_store.load import load
 from model_store.translator import Translator
 from training.engine.course import train
-from training.engine.data import LARGEST, scans_in
+from training.engine.data import scans_in
 from training.megan.ablation import AblatedFamily
 from training.megan.config import MEGANConfig
 from training.megan.preparation import QUANTILES
@@ -30,6 +30,7 @@ from training.megan.trainer import FAMILY, MEGANFamily
 from training.phantoms.dataset import WINDOW, write_dataset
 from volumes.files import read
 from volumes.intensity import to_unit, window_of
+from volumes.reader_limits import LARGEST
 from volumes.volume import Volume, VolumeError, on_one_grid
 from workers.steps.recipe_events import Product, ScanDigest
 from workers.steps.translation import translated

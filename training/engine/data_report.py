@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from model_store.folder import replacing
-from training.engine.data import LARGEST, scans_in
+from training.engine.data import scans_in
 from training.engine.errors import DataRefused
 from training.engine.modality import by_guess, guess, listed, sequences_in
 from training.engine.survey import Survey, middle_extent
 from volumes.files import read
 from volumes.intensity import window_of
 from volumes.preview import three_planes
+from volumes.reader_limits import LARGEST
 from volumes.two_files import as_one_file
 
 NEARLY_ALL = 0.9

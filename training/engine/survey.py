@@ -10,10 +10,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_store.folder import replacing
-from training.engine.data import LARGEST, scans_in
+from training.engine.data import scans_in
 from volumes.files import read
 from volumes.intensity import QUANTILE_SAMPLES
 from volumes.orientation import in_ras_order
+from volumes.reader_limits import LARGEST
 from volumes.two_files import as_one_file
 from volumes.volume import Volume, VolumeError
 

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from volumes.formats import READABLE_HERE, listed
 from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose
@@ -17,10 +16,11 @@ app = typer.Typer()
 @app.command()
 def encode(
     context: typer.Context,
-    scan: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help=listed(READABLE_HERE))] = None,
+    scan: o.Scan = None,
     model: o.Model = None,
     from_job: Annotated[str | None, typer.Option(metavar="ID", help="Instead of SCAN: a job of --server.")] = None,
     index: Annotated[int, typer.Option(min=0, help="Which result of --from-job.")] = 0,
+    series: o.Series = None,
     refine_steps: Annotated[int | None, typer.Option(help="Steps of descent; 100 without an encoder.")] = None,
     reconstruct: Annotated[bool | None, typer.Option("--reconstruct", help="Also write G(E(x)) on both grids.")] = None,
     class_label: o.ClassLabel = None,
@@ -49,6 +49,7 @@ def encode(
         request,
         model=model,
         source={"job": from_job, "index": index} if from_job is not None else None,
+        series=series,
         refine_steps=refine_steps,
         reconstruct=reconstruct,
         class_label=o.class_label(class_label),

@@ -8,8 +8,8 @@ import typer
 
 from contract import fields
 from contract.fields import OutputOptions, Part
-from contract.requests import GenerateRequest
-from volumes.formats import FileFormat, OutputType
+from contract.requests import EncodeRequest, GenerateRequest
+from volumes.formats import READABLE_HERE, FileFormat, OutputType, listed
 
 
 def address(text: str | None) -> str | None:
@@ -57,6 +57,11 @@ Format = Annotated[FileFormat | None, typer.Option("--format", help=told(OutputO
 Dtype = Annotated[OutputType | None, typer.Option("--dtype", help=told(OutputOptions, "dtype"))]
 Intensity = Annotated[fields.Intensity | None, typer.Option("--intensity", help=told(OutputOptions, "intensity"))]
 Preview = Annotated[bool | None, typer.Option("--preview/--no-preview", help=told(OutputOptions, "preview"))]
+
+Scan = Annotated[
+    Path | None, typer.Argument(exists=True, help=f"{listed(READABLE_HERE)}, or the folder of a DICOM series.")
+]
+Series = Annotated[int | None, typer.Option("--series", min=0, metavar="NUMBER", help=told(EncodeRequest, "series"))]
 
 
 @dataclass(frozen=True)

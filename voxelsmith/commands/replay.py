@@ -21,7 +21,7 @@ _SAME = {True: "yes", False: "no", None: "not made then"}
 def replay(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="A provenance.json.")],
-    scan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="That the job read.")] = None,
+    scan: Annotated[Path | None, typer.Option(exists=True, help="That the job read.")] = None,
     mask: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="That came with the scan.")] = None,
     out: o.Out = Path("voxelsmith-out"),
     device: o.Device = None,
@@ -37,7 +37,12 @@ def replay(
     if mask is None and record.get("mask") is not None:
         raise typer.BadParameter("the job needs its mask again: give it as --mask FILE")
     try:
-        with telling_of_others(out), progress_bar("replay") as on_stage, whole(scan) as one, whole(mask) as its_mask:
+        with (
+            telling_of_others(out),
+            progress_bar("replay") as on_stage,
+            whole(scan, _series(record)) as one,
+            whole(mask) as its_mask,
+        ):
             made = in_process().replay_job(record, one, way, context.obj, on_stage, its_mask)
     except UnreadableVolume:
         raise
@@ -52,6 +57,12 @@ def replay(
     told = [(row["name"], size_text(row["size_bytes"]), _SAME[row["identical"]]) for row in rows]
     print_table(["file", "size", "same bytes"], told)
     say(f"files in {out}")
+
+
+def _series(record: Mapping[str, Any]) -> int | None:
+    """That the job chose from its scan's archive."""
+    number = (record.get("request") or {}).get("series")
+    return number if isinstance(number, int) else None
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -86,7 +86,7 @@ def run(
     kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, mask: Path | None = None
 ) -> dict[str, Any]:
     """The finished job's record; its files are in `way.out`."""
-    with progress_bar(kind) as on_stage, whole(scan) as one, whole(mask) as its_mask:
+    with progress_bar(kind) as on_stage, whole(scan, body.get("series")) as one, whole(mask) as its_mask:
         if way.server is None:
             return in_process().run_job(kind, body, one, way, place, on_stage, its_mask)
         with Client(way.server, place.settings.api_key.get_secret_value()) as client:
@@ -94,11 +94,11 @@ def run(
 
 
 @contextmanager
-def whole(scan: Path | None) -> Iterator[Path | None]:
-    """The scan's file, or the two that it consists of as one. Raises: UnreadableVolume."""
+def whole(scan: Path | None, series: int | None = None) -> Iterator[Path | None]:
+    """The scan's file, or what it consists of as one; `series`: of DICOM, its number. Raises: UnreadableVolume."""
     with ExitStack() as stack:
         try:
-            one = None if scan is None else stack.enter_context(as_one_file(scan))
+            one = None if scan is None else stack.enter_context(as_one_file(scan, series))
         except VolumeError as err:
             raise UnreadableVolume(err.detail) from err
         yield one

@@ -16,12 +16,11 @@ app = typer.Typer()
 @app.command()
 def translate(
     context: typer.Context,
-    scan: Annotated[
-        Path | None, typer.Argument(exists=True, dir_okay=False, help=".nii, .nii.gz, .nrrd or .mha")
-    ] = None,
+    scan: o.Scan = None,
     model: o.Model = None,
     from_job: Annotated[str | None, typer.Option(metavar="ID", help="Instead of SCAN: a job of --server.")] = None,
     index: Annotated[int, typer.Option(min=0, help="Which result of --from-job.")] = 0,
+    series: o.Series = None,
     mask: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Pathologies on SCAN's grid: 0, and 1 to 4.")
     ] = None,
@@ -53,6 +52,7 @@ def translate(
         request,
         model=model,
         source={"job": from_job, "index": index} if from_job is not None else None,
+        series=series,
         edges="given" if edges_given else None,
         grid=grid,
         output={

@@ -689,6 +689,8 @@ export interface components {
             model: string;
             /** @default null */
             source?: (components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"]) | null;
+            /** @default null */
+            series?: number | null;
             /** @default 0 */
             refine_steps?: number;
             /** @default false */
@@ -913,6 +915,8 @@ export interface components {
             model: string;
             /** @default null */
             source?: components["schemas"]["JobSource"] | null;
+            /** @default null */
+            series?: number | null;
             /**
              * @default computed
              * @enum {string}
