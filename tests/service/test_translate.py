@@ -72,7 +72,15 @@ def test_a_scan_and_its_mask_lie_in_the_store_under_their_job(api: Api) -> None:
         "source": None,
         "edges": "computed",
         "grid": "scan",
-        "output": {"format": "nii.gz", "dtype": "int16", "intensity": "stored", "preview": True},
+        "series": None,
+        "output": {
+            "format": "nii.gz",
+            "dtype": "int16",
+            "intensity": "stored",
+            "preview": True,
+            "grid": None,
+            "crop": None,
+        },
     }
     keys = {f"uploads/{record['id']}/{name}" for name in ("scan", "mask")}
     assert set(api.stored("uploads")) == keys

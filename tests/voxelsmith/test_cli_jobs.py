@@ -119,7 +119,8 @@ def test_request_takes_the_http_body_and_options_win(run: Run, tmp_path: Path) -
     (tmp_path / "body.json").write_text(json.dumps(body))
     out = tmp_path / "out"
     record = record_of(run("generate", "--request", tmp_path / "body.json", "--dtype", "uint8", "--out", out, "--json"))
-    assert record["request"]["output"] == {"format": "nii", "dtype": "uint8", "intensity": "stored", "preview": False}
+    wanted = {"format": "nii", "dtype": "uint8", "intensity": "stored", "preview": False}
+    assert record["request"]["output"] == wanted | {"grid": None, "crop": None}
     assert {path.name for path in out.iterdir()} == {"seed-1.nii", "seed-2.nii", "latents.npy", "provenance.json"}
 
 
