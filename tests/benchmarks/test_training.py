@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from benchmarks.plain.hagan_training import PlainHAGANTrainer
@@ -27,6 +28,7 @@ def test_the_plain_loop_makes_the_same_step() -> None:
         torch.testing.assert_close(one.grad, other.grad, rtol=0.02, atol=1e-4 * float(one.grad.abs().max()) + 1e-9)
 
 
+@pytest.mark.slow
 def test_iterations_are_measured_in_turn_and_judged() -> None:
     found = Iterations(**measured("cpu", 1, 32, 8, ["float32", "bfloat16"], repeats=2))
     assert {way: len(seconds) for way, seconds in found.seconds.items()} == {PLAIN: 2, "float32": 2, "bfloat16": 2}

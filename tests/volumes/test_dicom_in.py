@@ -305,6 +305,7 @@ def test_sequences_one_in_another_without_end_are_refused() -> None:
 
 
 @pytest.mark.skipif(not HALF_HEAD.exists(), reason="needs the shared volumes")
+@pytest.mark.slow
 def test_a_real_series_is_as_dcm2niix_and_itk_read_it(tmp_path: Path) -> None:
     with HALF_HEAD.open("rb") as file:
         volume = read_series(file, Bounds(512**3, 2**30))
