@@ -19,12 +19,16 @@ test("a model shows its size, its digests and its directions, and samples once t
   await shown.getByRole("button", { name: "Look again" }).click();
   await expect(page.getByText("tiny-classes: ready")).toBeVisible();
   await shown.getByLabel("Class").selectOption("severe");
+  const answer = page.waitForResponse((response) => response.request().method() === "POST");
   await shown.getByRole("button", { name: "Make 4 samples" }).click();
-  const samples = shown.getByRole("list", { name: "Samples" }).getByRole("link");
+  const { id } = (await (await answer).json()) as { id: string };
+  // beside those of earlier jobs
+  const samples = shown.getByRole("list", { name: "Samples" }).locator(`a[href*="${id}"]`);
   await expect(samples).toHaveCount(4);
-  await expect(samples.first().locator("img")).toBeVisible();
-  await samples.nth(1).click();
-  await expect(page).toHaveURL(/#\/jobs\/[0-9a-f]{32}\?show=001/);
+  const second = samples.and(page.locator('[href*="show=001"]'));
+  await expect(second.locator("img")).toBeVisible();
+  await second.click();
+  await expect(page).toHaveURL(new RegExp(`#/jobs/${id}\\?show=001`));
   await page.goto("/#/models?model=tiny");
   await expect(shown.getByRole("row", { name: /First axis.*SeFa/ })).toBeVisible();
   await shown.getByRole("link", { name: "Generate", exact: true }).click();
