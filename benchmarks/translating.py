@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.children import answer, peak_bytes
-from benchmarks.held_memory import Held
 from benchmarks.matrix import rate_gflops, settle_float32, synchronise
 from benchmarks.plain.megan import PlainHR
 from benchmarks.results import Difference, Patches, Translation
@@ -23,6 +22,7 @@ from model_store.families.megan import ServedMEGAN
 from model_store.networks.cascade import BATCH
 from model_store.networks.megan import ResidualGenerator
 from model_store.networks.patches import PATCH
+from training.engine.held_memory import Held
 from workers.bench import Bench
 from workers.main import bench_of
 from workers.run import run

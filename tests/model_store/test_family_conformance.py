@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.held_memory import Held
 from latents.sample import gaussian
 from model_store.card import ModelCard, Task
 from model_store.catalogue import Catalogue
 from model_store.families.base import ServedGenerator
 from model_store.load import SERVED, Precision, load, outline
 from tests.support.models.tiny_families import GENERATORS
+from training.engine.held_memory import Held
 
 VOXELS = 256**3
 """Over which a loss is the mean where gradients are smallest."""

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.held_memory import Held
 from model_store.card import TranslatorCard
 from model_store.families.megan import ServedMEGAN
 from model_store.load import Precision, load, outline
 from model_store.translator import Guide, Pass, Slab
 from tests.support.models.tiny_megan import write_megan
+from training.engine.held_memory import Held
 
 
 @pytest.fixture(scope="module")

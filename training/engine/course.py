@@ -14,12 +14,13 @@ from training.engine.card import completed
 from training.engine.checkpoint import save
 from training.engine.config import CHECKPOINT
 from training.engine.data import TrainingVolumes, light_augmentation, prepare_folder
-from training.engine.data_report import DataReport
 from training.engine.errors import DataRefused
 from training.engine.export import export_tensors
 from training.engine.family import Family, Trained
+from training.engine.memory import estimate
+from training.engine.pace import Pace
 from training.engine.precision import settle_float32
-from training.engine.report import Progress, Report
+from training.engine.report import Progress, Report, Told
 from training.engine.stopping import StoppedError, stop_wishes
 from training.engine.survey import survey
 from training.engine.trainer import Config, Trainer
@@ -34,12 +35,13 @@ def train(
     config: Config,
     family: Family[Config, Trained],
     progress: Progress | None = None,
-    told: Callable[[DataReport], None] | None = None,
+    told: Told | None = None,
 ) -> Path:
     """Train from the last checkpoint in `config.out`, or from the start; returns the exported model's folder.
 
     Args:
-        told: called with what a look at the scans has found, before anything is made of them.
+        told: called with what a look at the scans has found and what memory the run will need, before anything is made
+            of the scans, and in the run with how long its iterations take.
 
     Raises:
         DataRefused: the data folder cannot be trained on, or the run does not fit what lies in its folder.
@@ -60,15 +62,18 @@ def train(
     if told is not None:
         told(report)
     report.check_window()
+    if told is not None and (needed := estimate(trainer, family)) is not None:
+        told(needed)
     how = family.preparation(trainer)
     scans = prepare_folder(config.data, config.cache, how, family.classes(config), config.skip_unreadable)
     begin(config, report, scans)
     family.survey(trainer, scans)
     if is_new:
-        family.warm_up(trainer, scans, progress)
+        family.warm_up(trainer, scans, progress, told)
     augmentation = light_augmentation(how.shape) if config.augment == "light" else None
     volumes = TrainingVolumes(scans, config.seed, augmentation)
-    fit(trainer, partial(family.batches, trainer, volumes), checkpoint, config.log, family.last(trainer), progress)
+    loader = partial(family.batches, trainer, volumes)
+    fit(trainer, loader, checkpoint, config.log, family.last(trainer), progress, told)
     return _write_model(trainer, family, config.out, Seen(scans=len(scans.paths), spacings_mm=scans.spacings_mm))
 
 
@@ -124,7 +129,7 @@ def numbered(checkpoint: Path, kind: str, iteration: int, ending: str) -> Path:
 
 
 def fit(trainer: Trainer[Config], batches: Batches, checkpoint: Path, log: Path, iterations: int,
-        progress: Progress | None = None) -> None:  # fmt: skip
+        progress: Progress | None = None, told: Told | None = None) -> None:  # fmt: skip
     """Step from the trainer's iteration to `iterations`.
 
     Args:
@@ -134,10 +139,12 @@ def fit(trainer: Trainer[Config], batches: Batches, checkpoint: Path, log: Path,
     Raises:
         StoppedError: by SIGINT or SIGTERM, after the iteration and its checkpoint.
     """
-    config, begun = trainer.config, trainer.iteration
+    config, begun, pace = trainer.config, trainer.iteration, Pace(trainer, iterations)
     with Report(log) as report, stop_wishes() as wish:
         for real, labels in batches(begun, iterations):
             losses = trainer.step(real, labels)
+            if told is not None and (found := pace.after_step()) is not None:
+                told(found)
             done, last = trainer.iteration, trainer.iteration == iterations
             if last or done == begun + 1 or done % config.log_every == 0:
                 scalars = {name: float(loss) for name, loss in losses.items()}

@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from model_store.card import AnyCard
 from training.engine.data import Prepares, Scans, TrainingVolumes, batches
-from training.engine.report import Progress
+from training.engine.report import Progress, Told
 from training.engine.trainer import Config, Trainer
 
 Trained = TypeVar("Trained", bound=Trainer[Any])
@@ -39,10 +40,19 @@ class Family(ABC, Generic[Config, Trained]):
         """Names in the order of the labels."""
         return ()
 
+    def heaviest(self, trainer: Trained) -> tuple[int, ...]:  # noqa: ARG002 -- for the families whose networks grow
+        """Iterations among which is the one that needs the most memory."""
+        return (0,)
+
+    def example(self, trainer: Trained, iteration: int) -> list[Tensor]:  # noqa: ARG002
+        """A batch of zeros, of the shapes that an iteration gets."""
+        count = trainer.config.batch_size
+        return [torch.zeros(count, 1, *self.preparation(trainer).shape), torch.zeros(count, dtype=torch.int64)]
+
     def survey(self, trainer: Trained, scans: Scans) -> None:
         """Of every run, resumed ones too: what the training takes from the scans as a whole."""
 
-    def warm_up(self, trainer: Trained, scans: Scans, progress: Progress | None) -> None:
+    def warm_up(self, trainer: Trained, scans: Scans, progress: Progress | None, told: Told | None) -> None:
         """Of a run without checkpoint: what goes before its first iteration."""
 
     def batches(self, trainer: Trained, volumes: TrainingVolumes, first: int, last: int) -> Iterator[list[Tensor]]:

@@ -1,9 +1,9 @@
 """TensorBoard scalars and slice pictures of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,19 @@ from model_store.folder import replacing
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (iterations done, of how many, losses)."""
+
+
+class Findings(Protocol):
+    """Something to be told of a run, for people."""
+
+    def lines(self) -> Iterator[str]:
+        """Most of them one fact."""
+
+    def warnings(self) -> Iterator[str]:
+        """What may not be meant."""
+
+
+Told = Callable[[Findings], None]
 
 
 class Report:

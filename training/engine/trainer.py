@@ -28,6 +28,8 @@ class Trainer(ABC, Generic[Config]):
     networks: nn.ModuleDict
     optimisers: dict[str, Adam]
     average: ParameterAverage | None = None
+    cycle: int = 1
+    """Iterations after which the same work comes again."""
 
     def __init__(self, config: Config, draws_on: str = "cpu") -> None:
         """`draws_on`: the device of the random numbers."""
@@ -41,6 +43,10 @@ class Trainer(ABC, Generic[Config]):
     @abstractmethod
     def sample(self, count: int) -> Tensor:
         """(count, 1, *shape) in [-1, 1], for looking at."""
+
+    def alike_until(self) -> int | None:
+        """The iteration from which on another kind of them begins; None: they are alike to the end."""
+        return None
 
     def source(self, iteration: int) -> torch.Generator:
         """All randomness of one iteration."""

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from model_store.card import IntensitySpec, Provenance, TranslatorCard
 from model_store.networks.cascade import Cascade
 from model_store.networks.layers import wide
+from model_store.networks.patches import PATCH
 from model_store.sizes.megan import MEGANSizes
 from training.engine.card import UNIT_RANGE
 from training.engine.data import TrainingVolumes
@@ -52,6 +53,9 @@ class MEGANTrainer(Trainer[MEGANConfig]):
     def scale(self) -> int:
         """Of the iteration to come."""
         return min(self.iteration // self.config.iterations, self.config.doublings)
+
+    def alike_until(self) -> int | None:
+        return None if self.scale == self.config.doublings else (self.scale + 1) * self.config.iterations
 
     def step(self, real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         """One iteration on images (n, 1, ...) and, in the place of labels, the conditions that they are made from."""
@@ -119,6 +123,17 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
             edges.high,
             config.contrasts,
         )
+
+    def heaviest(self, trainer: MEGANTrainer) -> tuple[int, ...]:
+        """Of LR and of HR."""
+        return 0, trainer.config.iterations
+
+    def example(self, trainer: MEGANTrainer, iteration: int) -> list[Tensor]:
+        """The largest that LR gets, which in true proportions has shorter sides, or patches."""
+        config = trainer.config
+        if iteration < config.iterations:
+            return [torch.zeros(1, 1, *[side] * 3) for side in (config.lr_size, 2 * config.lr_size)]
+        return [torch.zeros(config.batch_size, channels, *[PATCH] * 3) for channels in (1, 2)]
 
     def batches(self, trainer: MEGANTrainer, volumes: TrainingVolumes, first: int, last: int) -> Iterator[list[Tensor]]:
         """[images, conditions] of each iteration."""

@@ -60,6 +60,16 @@ class Schedule:
         """The first iteration of the last stage that has no transition any more."""
         return self._ends[-2] if self.stages > 1 else 0
 
+    @property
+    def last_fade(self) -> int:
+        """The first iteration of the last stage, which fades in."""
+        return self._ends[-3] if self.stages > 1 else 0
+
+    def stage_end(self, iteration: int) -> int | None:
+        """The iteration after the last one of an iteration's stage; None in the last stage, which has no end."""
+        ends = self._ends[::2]
+        return next((end for end in ends[:-1] if iteration < end), None)
+
     def at(self, iteration: int) -> Moment:
         """What an iteration is like; after the schedule's end it stays as it is then."""
         half = min(bisect_right(self._ends, iteration), len(self._ends) - 1)

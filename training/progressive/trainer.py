@@ -73,6 +73,9 @@ class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
         self.iteration += 1
         return losses
 
+    def alike_until(self) -> int | None:
+        return self.schedule.stage_end(self.iteration)
+
     def _set_rates(self, moment: Moment) -> None:
         for name, optimiser in self.optimisers.items():
             for group, rate in zip(optimiser.param_groups, self._rates[name], strict=True):
@@ -180,6 +183,17 @@ class ProgressiveFamily(Family[ProGANConfig | StyleGANConfig, ProgressiveTrainer
 
     def preparation(self, trainer: ProgressiveTrainer) -> Preparation:
         return preparation_of(trainer.config)
+
+    def heaviest(self, trainer: ProgressiveTrainer) -> tuple[int, ...]:
+        """In the last stage that the run comes to."""
+        return (min(trainer.schedule.last_fade, self.last(trainer) - 1),)
+
+    def example(self, trainer: ProgressiveTrainer, iteration: int) -> list[Tensor]:
+        """Of the n_c batches in one, as large, a single one: n_c updates of the critic hold no more than one."""
+        moment = trainer.schedule.at(iteration)
+        sides = stage_shape(trainer.config.base, moment.stage)
+        whole = torch.zeros(trainer.schedule.samples_at(moment.stage), 1, *sides)
+        return [whole[: moment.batch_size], torch.zeros(moment.batch_size, dtype=torch.int64)]
 
     def batches(
         self, trainer: ProgressiveTrainer, volumes: TrainingVolumes, first: int, last: int

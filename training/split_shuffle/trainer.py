@@ -18,7 +18,7 @@ from training.engine.data import Scans, batches
 from training.engine.export import tensors_of
 from training.engine.family import Family
 from training.engine.precision import exact
-from training.engine.report import Progress
+from training.engine.report import Progress, Told
 from training.engine.trainer import Trainer
 from training.split_shuffle.card import MEAN_OVER, card_of, preparation_of
 from training.split_shuffle.config import Inflation, SplitShuffleConfig
@@ -52,6 +52,8 @@ class SplitShuffleTrainer(Trainer[SplitShuffleConfig]):
             "generator": _adam(self.generator, rate, config.path_length_every if config.path_length_weight else 0),
             "critic": _adam(self.critic, rate, config.r1_every if config.r1_weight else 0),
         }
+        penalties = (config.r1_weight, config.r1_every), (config.path_length_weight, config.path_length_every)
+        self.cycle = max([1, *(every for weight, every in penalties if weight)])
         self.mean_length = torch.zeros((), device=config.device)
         self._penalties: dict[str, Tensor] = {}
 
@@ -157,7 +159,7 @@ class SplitShuffleFamily(Family[SplitShuffleConfig, SplitShuffleTrainer]):
     def preparation(self, trainer: SplitShuffleTrainer) -> Preparation:
         return preparation_of(trainer.config)
 
-    def warm_up(self, trainer: SplitShuffleTrainer, scans: Scans, progress: Progress | None) -> None:
+    def warm_up(self, trainer: SplitShuffleTrainer, scans: Scans, progress: Progress | None, told: Told | None) -> None:
         """Train the 2D networks on all slices across A0 and inflate them."""
         config, flat = trainer.config, trainer.flat
         if flat is None:
@@ -168,7 +170,7 @@ class SplitShuffleFamily(Family[SplitShuffleConfig, SplitShuffleTrainer]):
             return batches(slices, config.batch_size, first, last, config.data_workers)
 
         checkpoint, log = config.out / FLAT_CHECKPOINT, config.out / ".tensorboard-2d"
-        fit(flat, of_iterations, checkpoint, log, config.pretrain_2d, progress)
+        fit(flat, of_iterations, checkpoint, log, config.pretrain_2d, progress, told)
         trainer.inflate_from(flat, config.inflation)
         trainer.flat = None
 
