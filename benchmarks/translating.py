@@ -22,7 +22,7 @@ from model_store.families.megan import ServedMEGAN
 from model_store.networks.cascade import BATCH
 from model_store.networks.megan import ResidualGenerator
 from model_store.networks.patches import PATCH
-from training.engine.held_memory import Held
+from training.estimates.held_memory import Held
 from workers.bench import Bench
 from workers.main import bench_of
 from workers.run import run

@@ -15,7 +15,7 @@ from model_store.catalogue import Catalogue
 from model_store.families.base import ServedGenerator
 from model_store.load import SERVED, Precision, load, outline
 from tests.support.models.tiny_families import GENERATORS
-from training.engine.held_memory import Held
+from training.estimates.held_memory import Held
 
 VOXELS = 256**3
 """Over which a loss is the mean where gradients are smallest."""

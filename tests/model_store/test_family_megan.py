@@ -10,7 +10,7 @@ from model_store.families.megan import ServedMEGAN
 from model_store.load import Precision, load, outline
 from model_store.translator import Guide, Pass, Slab
 from tests.support.models.tiny_megan import write_megan
-from training.engine.held_memory import Held
+from training.estimates.held_memory import Held
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from training.engine import memory
 from training.engine.family import Family
-from training.engine.memory import Counted, MemoryEstimate, count
-from training.engine.pace import Pace, duration
 from training.engine.trainer import Trainer
+from training.estimates import memory
+from training.estimates.memory import Counted, MemoryEstimate, count
+from training.estimates.pace import Pace, duration
 from training.hagan import trainer as hagan
 from training.hagan.config import HAGANConfig
 from training.megan import trainer as megan

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from model_store.families.base import Served
 from model_store.load import outline
 from tests.support.models.tiny_models import write_tiny_hagan
-from training.engine.held_memory import Held
+from training.estimates.held_memory import Held
 
 pytestmark = pytest.mark.skipif(not torch.backends.cuda.is_built(), reason="torch is built without CUDA here")
 

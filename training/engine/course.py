@@ -17,13 +17,13 @@ from training.engine.data import TrainingVolumes, light_augmentation, prepare_fo
 from training.engine.errors import DataRefused
 from training.engine.export import export_tensors
 from training.engine.family import Family, Trained
-from training.engine.memory import estimate
-from training.engine.pace import Pace
 from training.engine.precision import settle_float32
 from training.engine.report import Progress, Report, Told
 from training.engine.stopping import StoppedError, stop_wishes
 from training.engine.survey import survey
 from training.engine.trainer import Config, Trainer
+from training.estimates.memory import estimate
+from training.estimates.pace import Pace
 
 Batches = Callable[[int, int], Iterator[list[Tensor]]]
 """(first, last) -> the batches of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""

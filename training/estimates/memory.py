@@ -15,9 +15,9 @@ from torch.overrides import TorchFunctionMode
 from training.engine.command_line import flag_of
 from training.engine.config import CourseConfig
 from training.engine.family import Family, Trained
-from training.engine.free_memory import free_bytes, held_bytes
-from training.engine.held_memory import Held
 from training.engine.trainer import Config
+from training.estimates.free_memory import free_bytes, held_bytes
+from training.estimates.held_memory import Held
 
 LOG = logging.getLogger(__name__)
 SMALL_BYTES, SMALL_BATCH_BYTES = 16 * 2**20, 2**18
