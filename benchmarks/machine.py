@@ -11,9 +11,9 @@ from typing import Any, get_args
 import torch
 
 from benchmarks.children import answer
-from benchmarks.matrix import DTYPES, rate_gflops, settle_float32
+from benchmarks.matrix import DTYPES, rate_gflops
 from benchmarks.results import Machine
-from model_store.load import Precision
+from model_store.load import Precision, settle_float32
 from workers.device.devices import cores
 
 

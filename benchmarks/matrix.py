@@ -5,24 +5,12 @@ import time
 import torch
 
 from benchmarks.results import median
+from model_store.load import DTYPES, Precision
 
 CPU_EDGE, CUDA_EDGE = 2048, 8192
-DTYPES = {
-    "float32": torch.float32,
-    "tf32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 
 
-def settle_float32(precision: str) -> None:
-    """On CUDA: float32 means float32, unless it is tf32 that is asked for."""
-    kind = "tf32" if precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = kind
-    torch.backends.cudnn.conv.fp32_precision = kind  # type: ignore[attr-defined]
-
-
-def rate_gflops(device: torch.device, precision: str, edge: int = 0, repeats: int = 5) -> float:
+def rate_gflops(device: torch.device, precision: Precision, edge: int = 0, repeats: int = 5) -> float:
     """Median rate of products of square matrices in GFLOP/s; `edge` 0 takes one that fills the device."""
     edge = edge or (CUDA_EDGE if device.type == "cuda" else CPU_EDGE)
     left, right = (torch.rand(edge, edge, device=device).to(DTYPES[precision]) for _ in range(2))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.children import answer, peak_bytes
-from benchmarks.matrix import rate_gflops, settle_float32, synchronise
+from benchmarks.matrix import rate_gflops, synchronise
 from benchmarks.names import model_name
 from benchmarks.results import LOW, PLAIN, Pass, precision_of
 from benchmarks.subjects import SUBJECTS, Subject
@@ -19,6 +19,7 @@ from jobs.settings import Settings
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import Catalogue
+from model_store.load import settle_float32
 from workers.main import bench_of
 
 

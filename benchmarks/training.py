@@ -11,7 +11,7 @@ from benchmarks.children import answer
 from benchmarks.matrix import synchronise
 from benchmarks.plain.hagan_training import PlainHAGANTrainer
 from benchmarks.results import PLAIN, Iterations
-from training.engine.precision import settle_float32
+from model_store.load import settle_float32
 from training.hagan.config import HAGANConfig
 from training.hagan.trainer import HAGANTrainer
 
@@ -34,7 +34,7 @@ def measured(device: str, threads: int, size: int, width: int, precisions: list[
     seconds: dict[str, list[float]] = {way: [] for way in trainers}
     for round_ in range(repeats + 1):  # the first warms up
         for way, trainer in trainers.items():
-            settle_float32("tf32" if way == "tf32" else "float32")
+            settle_float32(way)
             synchronise(torch.device(device))
             begun = time.perf_counter()
             trainer.step(real, None)

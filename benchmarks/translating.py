@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.children import answer, peak_bytes
-from benchmarks.matrix import rate_gflops, settle_float32, synchronise
+from benchmarks.matrix import rate_gflops, synchronise
 from benchmarks.plain.megan import PlainHR
 from benchmarks.results import Difference, Patches, Translation
 from benchmarks.weights.random_megan import write_megan
 from jobs.settings import Settings
 from model_store.catalogue import Catalogue
 from model_store.families.megan import ServedMEGAN
+from model_store.load import settle_float32
 from model_store.networks.cascade import BATCH
 from model_store.networks.megan import ResidualGenerator
 from model_store.networks.patches import PATCH

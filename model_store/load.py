@@ -93,6 +93,12 @@ def load(
     return model
 
 
+def settle_float32(precision: str) -> None:
+    """On CUDA, for the whole process: float32 means float32, unless it is tf32 that is asked for."""
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+
 def outline(card: AnyCard, precision: Precision = "float32", low_memory: bool = False) -> Served:
     """The model as `load` gives it but without values, to learn its sizes from the card alone.
 

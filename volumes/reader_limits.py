@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from volumes.assumptions import OF_PLACE
+from volumes.field_of_view import MAX_SIDE
 from volumes.volume import Affine, VolumeError
 
 Codec = Literal["raw", "gzip", "zlib", "text", "hex"]
@@ -22,7 +23,6 @@ MAX_TRAILING_BYTES = 2**20
 """After the last voxel: padding, FreeSurfer's tags, a second header."""
 MAX_MEMBERS = 2**17
 """Of one gzip file: bgzip makes one of each 64 KiB."""
-MAX_SIDE = 1024
 MAX_PROVENANCE_BYTES, MAX_ENTRY_BYTES = 48 * 1024, 1024
 MAX_SCALE = 1e30
 SEND_ONE_FILE = (

@@ -15,7 +15,7 @@ from model_store.catalogue import Catalogue, NoSuchFolder
 from model_store.families.base import ServedGenerator, ServedTranslator
 from model_store.faults import FolderFault, UnreadableModel
 from model_store.generator import Generator
-from model_store.load import Precision, load
+from model_store.load import Precision, load, settle_float32
 from model_store.loaded_model import LoadedModel, Shape
 from model_store.translator import Translator
 from workers.device.allocator import return_freed_memory
@@ -56,7 +56,8 @@ class Bench:
             raise ValueError(f"{precision} needs a CUDA device; take bfloat16 or float32 on the CPU")
         if self.device.type == "cuda":
             _take(self.device)
-        _make_repeatable(threads, allow_tf32=precision == "tf32")
+        _make_repeatable(threads)
+        settle_float32(precision)
 
     def card(self, name: str) -> AnyCard:
         """Raises: UnknownModel, ModelBroken."""
@@ -210,14 +211,12 @@ def _take(device: torch.device) -> None:
     torch.cuda.set_device(index)
 
 
-def _make_repeatable(threads: int, allow_tf32: bool) -> None:
-    """The same seed must give the same bytes: fixed algorithms, no reduced precision behind float32's name."""
+def _make_repeatable(threads: int) -> None:
+    """The same seed must give the same bytes: fixed algorithms."""
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allow_tf32
 
 
 def _is_out_of_memory(err: RuntimeError) -> bool:

@@ -9,6 +9,7 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor
 
+from model_store.load import settle_float32
 from training.engine.beginning import Seen, begin, check_folders, check_same_run, report_of, seen_by, settled
 from training.engine.card import completed
 from training.engine.checkpoint import save
@@ -17,7 +18,6 @@ from training.engine.data import TrainingVolumes, light_augmentation, prepare_fo
 from training.engine.errors import DataRefused
 from training.engine.export import export_tensors
 from training.engine.family import Family, Trained
-from training.engine.precision import settle_float32
 from training.engine.report import Progress, Report, Told
 from training.engine.stopping import StoppedError, stop_wishes
 from training.engine.survey import survey

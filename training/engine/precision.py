@@ -1,17 +1,9 @@
 """In which precision the convolutions and matrix products of a run are computed (docs/decisions/0053)."""
 
-from typing import Literal
-
 import torch
 from torch.amp.autocast_mode import autocast
 
-Precision = Literal["float32", "tf32", "bfloat16"]
-
-
-def settle_float32(precision: Precision) -> None:
-    """Whether CUDA's matrix units may read 10 bits of the mantissas of float32: with tf32 alone."""
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+from model_store.load import Precision
 
 
 def forward_precision(device: str, precision: Precision) -> autocast:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from volumes.dicom.conversion import read_series, write_nifti
+from volumes.dicom.jail import TOO_MUCH
 from volumes.dicom.members import Bounds
 from volumes.volume import VolumeError
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _FORBIDDEN_EVENTS = ("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.system", "pty.", "shutil.")
-TOO_MUCH = "Reading the DICOM series needs more memory, time or disk than it may take; it is damaged or too large."
 
 
 def main() -> None:
