@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 
 from benchmarks.children import answer
-from benchmarks.matrix import DTYPES, rate_gflops
+from benchmarks.matrix import rate_gflops
 from benchmarks.results import Machine
 from model_store.load import Precision, settle_float32
 from workers.device.devices import cores
@@ -54,7 +54,7 @@ def usable_precisions(device: torch.device) -> tuple[str, ...]:
     On the CPU neither float16 nor TF32, and bfloat16 only with AVX-512: without, torch emulates its convolutions, over
     100 times slower than float32.
     """
-    names = tuple(name for name in get_args(Precision) if name in DTYPES)
+    names: tuple[str, ...] = get_args(Precision)
     if device.type == "cuda":
         return names
     fast = torch.backends.cpu.get_cpu_capability().startswith("AVX512")

@@ -18,7 +18,7 @@ from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import SHIPPED, Catalogue
 from volumes.files import write
-from volumes.grid import own_grid
+from volumes.grids.grid import own_grid
 from volumes.intensity import to_stored
 from volumes.orientation import from_network
 from volumes.volume import Volume

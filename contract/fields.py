@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from volumes.field_of_view import LEAST_MM, LEAST_SIDE, MAX_SIDE, MOST_MM, Shape, is_sound, sides_by_spacing
 from volumes.formats import BY_NAME, FileFormat, OutputType
+from volumes.grids.field_of_view import LEAST_MM, LEAST_SIDE, MAX_SIDE, MOST_MM, Shape, is_sound, sides_by_spacing
 
 NAME_PATTERN = r"^(?!.*\.(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}$(?!\n)"
 """No two dots in a row and none at the end: names become parts of the store's keys, with an ending behind them."""

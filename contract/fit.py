@@ -6,7 +6,7 @@ from typing import Protocol
 from contract.errors import InvalidRequest, UnreadableVolume, VerbNotSupported
 from contract.fields import ClassLabel, Latent, LatentSpace, Origin, OutputOptions
 from model_store.card import AnyCard, DirectionCard, ModelCard, TranslatorCard, Verb
-from volumes.field_of_view import LEAST_SIDE, MAX_SIDE, Shape, places_in_world
+from volumes.grids.field_of_view import LEAST_SIDE, MAX_SIDE, Shape, places_in_world
 
 PATCH = 32
 """Voxels along a side."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from volumes.assumptions import OF_PLACE
-from volumes.field_of_view import MAX_SIDE
+from volumes.grids.field_of_view import MAX_SIDE
 from volumes.volume import Affine, VolumeError
 
 Codec = Literal["raw", "gzip", "zlib", "text", "hex"]

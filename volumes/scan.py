@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from volumes.grid import WHOLE, Extent, Grid, network_grid, resample
+from volumes.grids.grid import WHOLE, Extent, Grid, network_grid, resample
 from volumes.intensity import Range, to_network_range, window_of
 from volumes.orientation import to_network, trim_blank, with_orientation
 from volumes.volume import Volume

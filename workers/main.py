@@ -17,7 +17,7 @@ from jobs.settings import Settings, is_bucket
 from model_store.bucket import BucketShelf
 from model_store.cache import FileCache
 from model_store.catalogue import SHIPPED, Catalogue
-from volumes.grid import use_threads
+from volumes.grids.grid import use_threads
 from volumes.reader_limits import Limits
 from workers.bench import Bench
 from workers.device.allocator import keep_freed_memory

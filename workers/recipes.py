@@ -20,7 +20,7 @@ from contract.requests import (
 )
 from contract.state import Placement
 from model_store.card import DirectionCard, ModelCard
-from volumes.grid import Grid, grid_of, in_ras_order, resample
+from volumes.grids.grid import Grid, grid_of, in_ras_order, resample
 from volumes.scan import Preparation, Prepared, preparation_by, prepare
 from volumes.similarity import SIDE, mae, psnr, ssim
 from volumes.volume import Volume, VolumeError

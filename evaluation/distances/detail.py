@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from volumes.grid import HEADROOM_MM
+from volumes.grids.grid import HEADROOM_MM
 
 BAND = (0.08, 0.25)
 """Cycles per mm: what counts as detail."""

@@ -8,7 +8,7 @@ from contract.requests import AnyRequest
 from service.admission.sources import Sources
 from service.dependencies import Services
 from service.http.errors import missing_is_damaged
-from volumes.field_of_view import LEAST_SIDE
+from volumes.grids.field_of_view import LEAST_SIDE
 from volumes.reader_limits import Limits
 from volumes.upload_check import opened
 from volumes.volume import VolumeError

@@ -9,7 +9,7 @@ from contract.fit import check_output, made_by
 from contract.requests import AnyRequest
 from contract.state import Placement
 from model_store.card import AnyCard, ModelCard
-from volumes.field_of_view import Shape, voxel_size_mm
+from volumes.grids.field_of_view import Shape, voxel_size_mm
 
 MAX_RECORD_BYTES = 16 * 2**20
 """Of the latents in one record: the queue keeps it in memory for days."""

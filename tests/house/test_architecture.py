@@ -42,7 +42,7 @@ OUTSIDE: dict[str, set[str]] = {
 }  # fmt: skip
 SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"
-    r"|volumes\.(formats|field_of_view|upload_check|two_files|reader_limits|volume)|volumes\.dicom\.(jail|signs)"
+    r"|volumes\.(formats|grids\.field_of_view|upload_check|two_files|reader_limits|volume)|volumes\.dicom\.(jail|signs)"
 )
 TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}
@@ -138,10 +138,10 @@ def test_what_agrees_on_requests_knows_the_table_of_formats_and_fields_of_view_o
         f"{relative(path)}:{line} imports {name}"
         for path in sources("contract")
         for name, line in imports(tree(path))
-        if name.partition(".")[0] == "volumes" and name not in ("volumes.formats", "volumes.field_of_view")
+        if name.partition(".")[0] == "volumes" and name not in ("volumes.formats", "volumes.grids.field_of_view")
     ]
     assert not wrong
-    for leaf in ("formats", "field_of_view"):
+    for leaf in ("formats", "grids/field_of_view"):
         assert {name for name, _ in imports(tree(ROOT / "volumes" / f"{leaf}.py"))} <= {
             "collections.abc", "dataclasses", "math", "typing",
         }  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from volumes.canvas import foreground_box, lay_canvas, whole_box
+from volumes.grids.canvas import foreground_box, lay_canvas, whole_box
 from volumes.volume import VolumeError
 
 

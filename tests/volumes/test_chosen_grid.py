@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from volumes.chosen_grid import by_shape, by_spacing, foreground
-from volumes.grid import grid_of, resample
+from volumes.grids.chosen_grid import by_shape, by_spacing, foreground
+from volumes.grids.grid import grid_of, resample
 from volumes.volume import Volume
 
 AFFINE = np.array([[0.0, -1.2, 0, 40], [0.9, 0, 0, -30], [0, 0, 1.5, 7], [0, 0, 0, 1]])

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.support.volume_samples import ALL_CODES, numbered, placement, turned
-from volumes.grid import (
+from volumes.grids.grid import (
     HEADROOM_MM,
     Grid,
     from_network,

@@ -12,7 +12,7 @@ from contract.requests import EncodeRequest
 from model_store.card import ModelCard, PreprocessSpec, Provenance
 from model_store.importers.hagan import make_card
 from model_store.importers.hagan_sizes import Sizes
-from volumes.grid import Extent, grid_of, network_grid, resample
+from volumes.grids.grid import Extent, grid_of, network_grid, resample
 from volumes.orientation import reorient
 from volumes.scan import Prepared, prepare
 from volumes.volume import Volume

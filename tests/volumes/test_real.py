@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.volume_samples import seen_by_sitk
 from volumes.files import read, write
-from volumes.grid import grid_of, network_grid, resample
+from volumes.grids.grid import grid_of, network_grid, resample
 from volumes.intensity import window_of
 from volumes.preview import three_planes
 from volumes.similarity import psnr

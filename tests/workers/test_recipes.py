@@ -12,7 +12,7 @@ from model_store.catalogue import Catalogue
 from model_store.load import load
 from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.recipes import encode, performed
-from volumes.grid import own_grid
+from volumes.grids.grid import own_grid
 from volumes.volume import Volume
 from workers.bench import Bench
 from workers.steps.recipe_events import Finding, Product, Stage

@@ -14,7 +14,7 @@ from model_store.card import DirectionCard, ModelCard
 from model_store.generator import Generator
 from model_store.load import load
 from volumes.files import read
-from volumes.grid import from_network, own_grid
+from volumes.grids.grid import from_network, own_grid
 from volumes.intensity import to_stored
 from volumes.preview import three_planes
 from volumes.scan import preparation_by, prepare

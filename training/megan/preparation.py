@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from model_store.networks.lines import interpolation, planes
-from volumes.canvas import foreground_box, lay_canvas
 from volumes.edges import Canny, draw_edges, finite_range
+from volumes.grids.canvas import foreground_box, lay_canvas
 from volumes.intensity import Range, to_network_range, window_of
 from volumes.orientation import reorient
 from volumes.volume import Volume, VolumeError

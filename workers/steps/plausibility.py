@@ -6,7 +6,7 @@ import numpy as np
 
 from contract.errors import InvalidRequest
 from model_store.card import DirectionCard, ModelCard
-from volumes.grid import in_ras_order
+from volumes.grids.grid import in_ras_order
 from volumes.scan import Prepared
 from volumes.volume import Volume
 

@@ -11,7 +11,7 @@ from contract.fields import JobSource, LatentSource, SeedSource
 from contract.fit import class_index
 from latents.sample import gaussian
 from latents.truncate import toward_mean
-from volumes.grid import Grid, own_grid
+from volumes.grids.grid import Grid, own_grid
 from volumes.orientation import from_network
 from volumes.volume import Volume
 from workers.bench import Bench

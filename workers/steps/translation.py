@@ -13,8 +13,8 @@ from contract.requests import TranslateRequest
 from model_store.card import TranslatorCard
 from model_store.networks.lines import Lines, interpolation, planes
 from model_store.translator import Drawing, Guide, Pass, Slab, Translator
-from volumes.canvas import Canvas, foreground_box, lay_canvas, whole_box
 from volumes.edges import Canny, draw_edges, finite_range, given_edges, with_mask
+from volumes.grids.canvas import Canvas, foreground_box, lay_canvas, whole_box
 from volumes.orientation import reorient
 from volumes.volume import Volume, VolumeError, on_one_grid
 from workers.device.allocator import return_freed_memory

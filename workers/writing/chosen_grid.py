@@ -5,8 +5,8 @@ import numpy as np
 from contract.errors import InvalidRequest
 from contract.fields import OutputOptions, PlacedGrid, ShapeGrid, SpacingGrid
 from contract.fit import check_output
-from volumes.chosen_grid import by_shape, by_spacing, field_of, foreground
-from volumes.grid import Grid, resample
+from volumes.grids.chosen_grid import by_shape, by_spacing, field_of, foreground
+from volumes.grids.grid import Grid, resample
 from volumes.volume import Volume
 
 

@@ -113,15 +113,22 @@ interface SliderProps {
   onReset?: () => void;
 }
 
-export function Slider({ label, value, min, max, step, text, hint, isDisabled, onInput, onReset }: SliderProps) {
-  const aside = (
+type SliderAsideProps = Pick<SliderProps, "label" | "isDisabled" | "onReset"> & { text?: string };
+
+/** Over a slider: what its value means, and the way back. */
+export function SliderAside({ label, text, isDisabled = false, onReset }: SliderAsideProps) {
+  return (
     <span class="field-aside">
-      <output class="figure">{text}</output>
+      {text && <output class="figure">{text}</output>}
       {onReset && (
         <Button kind="quiet" icon="reset" label={`Reset ${label}`} isDisabled={isDisabled} onClick={onReset} />
       )}
     </span>
   );
+}
+
+export function Slider({ label, value, min, max, step, text, hint, isDisabled, onInput, onReset }: SliderProps) {
+  const aside = <SliderAside {...{ label, text, isDisabled, onReset }} />;
   return (
     <Field label={label} hint={hint} aside={aside}>
       {(id, hintId) => (
@@ -137,6 +144,12 @@ export function Slider({ label, value, min, max, step, text, hint, isDisabled, o
       )}
     </Field>
   );
+}
+
+/** The number that is meant by what was typed: within the bounds, whole where the steps are; null where it is none. */
+export function taken(typed: number, { min, max, step }: { min: number; max: number; step: number }): number | null {
+  if (!Number.isFinite(typed)) return null;
+  return Math.min(max, Math.max(min, Number.isInteger(step) ? Math.round(typed) : typed));
 }
 
 interface NumberFieldProps {
@@ -165,9 +178,8 @@ export function NumberField({ label, value, min, max, step = 1, hint, isDisabled
             {...{ min, max, step, value }}
             disabled={isDisabled}
             onChange={(event) => {
-              const typed = event.currentTarget.valueAsNumber;
-              if (Number.isFinite(typed))
-                onChange(Math.min(max, Math.max(min, step === 1 ? Math.round(typed) : typed)));
+              const number = taken(event.currentTarget.valueAsNumber, { min, max, step });
+              if (number !== null) onChange(number);
               event.currentTarget.value = String(value);
             }}
           />

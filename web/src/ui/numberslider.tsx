@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 
-import { Button, Field } from "./controls";
+import { Field, SliderAside, taken } from "./controls";
 
 interface NumberSliderProps {
   label: string;
@@ -20,24 +20,11 @@ interface NumberSliderProps {
   onReset?: () => void;
 }
 
-/** The number that is meant by what was typed: within the bounds, whole where the steps are; null where it is none. */
-export function taken(typed: number, { min, max, step }: { min: number; max: number; step: number }): number | null {
-  if (!Number.isFinite(typed)) return null;
-  return Math.min(max, Math.max(min, Number.isInteger(step) ? Math.round(typed) : typed));
-}
-
 export function NumberSlider(props: NumberSliderProps) {
   const { label, value, min, max, step, text, hint, isDisabled = false, onInput, onReset } = props;
   const bounds = useId();
   const limits = { min, max, step };
-  const aside = (
-    <span class="field-aside">
-      {text && <output class="figure">{text}</output>}
-      {onReset && (
-        <Button kind="quiet" icon="reset" label={`Reset ${label}`} isDisabled={isDisabled} onClick={onReset} />
-      )}
-    </span>
-  );
+  const aside = <SliderAside {...{ label, text, isDisabled, onReset }} />;
   return (
     <Field label={label} hint={hint} aside={aside}>
       {(id, hintId) => (

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from volumes.field_of_view import LEAST_SIDE, sides_by_spacing
-from volumes.grid import Grid, Shape, grid_of
+from volumes.grids.field_of_view import LEAST_SIDE, sides_by_spacing
+from volumes.grids.grid import Grid, Shape, grid_of
 from volumes.head_finder import foreground_points_mm
 from volumes.volume import Volume, VolumeError
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { taken } from "./numberslider";
+import { taken } from "./controls";
 
 test("a typed number stays within its bounds, and is whole where the slider's steps are", () => {
   expect(taken(2.3, { min: -4, max: 4, step: 0.25 })).toBe(2.3);
