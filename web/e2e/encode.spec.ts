@@ -1,8 +1,10 @@
 // Encode: a scan of each format to its latent and back, beside it.
+import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { canvas, choose, drawn, jobOf, succeeded } from "./page";
+import { PYTHON, ROOT } from "./stack";
 import { apart, expect, lit, look, type Page, test } from "./test";
 
 async function encode(page: Page, scan: string): Promise<void> {
@@ -37,6 +39,29 @@ test("a scan lies beside its reconstruction, with figures and the latent to take
     page.getByRole("button", { name: /^latents\.npy/ }).click(),
   ]);
   expect(download.suggestedFilename()).toMatch(/latents\.npy$/);
+});
+
+test.describe("a DICOM archive of two series", () => {
+  test.use({ allowed: /Failed to load resource: the server responded with a status of 422/ });
+
+  test("is taken once one of those that the service lists is chosen", async ({ page, scans }) => {
+    const archive = join(scans, "two-series.zip");
+    const write =
+      "import sys, numpy, pathlib; from tests.support.dicom_samples import archive, slices; r = numpy.indices((24, 20, 16)); " +
+      "ball = (((r - 9) ** 2).sum(0) < 50).astype('int16') * 400; " +
+      "archive([*slices(ball, number=3), *slices(ball, number=8)], pathlib.Path(sys.argv[1]))";
+    execFileSync(PYTHON, ["-c", write, archive], { cwd: ROOT });
+    await page.goto("/#/encode");
+    await choose(page, "tiny");
+    await page.locator("input[type=file]").setInputFiles(archive);
+    await expect(page.getByText("A DICOM series")).toBeVisible();
+    await page.getByRole("button", { name: "Encode and reconstruct" }).click();
+    await expect(page.getByRole("alert")).toContainText("3 (CT, 16 images of 24 x 20); 8 (CT, 16 images");
+    await page.getByLabel("Series", { exact: true }).fill("8");
+    await page.getByRole("button", { name: "Encode and reconstruct" }).click();
+    await succeeded(page);
+    await drawn(page, 0);
+  });
 });
 
 for (const name of ["ball.nii", "ball.nrrd", "ball.mha"]) {

@@ -9,8 +9,13 @@ import { mark } from "./marks";
 
 const scans = signal<ReadonlyMap<string, File>>(new Map());
 
+/** Whether a file is read by the service alone: of a DICOM series the page makes no picture. */
+export function isDicom(file: File | null): boolean {
+  return /\.(zip|dcm)$/i.test(file?.name ?? "");
+}
+
 export function rememberScan(job: string, file: File): void {
-  scans.value = new Map(scans.value).set(job, file);
+  if (!isDicom(file)) scans.value = new Map(scans.value).set(job, file);
   mark(job, { scan: file.name });
 }
 

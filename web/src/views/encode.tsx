@@ -17,6 +17,7 @@ import { ProblemNotice } from "../ui/notices";
 import { NumberSlider } from "../ui/numberslider";
 import { ClassField, givenFor, labelOf } from "./classfield";
 import { ScanStage } from "./scanstage";
+import { SeriesField, seriesOf } from "./seriesfield";
 import { useTakeOver } from "./takeover";
 
 interface Form {
@@ -25,18 +26,20 @@ interface Form {
   label: string;
   orientation: string;
   trim: "" | "yes" | "no";
+  series: string;
 }
 
-const form = draft<Form>("encode", { model: null, refine: 0, label: "", orientation: "", trim: "" });
+const form = draft<Form>("encode", { model: null, refine: 0, label: "", orientation: "", trim: "", series: "" });
 const chosen = signal<File | null>(null);
 
 function change(part: Partial<Form>): void {
   form.value = { ...form.value, ...part };
 }
 
-function requestOf({ refine, label, orientation, trim }: Form, card: ModelCard): EncodeRequest {
+function requestOf({ refine, label, orientation, trim, series: typed }: Form, card: ModelCard): EncodeRequest {
   const preprocess = { orientation: orientation || null, trim_blank_slices: trim === "" ? null : trim === "yes" };
-  return { model: card.name, ...givenFor(card, label), reconstruct: true, refine_steps: refine, preprocess };
+  const series = seriesOf(chosen.value, typed);
+  return { model: card.name, ...givenFor(card, label), reconstruct: true, refine_steps: refine, preprocess, series };
 }
 
 export function EncodeView() {
@@ -66,12 +69,13 @@ function takeOver({ request }: JobRecord): void {
     refine: old.refine_steps ?? 0,
     label: labelOf(request),
     orientation: orientation ?? "",
+    series: String(old.series ?? ""),
     trim: trims === null ? "" : trims ? "yes" : "no",
   });
 }
 
 function EncodeForm() {
-  const { model, refine, label } = form.value;
+  const { model, refine, label, series } = form.value;
   const cards = generators("encode");
   const card = preferred(cards, model) ?? null;
   const isSending = useSignal(false);
@@ -96,6 +100,7 @@ function EncodeForm() {
   };
   const take = (file: File): void => {
     chosen.value = file;
+    change({ series: "" });
     refusal.value = null;
     note({ job: null, show: null });
   };
@@ -107,6 +112,7 @@ function EncodeForm() {
       {card && (
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />
+          <SeriesField file={chosen.value} value={series} onChange={(next) => change({ series: next })} />
           <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />
           <NumberSlider
             label="Refinement"

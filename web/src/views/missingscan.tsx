@@ -2,8 +2,10 @@
 import { READABLE } from "../api/formats";
 import type { JobRecord } from "../api/types";
 import { scanJobOf } from "../jobs/kinds";
-import { rememberScan, scanOf } from "../jobs/scans";
+import { isDicom, rememberScan, scanOf } from "../jobs/scans";
 import { DropZone } from "../ui/dropzone";
+
+const SHOWN = READABLE.filter((ending) => !isDicom(new File([], ending)));
 
 export function MissingScan({ record }: { record: JobRecord }) {
   const job = scanJobOf(record);
@@ -12,7 +14,7 @@ export function MissingScan({ record }: { record: JobRecord }) {
     <DropZone
       label="Show the scan beside it: the service does not keep scans"
       file={null}
-      endings={READABLE}
+      endings={SHOWN}
       onFile={(given) => rememberScan(job, given)}
     />
   );

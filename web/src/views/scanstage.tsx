@@ -1,7 +1,7 @@
 // What the views that take a scan have in common: the scan, then what a job made of it beside it.
 import { useMemo } from "preact/hooks";
 
-import { scanOf, shownScan } from "../jobs/scans";
+import { isDicom, scanOf, shownScan } from "../jobs/scans";
 import { useJob } from "../jobs/watch";
 import { route } from "../route";
 import { Empty } from "../ui/notices";
@@ -14,7 +14,7 @@ export function ScanStage({ label, hint, chosen }: { label: string; hint: string
   const job = route.value.query["job"];
   const { record, problem } = useJob(job ?? null);
   const file = job ? scanOf(job) : chosen;
-  const scan = useMemo(() => file && shownScan(file), [file]);
+  const scan = useMemo(() => (file && !isDicom(file) ? shownScan(file) : null), [file]);
   return (
     <section class="stage" aria-label={label}>
       {job ? (
@@ -27,6 +27,11 @@ export function ScanStage({ label, hint, chosen }: { label: string; hint: string
           {!file && (
             <Empty icon="upload" title="No scan yet">
               <p>{hint}</p>
+            </Empty>
+          )}
+          {isDicom(file) && (
+            <Empty icon="upload" title="A DICOM series">
+              <p>The service makes a volume of it. The page shows what comes of that, not the series itself.</p>
             </Empty>
           )}
           <Viewer first={scan} />

@@ -17,16 +17,18 @@ import { ModelPicker } from "../ui/modelcard";
 import { ProblemNotice } from "../ui/notices";
 import { type Output, OutputFields, outputOf, USUAL } from "./outputfields";
 import { ScanStage } from "./scanstage";
+import { SeriesField, seriesOf } from "./seriesfield";
 import { useTakeOver } from "./takeover";
 
 interface Form {
   model: string | null;
   areEdgesGiven: boolean;
   grid: "" | "scan" | "cube";
+  series: string;
   output: Output;
 }
 
-const form = draft<Form>("translate", { model: null, areEdgesGiven: false, grid: "", output: USUAL });
+const form = draft<Form>("translate", { model: null, areEdgesGiven: false, grid: "", series: "", output: USUAL });
 const chosen = signal<File | null>(null);
 const mask = signal<File | null>(null);
 
@@ -40,9 +42,10 @@ function change(part: Partial<Form>): void {
   form.value = { ...form.value, ...part };
 }
 
-function requestOf({ areEdgesGiven, grid, output }: Form, card: TranslatorCard): TranslateRequest {
+function requestOf({ areEdgesGiven, grid, series: typed, output }: Form, card: TranslatorCard): TranslateRequest {
   const edges = areEdgesGiven ? "given" : "computed";
-  return { model: card.name, edges, grid: grid || null, output: { ...output, preview: true } };
+  const series = seriesOf(chosen.value, typed);
+  return { model: card.name, edges, grid: grid || null, series, output: { ...output, preview: true } };
 }
 
 export function TranslateView() {
@@ -70,12 +73,13 @@ function takeOver({ request }: JobRecord): void {
     model: old.model ?? null,
     areEdgesGiven: old.edges === "given",
     grid: old.grid ?? "",
+    series: String(old.series ?? ""),
     output: outputOf(old.output),
   });
 }
 
 function TranslateForm() {
-  const { model, areEdgesGiven, grid, output } = form.value;
+  const { model, areEdgesGiven, grid, series, output } = form.value;
   const cards = translators();
   const card = preferred(cards, model);
   const isSending = useSignal(false);
@@ -100,6 +104,7 @@ function TranslateForm() {
   };
   const take = (file: File): void => {
     chosen.value = file;
+    change({ series: "" });
     mask.value = null; // which lay on the other scan's grid
     refusal.value = null;
     note({ job: null, show: null });
@@ -112,6 +117,7 @@ function TranslateForm() {
       {card && (
         <div class="fields">
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />
+          <SeriesField file={chosen.value} value={series} onChange={(next) => change({ series: next })} />
           <Check
             label="It is an edge image"
             hint="Values from 0 to 255, drawn elsewhere. Otherwise the service draws the scan's edges."
