@@ -1,7 +1,7 @@
 """One server behind one interface of coroutines: over an event loop, or for one caller who waits.
 
 `BlockingConnection` never suspends: its coroutines are over when they are asked to begin, so that `at_once` runs them
-without an event loop (docs/decisions/0061-one-client-awaited-or-not.md).
+without an event loop (docs/decisions/0056-one-client-awaited-or-not.md).
 """
 
 import ipaddress
