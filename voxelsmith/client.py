@@ -87,6 +87,7 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """POST /generate. A field left None takes the server's default.
 
@@ -94,10 +95,9 @@ class Client:
         ends, at most so long.
         """
         body = _without_none(
-            model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
-            latents=_listed(latents), latent_space=latent_space, truncation=truncation,
-            truncation_cutoff=truncation_cutoff, class_label=class_label, noise=noise, noise_seed=noise_seed,
-            output=output,
+            model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds), noise=noise,
+            latents=_listed(latents), latent_space=latent_space, truncation=truncation, output=output, webhook=webhook,
+            truncation_cutoff=truncation_cutoff, class_label=class_label, noise_seed=noise_seed,
         )  # fmt: skip
         return self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
@@ -116,6 +116,7 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """POST /encode: a scan file (`volumes.formats.READABLE_HERE`) or a folder of a DICOM series, or a `source`: an
         earlier result as {"job": ...}, a sample as {"seed": ...}. `series`: its number, where there are several. DICOM
@@ -124,7 +125,7 @@ class Client:
             raise ValueError("give either a scan file or a source")
         body = _without_none(
             model=model, source=source, series=series, refine_steps=refine_steps, reconstruct=reconstruct,
-            class_label=class_label, preprocess=preprocess, output=output,
+            class_label=class_label, preprocess=preprocess, output=output, webhook=webhook,
         )  # fmt: skip
         return self.submit("encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
@@ -143,12 +144,13 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...} or
         {"op": "mix", "target": {"seed": 2}, "crossover": 7}."""
         body = _without_none(
             model=model, source=source, edit=edit, truncation=truncation, truncation_cutoff=truncation_cutoff,
-            class_label=class_label, noise=noise, noise_seed=noise_seed, output=output,
+            class_label=class_label, noise=noise, noise_seed=noise_seed, output=output, webhook=webhook,
         )  # fmt: skip
         return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
@@ -166,6 +168,7 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> Job:
         """POST /translate: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source` {"job": ...}.
 
@@ -174,6 +177,7 @@ class Client:
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
         body = _without_none(model=model, source=source, series=series, edges=edges, grid=grid, output=output)
+        body |= _without_none(webhook=webhook)
         return self.submit(
             "translate", body, scan=scan, mask=mask, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
         )
