@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 
 from redis import Redis
 
@@ -22,6 +23,7 @@ from jobs.webhooks.signing import signed
 MAX_UNDER_WAY = 64
 """Attempts of one process at once, a thread each."""
 PERIOD_S = 0.5
+_LEAVE_S = 2.0
 _FINAL_STATUS = 410
 """Gone: the receiver says that it wants no more."""
 _FINAL_PROBLEMS = {Problem.ADDRESS_REFUSED}
@@ -48,9 +50,13 @@ class Sender(threading.Thread):
                 log.warning("will try again: %s", err.detail)
 
     def stop(self) -> None:
-        """Ends the thread and waits for it. An attempt under way is made again by whoever runs when its lease ends."""
+        """Ends the thread, and waits a moment for what is under way. What takes longer is sent again, by whoever runs
+        when its lease ends."""
         self._over.set()
         self.join()
+        deadline = time.monotonic() + _LEAVE_S
+        for thread in self._under_way:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _send_due(self) -> None:
         while not self._over.is_set():
