@@ -87,5 +87,5 @@ WebhookUrl = Annotated[str, Field(max_length=MAX_URL), AfterValidator(_sound)]
 class Notifying(Part):
     """What every body that makes a job may hold."""
 
-    webhook: Annotated[WebhookUrl | None, Field(exclude=True)] = None
+    webhook: Annotated[WebhookUrl | None, Field(exclude=True, repr=False)] = None
     """Address to be told when the job has ended. What is kept, run and shown of the request does not hold it."""

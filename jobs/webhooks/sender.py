@@ -17,12 +17,14 @@ from jobs.webhooks.addresses import AddressRule
 from jobs.webhooks.due import DELAYS_S, MAX_ATTEMPTS, Due, DueWebhooks, Outcome
 from jobs.webhooks.outcome import DeliveryError, Problem
 from jobs.webhooks.payload import CONTENT_TYPE, body_of, message_id
-from jobs.webhooks.post import TIMEOUT_S, Courier
+from jobs.webhooks.post import Courier
 from jobs.webhooks.signing import signed
 
 MAX_UNDER_WAY = 64
 """Attempts of one process at once, a thread each."""
 PERIOD_S = 0.5
+_PATIENCE_S = 5.0
+"""With a queue that does not answer."""
 _LEAVE_S = 2.0
 _FINAL_STATUS = 410
 """Gone: the receiver says that it wants no more."""
@@ -31,23 +33,24 @@ log = logging.getLogger("voxelsmith.webhooks")
 
 
 class Sender(threading.Thread):
-    """Looks for webhooks that are due twice a second, and sends each in a thread of its own."""
+    """Looks twice a second for webhooks that are due, and sends each in a thread of its own."""
 
-    def __init__(self, redis: Redis, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, redis: Redis, settings: Settings, period_s: float = PERIOD_S) -> None:
         super().__init__(name="webhooks", daemon=True)
         scripts = Scripts(redis, settings)
         self._due, self._records = DueWebhooks(scripts), Records(scripts)
-        self._courier = Courier(AddressRule(settings.webhook_allowed), timeout_s)
+        self._courier = Courier(AddressRule(settings.webhook_allowed))
         self._agent = f"voxelsmith/{software_version()}"
-        self._over = threading.Event()
+        self._period_s, self._over = period_s, threading.Event()
         self._under_way: list[threading.Thread] = []
 
     def run(self) -> None:
-        while not self._over.wait(PERIOD_S):
+        while not self._over.wait(self._period_s):
             try:
                 self._send_due()
             except VoxelsmithError as err:
                 log.warning("will try again: %s", err.detail)
+                self._over.wait(_PATIENCE_S)
 
     def stop(self) -> None:
         """Ends the thread, and waits a moment for what is under way. What takes longer is sent again, by whoever runs
@@ -64,11 +67,18 @@ class Sender(threading.Thread):
             room = MAX_UNDER_WAY - len(self._under_way)
             taken = self._due.take(room) if room else []
             for due in taken:
-                thread = threading.Thread(target=self._send, args=(due,), name="webhook", daemon=True)
-                self._under_way.append(thread)
-                thread.start()
+                self._begin(due)
             if len(taken) < room or not room:
                 return
+
+    def _begin(self, due: Due) -> None:
+        thread = threading.Thread(target=self._send, args=(due,), name="webhook", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            log.warning("webhook of job %s: no thread can be started; it is tried again", due.job_id)
+        else:
+            self._under_way.append(thread)
 
     def _send(self, due: Due) -> None:
         """Makes one attempt. What keeps it from being noted is mended by another one, when the lease is over."""

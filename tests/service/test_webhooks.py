@@ -15,16 +15,20 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
+from contract.errors import InvalidRequest
+from contract.requests import GenerateRequest
 from contract.state import JobState
-from jobs.keys import ApiKeys, Scope
+from jobs.keys import ANYBODY, ApiKeys, Scope
+from jobs.ownership import OwnJobs
 from jobs.settings import Settings
 from jobs.webhooks.signing import Secrets
+from service.admission.webhooks import check_webhook
 from tests.service.test_keys import assert_over
 from tests.support.processes import ValkeyProcess
 from tests.support.receivers import receiving
-from tests.support.service_fixtures import LEASE_S, Api, models, serving, shared_api, until  # noqa: F401
-from tests.support.sides import scripts, upkeep
+from tests.support.service_fixtures import LEASE_S, Api, models, serving, until  # noqa: F401
 
 DOC = Path(__file__).parents[2] / "docs" / "webhooks.md"
 TIMES = ("created", "started", "ended", "expires")
@@ -122,55 +126,6 @@ def test_every_kind_of_job_takes_one_and_every_end_is_told(near: Api) -> None:
     assert {body["data"]["kind"] for body in told} == {"generate", "encode", "edit", "fit_direction"}
 
 
-def hasten(api: Api, job_id: str) -> None:
-    """As if the time of its next attempt had come."""
-    api.queue.redis.zadd(scripts(api.queue).key("webhooks"), {job_id: 1}, xx=True)
-
-
-def failed_with(api: Api, job_id: str, status: int) -> dict[str, Any]:
-    """The state of a webhook once an attempt was answered so."""
-    until(lambda: hook_of(api, job_id)["last_status"] == status)
-    return hook_of(api, job_id)
-
-
-def test_what_fails_is_tried_again_and_given_up_in_the_end(near: Api) -> None:
-    with receiving(503, 302, 404, Location="http://127.0.0.1:1/") as receiver:
-        job_id = near.submit(webhook=receiver.url)
-        near.http.delete(f"/jobs/{job_id}")
-        for status in (503, 302, 404):
-            hook = failed_with(near, job_id, status)
-            assert hook["state"] == "pending"
-            assert hook["next_try_at"] > near.http.get(f"/jobs/{job_id}").json()["ended_at"]
-            hasten(near, job_id)
-        until(lambda: hook_of(near, job_id)["state"] == "delivered")
-        assert len({(got.fields["webhook-id"], got.body) for got in receiver.got}) == 1
-    with receiving(410) as receiver:
-        job_id = near.submit(webhook=receiver.url)
-        near.http.delete(f"/jobs/{job_id}")
-        until(lambda: hook_of(near, job_id)["state"] == "given_up")
-    near.queue.redis.hset(scripts(near.queue).key("job", last := near.submit(webhook=receiver.url)), "hook_attempts", 7)
-    near.http.delete(f"/jobs/{last}")
-    until(lambda: hook_of(near, last)["state"] == "given_up")
-    assert (hook_of(near, last)["attempts"], hook_of(near, last)["last_problem"]) == (8, "unreachable")
-    assert near.queue.redis.zcard(scripts(near.queue).key("webhooks")) == 0
-
-
-def test_a_removed_or_expired_job_tells_nothing_more(near: Api) -> None:
-    with receiving(500, 500) as receiver:
-        removed, expired = near.submit(webhook=receiver.url), near.submit(webhook=receiver.url)
-        hasten(near, removed)
-        until(lambda: (near.queue.redis.zscore(scripts(near.queue).key("webhooks"), removed) or 0) > 1)
-        assert (hook_of(near, removed)["state"], hook_of(near, removed)["attempts"]) == ("waiting", 0)
-        for job_id in (removed, expired):
-            near.http.delete(f"/jobs/{job_id}")
-        until(lambda: all(hook_of(near, job_id)["last_status"] == 500 for job_id in (removed, expired)))
-        assert near.http.delete(f"/jobs/{removed}").status_code == 204
-        near.queue.redis.zadd(scripts(near.queue).key("expiring"), {expired: 1})
-        upkeep(near.queue).reap()
-        assert near.queue.redis.zcard(scripts(near.queue).key("webhooks")) == 0
-        assert near.queue.redis.zcard(scripts(near.queue).key("webhooks", "sending")) == 0
-
-
 # -- who may, and how many
 
 
@@ -220,21 +175,10 @@ def test_a_key_needs_the_scope_and_has_so_many_and_a_secret_of_its_own(keyed: tu
         until(lambda: len(receiver.got) == 2)
 
 
-def test_a_revoked_keys_jobs_tell_nothing(keyed: tuple[Api, Holder, Holder]) -> None:
-    api, may, _ = keyed
-    with receiving() as receiver:
-        job_id = may.post(webhook=receiver.url).json()["id"]
-        ApiKeys(api.queue.redis, api.settings).revoke(may.id)
-        api.queue.cancel(job_id)
-        until(lambda: api.queue.get(job_id).webhook.state == "given_up")  # type: ignore[union-attr]
-        assert api.queue.get(job_id).webhook.last_problem == "key_revoked"  # type: ignore[union-attr]
-        assert receiver.got == []
-
-
 REFUSED = [
     "https://", "ftp://a.example/", "a.example", "https://u@a.example/", "https://a.example/#x", "https://a.example:0/",
     "https://a.example/\r\nX: y", "https://a.example/ x", "https://127.1/", "https://2130706433/", "https://0x7f.0.0.1/",
-    "https://[::1%25lo]/", "https://a..example/", "https://é.example/", "https://a.example/" + "x" * 2048, 7, "",
+    "https://[::1%25lo]/", "https://a..example/", "https://é.example/", "https://a.example/" + "x" * 2048, "",
 ]  # fmt: skip
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
@@ -243,22 +187,33 @@ PRIVATE = [
 ]  # fmt: skip
 
 
-def test_what_is_no_public_https_address_is_refused(shared_api: Api) -> None:
-    for url in [*REFUSED, "http://a.example/", *(f"https://{host}/" for host in PRIVATE)]:
-        answer = shared_api.post("/generate", {"model": "tiny", "webhook": url})
-        assert answer.status_code == 422, url
-        assert [error["pointer"] for error in answer.json()["errors"]] == ["/webhook"], url
-        assert "a.example" not in answer.text
+def test_what_is_no_public_https_address_is_refused(near: Api, settings: Settings) -> None:
+    def check(url: str, under: Settings = settings) -> None:
+        check_webhook(GenerateRequest(model="tiny", webhook=url), OwnJobs(near.queue, ANYBODY), under)
+
     for url in (
         "https://a.example",
         "https://1.1.1.1:8443/x?y=z",
         "https://[2606:4700::1111]/",
         "https://xn--9ca.example/",
     ):
-        answer = shared_api.post("/generate", {"model": "tiny", "webhook": url})
-        assert answer.status_code == 202, url
-        shared_api.http.delete(answer.headers["location"])
-        shared_api.http.delete(answer.headers["location"])
+        check(url)
+    for url in REFUSED:
+        with pytest.raises(ValidationError):
+            check(url)
+    for url in ("http://a.example/", *(f"https://{host}/" for host in PRIVATE)):
+        with pytest.raises(InvalidRequest) as refused:
+            check(url)
+        assert [pointer for pointer, _ in refused.value.errors] == ["/webhook"], url
+    allowed = settings.model_copy(update={"webhook_networks": "10.1.0.0/16, fc00::/7", "webhook_http": True})
+    for url in ("http://10.1.2.3/", "https://[::ffff:10.1.2.3]/", "https://[fc00::1]/"):
+        check(url, allowed)
+    with pytest.raises(InvalidRequest):
+        check("http://10.2.2.3/", allowed)
+    for url in ("https://a.example/ secret", "https://10.1.2.3/secret"):
+        answer = near.post("/generate", {"model": "tiny", "webhook": url})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/webhook")
+        assert "secret" not in answer.text
 
 
 def test_a_webhook_is_part_of_what_an_idempotency_key_stands_for(near: Api) -> None:
