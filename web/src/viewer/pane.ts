@@ -309,7 +309,6 @@ export class Pane {
     goToVoxel(this.nv, voxel);
   }
 
-  /** Where the cursor is, in voxels. */
   get spot(): Triple {
     return spotOf(this.nv);
   }

@@ -292,7 +292,6 @@ export class Stage {
     if (pane) other?.goTo(pane.place); // NiiVue links what has the focus, and no other
   }
 
-  /** Begins to measure where a hand presses. */
   beginAt(index: 0 | 1, axis: Axis, voxel: Triple): void {
     const lattice = this.slots[index].pane?.voxels?.lattice;
     if (lattice) this.measuring.begin({ pane: index, lattice, voxel, axis, isDragged: true });
