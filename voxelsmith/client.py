@@ -17,6 +17,7 @@ import numpy.typing as npt
 from contract.requests import REQUESTS
 from volumes.two_files import as_one_file
 from volumes.whole_file import taking_the_place_of
+from voxelsmith.dataset.by_server import DataSets
 from voxelsmith.job import Job
 from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
 
@@ -30,7 +31,7 @@ DEMO_MODEL = "brain-demo-256"
 """The model that comes with Voxelsmith."""
 
 
-class Client:
+class Client(DataSets):
     """Talks to one Voxelsmith server. Every method raises the classes of voxelsmith.problems: one per HTTP code."""
 
     def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, timeout_s: float = 90.0) -> None:
