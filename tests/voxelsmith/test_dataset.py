@@ -202,23 +202,25 @@ def test_a_servers_data_set_is_that_of_this_process_and_leaves_no_jobs(
 
 
 def test_what_a_stopped_server_job_had_finished_is_taken(stack: Stack, tmp_path: Path) -> None:
-    """As if the command had been killed, and somebody had canceled its job meanwhile."""
-    out, wishes = tmp_path / "out", {"count": 6, "seed": 11, "classes": "mild"}
+    """As if the command had been killed, and somebody had canceled its jobs meanwhile: one runs, one waits."""
+    out, wishes = tmp_path / "out", {"count": PER_JOB + 2, "seed": 11, "classes": "mild"}
     with Client(stack.url) as client:
         stop: list[Any] = []
 
         def cancel(done: int, _total: int, _left_s: float | None) -> None:
             if done and not stop:
-                stop.extend(job.cancel() for job in client.jobs(model="sorted", state="running"))
+                stop.extend(job.cancel() for job in client.jobs(model="sorted") if not job.is_done)
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             client.dataset("sorted", out, on_volume=cancel, **wishes)
-        for job in stop:
-            job.wait(60)
-        made: list[int] = []
-        client.dataset("sorted", out, on_volume=lambda done, *_: made.append(done), **wishes)
-    assert [row["seed"] for row in rows_of(out)] == [str(seed) for seed in range(11, 17)]
+        assert "canceled" in {job.wait(60).state for job in stop}
+        kept = sorted(entry["sha256"] for job in stop for entry in job.results)
+        assert 0 < len(kept) <= PER_JOB
+        client.dataset("sorted", out, **wishes)
+    assert [row["seed"] for row in rows_of(out)] == [str(seed) for seed in range(11, 13 + PER_JOB)]
+    pieces = [json.loads(path.read_text()) for path in (out / HIDDEN / "done").iterdir()]
+    assert kept in [sorted(row["sha256"] for row in rows) for rows in pieces], "taken, and not made again"
     assert not list((out / HIDDEN / "making").iterdir())
 
 

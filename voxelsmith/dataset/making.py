@@ -39,7 +39,7 @@ class Maker(Protocol):
         """As of GET /models/{name}. Raises: what tells that there is none."""
 
     def expect(self, pieces: Iterable[Piece]) -> None:
-        """Jobs that will come next."""
+        """Jobs that come next, in order."""
 
     def make(self, piece: Piece, folder: Path, on_done: Callable[[int], object]) -> None:
         """A job's files into `folder`, its provenance.json last. What an interrupted attempt left there is gone on
@@ -87,7 +87,8 @@ def make_dataset(
             _describe(plan, folder)
             folder.clear()
         except OSError as err:
-            if err.errno not in (errno.ENOSPC, errno.EDQUOT) or not str(err.filename).startswith(f"{out}/"):
+            is_here = err.filename is not None and Path(str(err.filename)).is_relative_to(out)
+            if not is_here or err.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             told = f"the disk of {out} is full: {pace.done} of {plan.count} volumes are made"
             raise DiskFull(f"{told}; with more room the same command goes on after them") from err
@@ -104,7 +105,7 @@ def _make_missing(
         left: Piece | None = coming.popleft()
         while left is not None:
             _check_room(folder.root, plan.count - len(done), done, least_bytes)
-            maker.expect(coming)
+            maker.expect([left, *coming])
             rows = _made(left, folder, maker, partial(pace.within_job, len(done)))
             done |= {int(row["index"]): int(row["size_bytes"]) for row in rows}
             pace(len(done))
@@ -160,12 +161,12 @@ def _finished(piece: Piece, making: Path) -> dict[int, tuple[str, dict[str, Any]
         raise DataSetRefused("the model's weights have changed while the data set was made; name a new folder")
     versions = told["software"]
     made_with = {"software": versions["version"], "torch": versions["torch"], **told["device"]}
-    named = {entry["latent"]["seed"] - piece.plan.seed: entry for entry in told["results"]}
-    return {
-        index: (named[index]["name"], made_with)
-        for index in piece.indices
-        if index in named and _is_whole(making / named[index]["name"], named[index]["sha256"])
-    }
+    found: dict[int, tuple[str, dict[str, Any]]] = {}
+    for entry in told["results"]:
+        name, index = Path(entry["name"]).name, entry["latent"]["seed"] - piece.plan.seed
+        if index in piece.indices and _is_whole(making / name, entry["sha256"]):
+            found[index] = name, made_with
+    return found
 
 
 def _is_whole(path: Path, sha256: str) -> bool:
