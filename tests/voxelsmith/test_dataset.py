@@ -201,6 +201,7 @@ def test_a_servers_data_set_is_that_of_this_process_and_leaves_no_jobs(
     assert [row["sha256"] for row in rows_of(here)] == [row["sha256"] for row in rows_of(there)]
 
 
+@pytest.mark.fault
 def test_what_a_stopped_server_job_had_finished_is_taken(stack: Stack, tmp_path: Path) -> None:
     """As if the command had been killed, and somebody had canceled its jobs meanwhile: one runs, one waits."""
     out, wishes = tmp_path / "out", {"count": PER_JOB + 2, "seed": 11, "classes": "mild"}
