@@ -16,10 +16,10 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     sys.path[:] = [*sys.path[1:], *({path.rpartition("/")[0] for path in __path__} - {*sys.path[1:]})]
 
 from voxelsmith import extras  # noqa: E402
-from voxelsmith.client import Client  # noqa: E402
-from voxelsmith.job import Job  # noqa: E402
+from voxelsmith.client import AsyncClient, Client  # noqa: E402
+from voxelsmith.job import AsyncJob, Job  # noqa: E402
 
-__all__ = ["Client", "Job"]
+__all__ = ["AsyncClient", "AsyncJob", "Client", "Job"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ from tests.support.processes import eventually
 from voxelsmith import Client, VolumeDataset
 from voxelsmith.cli import app
 from voxelsmith.dataset.folder import HIDDEN
+from voxelsmith.dataset.layouts import LAYOUTS
 from voxelsmith.dataset.plan import PER_JOB, planned
 from voxelsmith.local import Stack
 from voxelsmith.problems import DataSetRefused
@@ -153,6 +154,8 @@ def test_classes_come_in_turn_and_each_job_has_one() -> None:
     assert sorted(index for piece in pieces for index in piece.indices) == list(range(2, 3 * PER_JOB))
     assert all(len({plan.class_of(index) for index in piece.indices}) == 1 for piece in pieces)
     assert all(len(piece.body["seeds"]) <= PER_JOB for piece in pieces)
+    named = planned(CARD, count=1, seed=5, output={"format": "dicom"})
+    assert LAYOUTS["plain"].place(named, 0) == "000000_seed-5_class-mild.dcm.zip"
     assert len({piece.key for piece in pieces} | {piece.key for piece in plan.jobs()}) == 5, "one piece is in both"
 
 
@@ -164,6 +167,7 @@ def test_classes_come_in_turn_and_each_job_has_one() -> None:
         ({}, {"measures": ["volume_above"]}, "a measure is"),
         ({}, {"measures": ["volume_above:nan"]}, "a measure is"),
         ({}, {"measures": ["mean_intensity"], "output": {"format": "npy"}}, "cannot be read again"),
+        ({}, {"measures": ["mean_intensity"], "output": {"format": "dicom"}}, "cannot be read again"),
         ({}, {"classes": "grave"}, "classes are balanced, or some of mild, severe"),
         ({"classes": []}, {"classes": "mild"}, "has no classes"),
         ({"verbs": ["translate"]}, {}, "makes no volumes of its own"),

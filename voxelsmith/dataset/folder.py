@@ -1,7 +1,7 @@
 """The folder of a data set: its plan, what of it is finished, and the one command that works on it.
 
 `.voxelsmith-dataset/` in it holds plan.json, a file of rows for each finished job in done/, and in making/ the files of
-the job that is at work, as `generate` leaves them (docs/decisions/0057).
+the job that is at work, as `generate` leaves them (docs/decisions/0058).
 """
 
 import fcntl

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from volumes.formats import BY_NAME
 from volumes.whole_file import taking_the_place_of
 from voxelsmith.dataset.folder import Row, write_json
 from voxelsmith.dataset.plan import Plan
@@ -30,20 +31,24 @@ class Arrangement:
     describe: Callable[[Plan, Sequence[Row], Path], None]
 
 
+def _ending(plan: Plan) -> str:
+    return BY_NAME[plan.output.format].endings[0]
+
+
 def _plain(plan: Plan, index: int) -> str:
     label = plan.class_of(index)
     kind = "" if label is None else "_class-" + "".join(sign if sign.isalnum() else "-" for sign in label)
-    return f"{index:06d}_seed-{plan.seed + index}{kind}.{plan.output.format}"
+    return f"{index:06d}_seed-{plan.seed + index}{kind}{_ending(plan)}"
 
 
 def _bids(plan: Plan, index: int) -> str:
     """`rec-` and not `desc-`: validators before 2 know the names of raw data alone."""
     subject = f"sub-{index:06d}"
-    return f"{subject}/anat/{subject}_rec-synthetic_{plan.suffix}.{plan.output.format}"
+    return f"{subject}/anat/{subject}_rec-synthetic_{plan.suffix}{_ending(plan)}"
 
 
 def _nnunet(plan: Plan, index: int) -> str:
-    return f"imagesTr/{_case(plan)}_{index:06d}_0000.{plan.output.format}"
+    return f"imagesTr/{_case(plan)}_{index:06d}_0000{_ending(plan)}"
 
 
 def _case(plan: Plan) -> str:
@@ -79,7 +84,7 @@ def _describe_bids(plan: Plan, rows: Sequence[Row], root: Path) -> None:
     _write_text(root / "README.md", _README.format(name=name, synthetic=SYNTHETIC, model=told, count=len(rows)))
     _write_text(root / ".bidsignore", "manifest.csv\nmanifest.json\n")
     for row in rows:
-        sidecar = str(row["file"]).removesuffix(f".{plan.output.format}") + ".json"
+        sidecar = str(row["file"]).removesuffix(_ending(plan)) + ".json"
         write_json(root / sidecar, _sidecar(plan, row))
 
 
@@ -104,7 +109,7 @@ def _describe_nnunet(plan: Plan, rows: Sequence[Row], root: Path) -> None:
             "channel_names": {"0": plan.modality or "image"},
             "labels": {"background": 0},
             "numTraining": len(rows),
-            "file_ending": f".{plan.output.format}",
+            "file_ending": _ending(plan),
         },
     )
 

@@ -171,7 +171,8 @@ def _check(plan: Plan) -> None:
     if formats and plan.output.format not in formats:
         told = f"of the layout {plan.layout} must be {listed(formats)}"
         raise DataSetRefused("the layout has no such files", [("/output/format", told)])
-    if plan.measures and BY_NAME[plan.output.format].reader is None:
+    row = BY_NAME[plan.output.format]
+    if plan.measures and (row.reader is None or row.is_series):
         raise DataSetRefused("volumes of that format cannot be read again to be measured")
 
 
