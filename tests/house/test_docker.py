@@ -26,7 +26,7 @@ from workers.supervisor import Supervisor
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = ("api", "worker", "worker-cpu")
-DOCKERFILES = ("api", "worker")
+DOCKERFILES = ("api", "worker", "one")
 MANIFESTS = [
     document
     for path in sorted((ROOT / "docker" / "kubernetes").glob("*.yaml"))
@@ -79,7 +79,7 @@ def test_an_image_takes_only_what_the_context_lets_through_and_every_package(ima
     allowed = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert (ROOT / ".dockerignore").read_text().startswith("*\n")
     copied = [name for line in lines(image) if re.match(r"COPY (?!--)", line) for name in line.split()[1:-1]]
-    assert set(copied) == (allowed if image == "api" else allowed - {"web"})
+    assert set(copied) == (allowed - {"web"} if image == "worker" else allowed)
     packages = re.search(r"^include = \[(.+)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert packages is not None
     assert {name.rstrip("*") for name in re.findall(r'"(.+?)"', packages[1])} < allowed
@@ -89,7 +89,7 @@ def test_an_image_takes_only_what_the_context_lets_through_and_every_package(ima
 def test_an_image_is_pinned_unprivileged_and_has_a_health_check(image: str) -> None:
     steps = lines(image)
     bases = {line.split()[1] for line in steps if line.startswith("FROM")}
-    built_on = {"api": {"python", "node"}, "worker": {"python"}}[image]
+    built_on = {"python"} if image == "worker" else {"python", "node"}
     assert {base.partition(":")[0] for base in bases} == built_on
     assert len(bases) == len(built_on), "all stages on one version"
     assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+|node:\d+\.\d+\.\d+-\w+-slim", base) for base in bases)
@@ -99,23 +99,37 @@ def test_an_image_is_pinned_unprivileged_and_has_a_health_check(image: str) -> N
     last = steps[max(i for i, line in enumerate(steps) if line.startswith("FROM")) :]
     assert "USER 10001:10001" in last
     assert any(line.startswith("HEALTHCHECK") for line in last)
-    assert last[-2:] == ['ENTRYPOINT ["voxelsmith"]', f'CMD ["{image}"]']
+    command = {"one": '"serve", "--data", "/data"'}.get(image, f'"{image}"')
+    assert last[-2:] == ['ENTRYPOINT ["voxelsmith"]', f"CMD [{command}]"]
 
 
-def test_the_api_image_carries_the_page_built_from_its_lock_file() -> None:
-    steps = lines("api")
+@pytest.mark.parametrize("image", ["api", "one"])
+def test_an_image_with_the_api_carries_the_page_built_from_its_lock_file(image: str) -> None:
+    steps = lines(image)
     page = steps[: next(i for i, line in enumerate(steps) if line.startswith("FROM python"))]
     assert any("npm ci" in line and "npm run build" in line for line in page)
     assert "COPY --from=page /page/service/static /src/service/static" in steps
     assert {"service/static", "web/node_modules"} <= set((ROOT / ".dockerignore").read_text().splitlines())
 
 
-def test_the_api_image_has_no_extra_and_the_worker_image_the_workers_extra() -> None:
+def test_the_api_image_has_no_extra_and_the_others_the_workers_extra() -> None:
     installs = {
         image: [line for line in lines(image) if re.search(r"pip install .*/src", line)] for image in DOCKERFILES
     }
     assert [line.split()[-1] for line in installs["api"]] == ["/src"]
-    assert installs["worker"][-1].split()[-1] == "'/src[worker]'"
+    assert {installs[image][-1].split()[-1] for image in ("worker", "one")} == {"'/src[worker]'"}
+
+
+def test_the_apptainer_recipe_names_files_that_are_there_and_the_images_base() -> None:
+    recipe = (ROOT / "docker" / "voxelsmith.def").read_text()
+    base = re.search(r"^From: (.+)$", recipe, re.MULTILINE)
+    assert base is not None
+    assert f"FROM {base[1]}" in lines("one")
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    wheel = f"voxelsmith-{version[1]}-py3-none-any.whl"
+    assert f"    dist/{wheel} /opt/{wheel}" in recipe.splitlines()
+    assert set(re.findall(r"VOXELSMITH_(\w+)=", recipe)) <= {name.upper() for name in Settings.model_fields}
 
 
 # -- compose ---------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ ROOT_DOCS = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGEL
 DOCS = [*ROOT_DOCS, *sorted((ROOT / "docs").glob("*.md"))]
 HTTP = (ROOT / "docs" / "http.md").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOMS = {"contract", "jobs", "model_store", "service", "training", "volumes", "voxelsmith", "workers"}
 COMMANDS: Any = typer.main.get_command(app)
 
 
@@ -187,6 +188,24 @@ def test_the_index_of_decisions_has_every_one_by_its_title() -> None:
     rows = re.findall(r"^\| \[(\d+)\]\((.+)\) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE)
     titles = {path.name: re.match(r"# (\d+)[.:] (.+)", path.read_text()) for path in folder.glob("[0-9]*.md")}
     assert sorted(rows) == sorted((found[1], name, found[2].strip()) for name, found in titles.items() if found)
+
+
+def test_the_messages_of_troubleshooting_are_said_somewhere() -> None:
+    """Their fixed parts, in the sources or in libraries that say them."""
+    rooms = [path for path in ROOT.glob("*/**/*.py") if path.parts[len(ROOT.parts)] in ROOMS]
+    sources = re.sub(r'"\s*\n\s*f?"', "", "".join(path.read_text() for path in rooms))
+    sources = re.sub(r"\{[^{}]*\}", "...", sources)
+    others = (
+        "voxelsmith: command not found",
+        "certificate verify failed",
+        "this needs torch, which is not",
+        "--class: ",
+    )
+    rows = re.findall(r"^\| (.+?) \| ", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = [words for row in rows for words in re.findall(r"`([^`]+)`", row) if not words.startswith(others)]
+    parts = [part.strip() for words in quoted for part in re.split(r"\.\.\.|http://|cuda:0 .*|\d[\d. ]*", words)]
+    assert len(rows) > 20
+    assert not [part for part in parts if len(part) > 3 and part not in sources]
 
 
 def test_the_files_that_contributing_names_exist() -> None:
