@@ -4,14 +4,14 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self
 
 from contract.requests import REQUESTS
 from volumes.two_files import as_one_file
 from volumes.whole_file import taking_the_place_of
-from voxelsmith.dataset.by_server import DataSets
+from voxelsmith.dataset.by_server import AsyncDataSets, DataSets
 from voxelsmith.http.answers import Answers
 from voxelsmith.http.blocking import at_once, blocking, each, iterating
 from voxelsmith.http.bodies import Vectors, encoded, listed, without_none
@@ -289,7 +289,7 @@ class Calls(Answers):
         return await self._record("GET", "/readyz")
 
 
-class AsyncClient(Calls):
+class AsyncClient(AsyncDataSets, Calls):
     """As Client, under asyncio or trio: `async with AsyncClient() as c: image = await (await c.generate()).volume(0)`.
 
     The same methods with the same parameters: each is awaited, and `jobs` and `events` are iterated by `async for`.
@@ -298,6 +298,10 @@ class AsyncClient(Calls):
     def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, timeout_s: float = 90.0) -> None:
         """As Client's. Raises: BadAddress, BadKey."""
         super().__init__(connect_async(url, api_key, timeout_s))
+        self._open = partial(Client, url, api_key, timeout_s=timeout_s)
+
+    def _blocking(self) -> "Client":
+        return self._open()
 
     async def __aenter__(self) -> Self:
         return self

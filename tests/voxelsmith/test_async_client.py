@@ -14,8 +14,8 @@ from voxelsmith import AsyncClient, AsyncJob, Client, Job, problems
 from voxelsmith.client import Calls
 from voxelsmith.local import Stack
 
-ONLY_BLOCKING = {"dataset"}
-"""It writes, hashes and measures files between its calls."""
+NO_CALL = {"dataset"}
+"""Many calls, with files written, hashed and measured between them: the blocking method, which the other runs aside."""
 
 
 def public(cls: type) -> dict[str, Any]:
@@ -24,9 +24,9 @@ def public(cls: type) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("own", "awaited"), [(Client, AsyncClient), (Job, AsyncJob)])
 def test_both_have_the_same_methods_with_the_same_parameters_and_words(own: type, awaited: type) -> None:
-    assert set(public(own)) - ONLY_BLOCKING == set(public(awaited))
-    for name, other in public(awaited).items():
-        method = public(own)[name]
+    assert set(public(own)) == set(public(awaited))
+    for name, method in public(own).items():
+        other = public(awaited)[name]
         assert callable(method) == callable(other), name
         if callable(method):
             assert [str(p) for p in inspect.signature(method).parameters.values()] == [
@@ -65,6 +65,10 @@ def test_many_jobs_are_awaited_at_once(stack: Stack, tmp_path: Path) -> None:
             with pytest.raises(problems.NotFound):
                 await c.model("none-such")
             assert c.server_version is not None
+            told: list[int] = []
+            await c.dataset("tiny", tmp_path / "set", count=2, on_volume=lambda done, *_: told.append(done))
+            assert told[-1] == 2
+            assert len(list((tmp_path / "set").glob("*.nii.gz"))) == 2
             # The blocking client where an event loop runs already, as in a notebook.
             with Client(stack.url) as blocking:
                 assert blocking.job(jobs[0].id).wait().volume().shape == images[0].shape
@@ -92,4 +96,4 @@ def test_a_wait_that_is_canceled_ends(stack: Stack, tmp_path: Path) -> None:
 def test_a_method_for_one_side_alone_would_be_seen() -> None:
     """What Calls has is all that either has, but for what opens and closes them."""
     own = {name for name in public(Calls) if callable(getattr(Calls, name))}
-    assert own == {name for name in public(Client) if callable(getattr(Client, name))} - ONLY_BLOCKING
+    assert own == {name for name in public(Client) if callable(getattr(Client, name))} - NO_CALL

@@ -1,10 +1,14 @@
 """The jobs of a data set on a server: one that is there already is not made again."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, Unpack
+
+import anyio.to_thread
 
 from voxelsmith.dataset.making import OnVolume, make_dataset
 from voxelsmith.dataset.plan import Piece, Plan, Wishes
@@ -36,6 +40,35 @@ class DataSets:
         Raises: DataSetRefused, DiskFull, JobFailed; JobStopped, where somebody canceled a job; what the server refuses.
         """
         return make_dataset(model, Path(out), OnServer(self), on_volume, **wishes)
+
+
+class AsyncDataSets:
+    """The same of a client that is awaited, in a thread: it writes, hashes and measures files between its calls."""
+
+    def _blocking(self) -> AbstractContextManager[Any]:
+        """A client of the same server that has them."""
+        raise NotImplementedError
+
+    @wraps(DataSets.dataset)
+    async def dataset(
+        self, model: str, out: str | Path, *, on_volume: OnVolume = lambda *_: None, **wishes: Unpack[Wishes]
+    ) -> Plan:
+        is_left = threading.Event()
+
+        def tell(done: int, total: int, left_s: float | None) -> None:
+            if is_left.is_set():
+                raise JobStopped("nobody waits for the data set any more; the same call goes on")
+            on_volume(done, total, left_s)
+
+        def make() -> Plan:
+            with self._blocking() as client:
+                plan: Plan = client.dataset(model, out, on_volume=tell, **wishes)
+            return plan
+
+        try:
+            return await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
+        finally:
+            is_left.set()
 
 
 class OnServer:
