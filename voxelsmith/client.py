@@ -56,10 +56,9 @@ class Calls(Answers):
         ends, at most so long.
         """
         body = without_none(
-            model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
-            latents=listed(latents), latent_space=latent_space, truncation=truncation,
-            truncation_cutoff=truncation_cutoff, class_label=class_label, noise=noise, noise_seed=noise_seed,
-            output=output, webhook=webhook,
+            model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds), noise=noise,
+            latents=listed(latents), latent_space=latent_space, truncation=truncation, output=output, webhook=webhook,
+            truncation_cutoff=truncation_cutoff, class_label=class_label, noise_seed=noise_seed,
         )  # fmt: skip
         return await self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
@@ -140,9 +139,8 @@ class Calls(Answers):
         """
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
-        body = without_none(
-            model=model, source=source, series=series, edges=edges, grid=grid, output=output, webhook=webhook
-        )
+        body = without_none(model=model, source=source, series=series, edges=edges, grid=grid, output=output)
+        body |= without_none(webhook=webhook)
         return await self.submit(
             "translate", body, scan=scan, mask=mask, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
         )
