@@ -14,6 +14,7 @@ from jobs.connection import check_server, connect
 from jobs.keys import ApiKeys
 from jobs.logs import configure
 from jobs.settings import Settings
+from jobs.webhooks.sender import MAX_UNDER_WAY
 from service.app import create_app
 from service.dependencies import MAX_WAITERS, THREADS
 from service.endpoints.page import BUILT
@@ -66,7 +67,7 @@ def make_server(settings: Settings, page_folder: Path = BUILT) -> uvicorn.Server
     """A server for the settings' address; `run()` serves on it, `run(sockets=[...])` on another."""
     # It would log a line for every malformed form, with the offending byte.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    threads = THREADS + MAX_WAITERS
+    threads = THREADS + MAX_WAITERS + MAX_UNDER_WAY
     room = budget(raise_limit(threads), threads)
     app = create_app(settings, page_folder, room.transfers)
     config = uvicorn.Config(

@@ -20,7 +20,7 @@ from jobs.webhooks.payload import CONTENT_TYPE, body_of, message_id
 from jobs.webhooks.post import Courier
 from jobs.webhooks.signing import signed
 
-MAX_UNDER_WAY = 64
+MAX_UNDER_WAY = 16
 """Attempts of one process at once, a thread each."""
 PERIOD_S = 0.5
 _PATIENCE_S = 5.0

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,21 @@ def test_a_name_that_changes_is_connected_to_where_it_was_checked(monkeypatch: p
         assert allowed.got[0].fields["host"] == f"receiver.example:{allowed.port}"
         assert problem_at(receiver, "127.0.0.1/32") is Problem.ADDRESS_REFUSED
         assert (len(allowed.got), private.got) == (1, [])
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving() as receiver, ExitStack() as stack:
+        silent = stack.enter_context(socket.socket())
+        silent.bind(("127.0.0.2", receiver.port))
+        silent.listen(0)
+        for _ in range(3):  # more than it keeps for a listener that takes none
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", receiver.port))
+        monkeypatch.setattr(socket, "getaddrinfo", Names(["127.0.0.2", "127.0.0.1"], ["127.0.0.2"]))
+        there = receiver_of(f"http://receiver.example:{receiver.port}/")
+        assert courier(LOCAL).post(there, {}, b"{}") == 204
+        assert problem_at(there, LOCAL) is Problem.TIMEOUT
 
 
 def test_a_redirect_to_a_private_address_is_not_followed(near: Settings) -> None:

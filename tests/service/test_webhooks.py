@@ -29,6 +29,7 @@ from tests.service.test_keys import assert_over
 from tests.support.processes import ValkeyProcess
 from tests.support.receivers import receiving
 from tests.support.service_fixtures import LEASE_S, Api, models, serving, until  # noqa: F401
+from voxelsmith import Client
 
 DOC = Path(__file__).parents[2] / "docs" / "webhooks.md"
 TIMES = ("created", "started", "ended", "expires")
@@ -109,8 +110,9 @@ def test_every_kind_of_job_takes_one_and_every_end_is_told(near: Api) -> None:
         hook = {"webhook": receiver.url}
         move = {"op": "move", "direction": "shipped-one", "strengths": [1]}
         seed = {"source": {"seed": 1}}
+        with Client(str(near.http.base_url)) as client:
+            client.generate(model="tiny", webhook=receiver.url).cancel()
         canceled = [
-            near.post("/generate", {"model": "tiny", **hook}),
             near.post("/encode", {"model": "tiny", **seed, **hook}),
             near.post("/edit", {"model": "tiny", "edit": move, **seed, **hook}),
             near.post("/models/tiny/directions", {"method": "sefa", "name_prefix": "p", **hook}),
