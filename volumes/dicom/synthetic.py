@@ -59,8 +59,8 @@ def _put_nobody(image: Dataset, digest: str) -> None:
     image.PatientName, image.PatientID = SYNTHETIC, f"{SYNTHETIC}-{digest[:16]}"
     image.PatientBirthDate = image.PatientSex = ""
     image.PatientComments = "Not a patient: the image was computed by a model."
-    image.StudyDate = image.StudyTime = image.StudyID = image.AccessionNumber = image.ReferringPhysicianName = ""
-    image.StudyDescription = SYNTHETIC
+    image.StudyDate = image.StudyTime = image.AccessionNumber = image.ReferringPhysicianName = ""
+    image.StudyID = image.StudyDescription = SYNTHETIC
 
 
 def _put_origin(image: Dataset, marking: Marking) -> None:
@@ -84,7 +84,7 @@ def _put_origin(image: Dataset, marking: Marking) -> None:
 def _put_acquisition(image: Dataset, marking: Marking) -> None:
     """There was none: what must stand there is empty, or says so."""
     image.SeriesNumber, image.AcquisitionNumber = 1, ""
-    image.PatientPosition, image.PositionReferenceIndicator = "HFS", ""
+    image.PatientPosition, image.PositionReferenceIndicator, image.Laterality = "HFS", "", ""
     if marking.is_ct:
         image.Modality, image.ImageType, image.KVP = "CT", ["DERIVED", "SECONDARY", "AXIAL"], None
         return
