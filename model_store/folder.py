@@ -53,7 +53,7 @@ def staged(root: Path, name: str, force: bool) -> Iterator[Path]:
     except OSError as err:
         raise NotWritten("The model folder cannot be written.") from err
     try:
-        with _held(folder):
+        with held(folder):
             yield folder
             _settle(folder)
             _publish(folder, target, force)
@@ -140,12 +140,12 @@ def _tidy(target: Path) -> None:
     for folder in target.parent.glob(f"{_NEW}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _ABANDONED_S:
-                with _held(folder):
+                with held(folder):
                     _remove(folder)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """As long as a process writes the folder, however it ends. Raises: BlockingIOError, where another one does."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -50,15 +50,26 @@ def test_check_tells_of_twins_unreadable_and_other_files_and_draws(tmp_path: Pat
     write(data / "b_T2.nii.gz", 0, 900)
     write(data / "wide.nii", 0, 900, 1, (9.0, 2.5, 3.0))
     (data / "broken.nii").write_bytes(b"none")
+    holes = np.full((9, 12, 8), np.nan, dtype=np.float32)
+    holes[:, 3:] = np.random.default_rng(2).integers(0, 900, (9, 9, 8))
+    nib.save(nib.Nifti1Image(holes, np.diag([2.0, 2.5, 3.0, 1.0])), data / "holes.nii")
+    nib.save(nib.Nifti1Image(np.ones((9, 12, 8), np.int16), np.eye(4)), data / "one_value.nii")
     done = CliRunner().invoke(app, ["train", "check", str(data), "--picture", str(picture)])
     assert done.exit_code == 0, done.stderr
-    for told in ("3 scans can be used, 1 cannot", "skipped broken.nii:", "the same voxels: a_T1.nii, b_T2.nii.gz",
+    for told in ("4 scans can be used, 2 cannot", "skipped broken.nii:", "skipped one_value.nii: The scan has the same",
+                 "holes.nii: 25.0% of its voxels are no numbers", "the same voxels: a_T1.nii, b_T2.nii.gz",
                  "several kinds: T1 (a_T1.nii) and T2", "wide.nii shows another field of view",
                  "taken as MR"):  # fmt: skip
         assert told in done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
     shown = json.loads(CliRunner().invoke(app, ["train", "check", str(data), "--json"]).stdout)
     assert shown["scans"][0]["extent_mm"] == [18.0, 30.0, 24.0]
+
+
+def test_a_folder_of_folders_is_told_that_they_are_not_looked_into(tmp_path: Path) -> None:
+    write(tmp_path / "sub-1" / "a.nii", 0, 900)
+    with pytest.raises(DataRefused, match="in the data folder; those in folders below it are not taken"):
+        survey(tmp_path)
 
 
 def test_a_window_that_cuts_nearly_everything_is_refused(tmp_path: Path) -> None:

@@ -66,10 +66,13 @@ def test_a_run_that_may_not_fit_is_told_what_lowers_it() -> None:
     assert list(fits.lines()) == ["memory: about 7.1 GB on cpu, of which networks 1.0 GB; 8.0 GB can be had"]
     assert not list(fits.warnings())
     (warning,) = MemoryEstimate(HAGANConfig, "cpu", counted, 10**9, 10**8, 7 * 10**9).warnings()
-    assert warning.endswith("less is needed with a lower --batch-size or --size or --width")
+    makes_up = "; --accumulate makes up for a smaller batch"
+    assert warning.endswith("less is needed with a lower --batch-size or --size or --width" + makes_up)
     (warning,) = MemoryEstimate(EncoderConfig, "cuda:0", counted, 0, 10**12, 10**9).warnings()
     assert "about 6.0 GB" in warning
-    assert warning.endswith("a lower --batch-size")
+    assert warning.endswith("a lower --batch-size" + makes_up)
+    (warning,) = MemoryEstimate(MEGANConfig, "cpu", counted, 0, 0, 10**9).warnings()
+    assert warning.endswith("--hr-width")
 
 
 def test_what_torch_cannot_count_ends_no_run(caplog: pytest.LogCaptureFixture) -> None:

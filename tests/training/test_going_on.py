@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from model_store.card import ModelCard
 from training.engine import course
+from training.engine.beginning import alone_in
+from training.engine.errors import DataRefused
 from training.engine.stopping import StoppedError
 from training.progressive.config import ProGANConfig
 from training.progressive.trainer import FAMILY
@@ -79,6 +81,12 @@ def test_resume_refuses_other_options_by_name_and_other_families(stopped: Path) 
     longer = voxelsmith("train", "progan", "--resume", stopped, "--iterations", "4")
     assert longer.exit_code == 0, longer.stderr
     assert card_of(stopped / "progan").provenance.iterations == {"adversarial": 4}
+
+
+def test_two_runs_do_not_write_one_folder(scans: Path, tmp_path: Path) -> None:
+    config = config_for(scans, tmp_path / "run")
+    with alone_in(config.out), pytest.raises(DataRefused, match="another training run writes"):
+        course.train(config, FAMILY)
 
 
 def test_any_checkpoint_becomes_a_model_that_stands_beside_the_others(stopped: Path, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ COMMANDS: dict[str, type[CourseConfig]] = {
     "encoder": EncoderConfig,
 }
 COURSE = {"data", "out", "name", "title", "licence", "iterations", "batch-size", "skip-unreadable", "augment", "seed",
-          "device", "precision", "data-workers", "log-every", "picture-every", "save-every", "keep-every"}  # fmt: skip
+          "device", "precision", "data-workers", "log-every", "picture-every", "save-every", "keep-every",
+          "accumulate"}  # fmt: skip
 SCANS = {"modality", "anatomy", "axes", "spacing", "placement", "trim-blank-slices", "keep-blank-slices", "window",
          "units"}  # fmt: skip
 OF_ALL = {"help", "resume"}

@@ -1,12 +1,14 @@
 """What is settled before a run's networks are made: whether it is the run that lies there, and what its scans show."""
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model_store.folder import replacing
+from model_store.folder import held, replacing
 from training.engine.command_line import asked, flag_of
 from training.engine.config import CHECKPOINT, CONFIG, DATA, DATA_PICTURE, CourseConfig, RunConfig
 from training.engine.data import Scans, Spacing, scans_in
@@ -40,6 +42,22 @@ def check_folders(config: CourseConfig) -> None:
         raise DataRefused(
             f"{folder} is there and not of this run, which would replace it: take another --name or --out"
         )
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """While a run writes its folder, no other does: two would write one checkpoint.
+
+    Raises:
+        DataRefused: another one does.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(out))
+        except BlockingIOError as err:
+            raise DataRefused(f"another training run writes {out}: wait for its end, or take another --out") from err
+        yield
 
 
 def check_same_run(config: CourseConfig) -> None:

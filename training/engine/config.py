@@ -53,6 +53,11 @@ class CourseConfig(BaseModel):
     licence: Annotated[str, RUNNING] = Field(default="", description="Of the model's weights, for its card.")
     iterations: Whole
     batch_size: Whole
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="Batches that make one step: a batch so many times as large, in the memory of one.",
+    )
     skip_unreadable: Annotated[bool, RUNNING] = Field(
         default=False, description="Leave out scans that cannot be read, and say which."
     )
@@ -78,6 +83,11 @@ class CourseConfig(BaseModel):
     keep_every: Annotated[int, RUNNING] = Field(
         default=0, ge=0, description="Iterations between checkpoints that are kept, each under its number; 0: none is."
     )
+
+    @property
+    def effective_batch(self) -> int:
+        """Samples that a step is made of."""
+        return self.batch_size * self.accumulate
 
     @property
     def cache(self) -> Path:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model_store.load import settle_float32
-from training.engine.beginning import Seen, begin, check_folders, check_same_run, report_of, seen_by, settled
+from training.engine.beginning import Seen, alone_in, begin, check_folders, check_same_run, report_of, seen_by, settled
 from training.engine.card import completed
 from training.engine.checkpoint import save
 from training.engine.config import CHECKPOINT
@@ -50,6 +50,12 @@ def train(
     """
     family.check(config)
     check_folders(config)
+    with alone_in(config.out):
+        return _train(config, family, progress, told)
+
+
+def _train(config: Config, family: Family[Config, Trained], progress: Progress | None, told: Told | None) -> Path:
+    """Once the folder is its own. Raises: as `train`."""
     looked = survey(config.data, config.cache)
     config = settled(config, looked)
     check_same_run(config)
@@ -118,7 +124,8 @@ def resume(trainer: Trainer[Any], checkpoint: Path, device: str) -> bool:
         raise
     except UNFIT as err:
         raise DataRefused(
-            f"{checkpoint} is damaged or of a run with other networks: give that run's options, or another --out"
+            f"{checkpoint} is damaged or of a run with other networks: put one there that --keep-every kept, or begin "
+            "anew in another --out"
         ) from err
     return True
 

@@ -71,7 +71,9 @@ def scans_in(folder: Path) -> list[Path]:
     """
     files = sorted(path for path in folder.iterdir() if is_readable_here(path.name) or is_series_folder(path))
     if not files:
-        raise DataRefused(f"no scans ({', '.join(READABLE_HERE)}) in the data folder")
+        lie_below = any(is_readable_here(path.name) for path in folder.glob("*/**/*"))
+        below = "; those in folders below it are not taken" if lie_below else ""
+        raise DataRefused(f"no scans ({', '.join(READABLE_HERE)}) in the data folder{below}")
     return files
 
 
@@ -114,8 +116,10 @@ def _tell_of_unreadable(unreadable: Sequence[str], count: int, may_go_on: bool) 
     if not unreadable:
         return
     told = f"{len(unreadable)} of {count} scans cannot be used:\n" + "\n".join(unreadable)
-    if not may_go_on or len(unreadable) == count:
+    if len(unreadable) == count:
         raise DataRefused(told)
+    if not may_go_on:
+        raise DataRefused(f"{told}\nTake them out of the folder, or leave them out with --skip-unreadable")
     LOG.warning("left out: %s", told)
 
 

@@ -90,6 +90,9 @@ class DataReport:
         scans = self.survey.scans
         for name, why in self.survey.unreadable.items():
             yield f"skipped {name}: {why}"
+        for name, facts in scans.items():
+            if facts.not_finite:
+                yield f"{name}: {max(facts.not_finite, 0.001):.1%} of its voxels are no numbers, and become background"
         for names in self.survey.twins:
             yield f"the same voxels: {', '.join(names)}"
         yield from self._of_kinds()

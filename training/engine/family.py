@@ -46,7 +46,7 @@ class Family(ABC, Generic[Config, Trained]):
 
     def example(self, trainer: Trained, iteration: int) -> list[Tensor]:  # noqa: ARG002
         """A batch of zeros, of the shapes that an iteration gets."""
-        count = trainer.config.batch_size
+        count = trainer.config.effective_batch
         return [torch.zeros(count, 1, *self.preparation(trainer).shape), torch.zeros(count, dtype=torch.int64)]
 
     def survey(self, trainer: Trained, scans: Scans) -> None:
@@ -58,7 +58,7 @@ class Family(ABC, Generic[Config, Trained]):
     def batches(self, trainer: Trained, volumes: TrainingVolumes, first: int, last: int) -> Iterator[list[Tensor]]:
         """Those of iterations [first, last): [(n, 1, *shape), (n,) labels] each."""
         config = trainer.config
-        return batches(volumes, config.batch_size, first, last, config.data_workers)
+        return batches(volumes, config.effective_batch, first, last, config.data_workers)
 
     def last(self, trainer: Trained) -> int:
         """The iteration at which the run ends."""

@@ -21,7 +21,7 @@ from volumes.volume import Volume, VolumeError
 LOG = logging.getLogger(__name__)
 STEPS = 100
 """Quantiles of a scan's values are kept at every hundredth."""
-LOOKS = 1
+LOOKS = 2
 """Which facts are taken, so that older ones are taken anew."""
 
 
@@ -37,6 +37,8 @@ class ScanFacts(BaseModel):
     """Of its values but those of the background, the least one: the 0th to the 100th hundredth."""
     background: float
     """Share of voxels that have the least value."""
+    not_finite: float
+    """Share of voxels that are NaN or infinite."""
     voxels: str
     """Digest of shape and values: the same scan in another format or under another name has the same."""
 
@@ -111,20 +113,22 @@ def _seen(path: Path) -> ScanFacts:
 
 
 def facts_of(scan: Volume) -> ScanFacts:
-    """Raises: VolumeError, where it has no finite value."""
+    """Raises: VolumeError, where it shows nothing: no finite value, or the same one everywhere."""
     values = np.asarray(scan.array, dtype=np.float32)
     digest = hashlib.sha256(repr(scan.shape).encode() + np.ascontiguousarray(values).tobytes()).hexdigest()
     values = values[np.isfinite(values)]
     if not values.size:
         raise VolumeError("The scan has no finite value.")
     above = values[values > values.min()]
-    shown = above if above.size else values
-    thin = shown[:: 1 + shown.size // QUANTILE_SAMPLES]
+    if not above.size:
+        raise VolumeError("The scan has the same value everywhere.")
+    thin = above[:: 1 + above.size // QUANTILE_SAMPLES]
     sides = [step * side for step, side in zip(scan.spacing_mm, scan.shape, strict=True)]
     return ScanFacts(
         shape=scan.shape,
         extent_mm=in_ras_order(sides, scan.axis_codes),
         quantiles=tuple(np.quantile(thin, np.linspace(0, 1, STEPS + 1)).tolist()),
         background=1 - above.size / values.size,
+        not_finite=1 - values.size / scan.array.size,
         voxels=digest[:24],
     )

@@ -1,12 +1,13 @@
 """What every family's trainer has: networks, optimisers, randomness by iteration, one update, the whole state."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.amp.autocast_mode import autocast
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Adam
 
 from training.engine.average import ParameterAverage
@@ -15,6 +16,8 @@ from training.engine.config import CourseConfig
 from training.engine.precision import forward_precision
 
 Config = TypeVar("Config", bound=CourseConfig)
+Loss = Callable[[slice], Tensor]
+"""Of those samples of the batch: a mean over them."""
 STRIDE = 1_000_003
 """Between the seeds of two runs, so that their iterations share none."""
 
@@ -60,10 +63,11 @@ class Trainer(ABC, Generic[Config]):
         """Around forward passes outside `update`."""
         return forward_precision(self.config.device, self.config.precision)
 
-    def update(self, name: str, loss_of: Callable[[], Tensor], largest_norm: float | None = None) -> Tensor:
+    def update(self, name: str, loss_of: Loss, count: int, largest_norm: float | None = None) -> Tensor:
         """Minimise over the parameters of one optimiser, everything else held still; returns the loss.
 
         Args:
+            count: of the samples, which are taken in as many parts as the run accumulates.
             largest_norm: of the gradient, which is scaled down to it; None leaves it as it is.
         """
         optimiser = self.optimisers[name]
@@ -72,14 +76,31 @@ class Trainer(ABC, Generic[Config]):
             for parameter in group["params"]:
                 parameter.requires_grad_(True)
         optimiser.zero_grad(set_to_none=True)
-        with self.forward_precision():
-            loss = loss_of()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._add_gradients(loss_of, count)
         if largest_norm is not None:
             free = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
             nn.utils.clip_grad_norm_(free, largest_norm)
         optimiser.step()
-        return loss.detach()
+        return loss
+
+    def _add_gradients(self, loss_of: Loss, count: int) -> Tensor:
+        """Those of the mean over `count` samples, part by part; returns that mean."""
+        mean = torch.zeros((), device=self.config.device)
+        iterated = dict(self._power_iterations()) if self.config.accumulate > 1 else {}
+        for part in parts(count, self.config.accumulate):
+            for buffer, before in iterated.items():
+                buffer.copy_(before)
+            with self.forward_precision():
+                loss = loss_of(part) * ((part.stop - part.start) / count)
+            loss.backward()
+            mean += loss.detach()
+        return mean
+
+    def _power_iterations(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """What spectral norm goes on from, and a copy: a whole batch has its forward passes after it only once."""
+        for module in self.networks.modules():
+            if isinstance(module, _SpectralNorm):
+                yield from ((buffer, buffer.clone()) for buffer in module.buffers(recurse=False))
 
     def state(self) -> dict[str, Any]:
         """All that the next iteration depends on, and the averaged weights."""
@@ -98,3 +119,10 @@ class Trainer(ABC, Generic[Config]):
             self.average.restore(state["average"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
+
+
+def parts(count: int, most: int) -> Iterator[slice]:
+    """`count` samples in `most` parts as equal as can be, in their order; none is empty."""
+    most = min(most, count)
+    ends = [count * k // most for k in range(most + 1)]
+    yield from map(slice, ends, ends[1:])

@@ -71,10 +71,11 @@ class MemoryEstimate:
         """The run is begun all the same."""
         if self.needed_bytes > self.free_bytes:
             flags = [flag_of(self.kind, name) for name in LOWERING if name in self.kind.model_fields]
+            has_parts = self.kind.model_fields["accumulate"].annotation is int
             yield (
                 f"the run needs about {_gb(self.needed_bytes)} of memory and {_gb(self.free_bytes)} can be had: it may "
                 f"be ended by the system; less is needed with a lower {' or '.join(flags)}"
-            )
+            ) + ("; --accumulate makes up for a smaller batch" if has_parts else "")
 
 
 def estimate(trainer: Trained, family: Family[Config, Trained]) -> MemoryEstimate | None:

@@ -17,7 +17,7 @@ from training.engine.errors import DataRefused
 from training.engine.export import tensors_of
 from training.engine.family import Family
 from training.engine.start import tensors_in
-from training.engine.trainer import Trainer
+from training.engine.trainer import Loss, Trainer
 from training.hagan.card import card_of, preparation_of
 from training.hagan.config import HAGANConfig
 from training.hagan.losses import discriminator_loss, generator_loss, sub_volume_reconstruction, volume_reconstruction
@@ -32,6 +32,10 @@ class Drawn:
 
     z: Tensor
     labels: Tensor | None
+
+    def part(self, which: slice) -> "Drawn":
+        """Some of the samples."""
+        return Drawn(self.z[which], None if self.labels is None else self.labels[which])
 
 
 @dataclass(frozen=True)
@@ -101,33 +105,36 @@ class HAGANTrainer(Trainer[HAGANConfig]):
         real = real.to(self.config.device).contiguous(memory_format=torch.channels_last_3d)
         labels = None if labels is None else labels.to(self.config.device)
         chance = self.chance(self.iteration, len(real))
-        losses = {
-            "discriminator": self.update("discriminator", lambda: self._discriminator_loss(real, labels, chance)),
-            "generator": self.update("generator", lambda: self._generator_loss(chance)),
-            "encoder_high": self.update("encoder_high", lambda: self._sub_volume_loss(real, chance)),
-            "encoder_ground": self.update("encoder_ground", lambda: self._volume_loss(real, labels, chance)),
+        one_hot, start = self.one_hot(labels), chance.start
+        loss_of: dict[str, Loss] = {
+            "discriminator": lambda part: self._discriminator_loss(
+                real[part], None if labels is None else labels[part], chance.for_discriminator.part(part), start
+            ),
+            "generator": lambda part: self._generator_loss(chance.for_generator.part(part), start),
+            "encoder_high": lambda part: self._sub_volume_loss(real[part], start),
+            "encoder_ground": lambda part: self._volume_loss(
+                real[part], None if one_hot is None else one_hot[part], start
+            ),
         }
+        losses = {name: self.update(name, loss, len(real)) for name, loss in loss_of.items()}
         self.iteration += 1
         return losses
 
-    def _discriminator_loss(self, real: Tensor, labels: Tensor | None, chance: Chance) -> Tensor:
+    def _discriminator_loss(self, real: Tensor, labels: Tensor | None, drawn: Drawn, start: int) -> Tensor:
         with torch.no_grad():
-            drawn = chance.for_discriminator
             features = self.generator.common(drawn.z, self.one_hot(drawn.labels))
-            slab, low = self.generator.sub_volume(features, chance.start), self.generator.low(features)
-        return discriminator_loss(self.discriminator, real, slab, low, chance.start, labels, drawn.labels)
+            slab, low = self.generator.sub_volume(features, start), self.generator.low(features)
+        return discriminator_loss(self.discriminator, real, slab, low, start, labels, drawn.labels)
 
-    def _generator_loss(self, chance: Chance) -> Tensor:
-        drawn, one_hot = chance.for_generator, self.one_hot(chance.for_generator.labels)
+    def _generator_loss(self, drawn: Drawn, start: int) -> Tensor:
         nets, weight = (self.generator, self.discriminator), self.config.lambda_class
-        return generator_loss(*nets, drawn.z, one_hot, chance.start, drawn.labels, weight)
+        return generator_loss(*nets, drawn.z, self.one_hot(drawn.labels), start, drawn.labels, weight)
 
-    def _sub_volume_loss(self, real: Tensor, chance: Chance) -> Tensor:
-        return self.config.lambda_1 * sub_volume_reconstruction(self.generator, self.encoder, real, chance.start)
+    def _sub_volume_loss(self, real: Tensor, start: int) -> Tensor:
+        return self.config.lambda_1 * sub_volume_reconstruction(self.generator, self.encoder, real, start)
 
-    def _volume_loss(self, real: Tensor, labels: Tensor | None, chance: Chance) -> Tensor:
-        loss = volume_reconstruction(self.generator, self.encoder, real, chance.start, self.one_hot(labels))
-        return self.config.lambda_2 * loss
+    def _volume_loss(self, real: Tensor, one_hot: Tensor | None, start: int) -> Tensor:
+        return self.config.lambda_2 * volume_reconstruction(self.generator, self.encoder, real, start, one_hot)
 
     def start_from(self, folder: Path) -> None:
         """Take generator and encoder from a model folder; a model without encoder or G^L gives what it has.

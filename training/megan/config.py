@@ -21,6 +21,8 @@ class MEGANConfig(CourseConfig):
     batch_size: int = Field(
         default=20, ge=1, description="Patches of an HR iteration, LR taking one scan; 20 in the code."
     )
+    accumulate: Literal[1] = 1
+    """The samples of a batch see each other through batch norm, and LR takes one scan."""
     augment: Literal["none"] = "none"
     lr_size: int = Field(default=64, ge=LR_SIZES[0], le=LR_SIZES[-1], multiple_of=4, description="64 in the paper.")
     doublings: int = Field(default=2, ge=1, le=6, description="HR networks; 2 for brains, 3 for thoraces in the paper.")

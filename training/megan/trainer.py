@@ -72,11 +72,11 @@ class MEGANTrainer(Trainer[MEGANConfig]):
             losses = self._teach(scale, critic, real, made.detach(), seen)
             self._made = made.detach()
 
-            def generator_loss() -> Tensor:
+            def generator_loss(_whole: slice) -> Tensor:
                 again = wide(self.cascade.levels[scale](seen))
                 return self._loss(critic(again, seen), True) + config.l1_weight * F.l1_loss(again, real)
 
-            losses["generator"] = self.update(f"generator {scale}", generator_loss)
+            losses["generator"] = self.update(f"generator {scale}", generator_loss, len(real))
         self.iteration += 1
         return losses | {"l1": F.l1_loss(self._made, real)}
 
@@ -88,10 +88,10 @@ class MEGANTrainer(Trainer[MEGANConfig]):
         if float(right) > self.config.critic_until:
             return {"critic": (self._loss(verdicts[0], True) + self._loss(verdicts[1], False)) / 2}
 
-        def loss() -> Tensor:
+        def loss(_whole: slice) -> Tensor:
             return (self._loss(critic(real, seen), True) + self._loss(critic(made, seen), False)) / 2
 
-        return {"critic": self.update(f"critic {scale}", loss)}
+        return {"critic": self.update(f"critic {scale}", loss, len(real))}
 
     @staticmethod
     def _loss(verdict: Tensor, is_real: bool) -> Tensor:

@@ -57,7 +57,7 @@ class ProgressiveConfig(StartingConfig):
     @property
     def schedule(self) -> Schedule:
         """When the stages begin and end."""
-        return Schedule(self.stages, self.stage_samples, self.batch_size, self.critic_steps, self.stage_decay)
+        return Schedule(self.stages, self.stage_samples, self.effective_batch, self.critic_steps, self.stage_decay)
 
 
 class ProGANConfig(ProgressiveConfig):

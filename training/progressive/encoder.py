@@ -67,16 +67,19 @@ class EncoderTrainer(Trainer[EncoderConfig]):
         """One iteration on real volumes (n, 1, *shape) in [0, 1]; returns the losses."""
         real, source = real.to(self.config.device), self.source(self.iteration)
         encoded: list[Tensor] = []
-        terms: dict[str, Tensor] = {}
+        found: list[dict[str, Tensor]] = []
 
-        def loss() -> Tensor:
-            encoded.append(wide(self.encoder(real)))
-            terms.update(self.terms(real, encoded[0]))
+        def loss(part: slice) -> Tensor:
+            latent = wide(self.encoder(real[part]))
+            terms = self.terms(real[part], latent)
+            encoded.append(latent.detach())
+            found.append({name: term.detach() for name, term in terms.items()})
             return encoder_loss(terms, self.discriminator is not None)
 
-        losses = {"encoder": self.update("encoder", loss), **{name: term.detach() for name, term in terms.items()}}
+        losses = {"encoder": self.update("encoder", loss, len(real))}
+        losses |= {name: torch.stack([terms[name] for terms in found]).mean() for name in found[0]}
         if self.discriminator is not None:
-            losses["discriminator"] = self._update_discriminator(self.discriminator, encoded[0].detach(), source)
+            losses["discriminator"] = self._update_discriminator(self.discriminator, torch.cat(encoded), source)
         self.iteration += 1
         return losses
 
@@ -97,9 +100,11 @@ class EncoderTrainer(Trainer[EncoderConfig]):
         self, discriminator: LatentDiscriminator, encoded: Tensor, source: torch.Generator
     ) -> Tensor:
         mapped = self.model.map(self.draw(source, len(encoded), self.card.latent.z_dim))[:, 0]
-        return self.update(
-            "discriminator", lambda: latent_discriminator_loss(discriminator(mapped), discriminator(encoded))
-        )
+
+        def loss(part: slice) -> Tensor:
+            return latent_discriminator_loss(discriminator(mapped[part]), discriminator(encoded[part]))
+
+        return self.update("discriminator", loss, len(encoded))
 
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:

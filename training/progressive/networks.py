@@ -1,5 +1,6 @@
 """The bone paper's generators as training sees them: z in, a volume of any stage out."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -15,8 +16,11 @@ MEAN_SAMPLES = 8192
 class Growing(Protocol):
     """A generator whose state_dict has the keys of a model folder's weight file."""
 
-    def __call__(self, z: Tensor, stage: int, alpha: float, source: torch.Generator) -> Tensor:
-        """(n, z_dim) -> (n, 1, *stage shape) in [0, 1]; noise, where there is some, is drawn from `source`."""
+    def __call__(self, z: Tensor, stage: int, alpha: float, noise: Iterator[Tensor]) -> Tensor:
+        """(n, z_dim) -> (n, 1, *stage shape) in [0, 1]."""
+
+    def draw_noise(self, count: int, stage: int, source: torch.Generator) -> Iterator[Tensor]:
+        """Standard normal maps (count, 1, *edges), where the generator reads some."""
 
 
 class GrowingProGAN(nn.Module):
@@ -24,9 +28,13 @@ class GrowingProGAN(nn.Module):
         super().__init__()
         self.generator = ProGANGenerator(config.base, config.widths, config.z_dim)
 
-    def forward(self, z: Tensor, stage: int, alpha: float, source: torch.Generator) -> Tensor:  # noqa: ARG002
+    def forward(self, z: Tensor, stage: int, alpha: float, noise: Iterator[Tensor]) -> Tensor:  # noqa: ARG002
         volume: Tensor = self.generator(z, stage, alpha)
         return volume
+
+    def draw_noise(self, count: int, stage: int, source: torch.Generator) -> Iterator[Tensor]:  # noqa: ARG002
+        """It reads none."""
+        return iter(())
 
     def rates(self, rate: float) -> list[dict[str, object]]:
         """Parameter groups for Adam."""
@@ -43,10 +51,14 @@ class GrowingStyleGAN(nn.Module):
         self.synthesis = SynthesisNetwork(config.base, config.widths, config.w_dim)
         self.mapping_rate = config.mapping_rate
 
-    def forward(self, z: Tensor, stage: int, alpha: float, source: torch.Generator) -> Tensor:
+    def forward(self, z: Tensor, stage: int, alpha: float, noise: Iterator[Tensor]) -> Tensor:
         w = self.mapping(z)[:, None].expand(-1, self.synthesis.num_styles, -1)
-        volume: Tensor = self.synthesis(w, self.synthesis.draw_noise(len(z), stage, source), stage, alpha)
+        volume: Tensor = self.synthesis(w, noise, stage, alpha)
         return volume
+
+    def draw_noise(self, count: int, stage: int, source: torch.Generator) -> Iterator[Tensor]:
+        """For each convolution."""
+        return self.synthesis.draw_noise(count, stage, source)
 
     def rates(self, rate: float) -> list[dict[str, object]]:
         """Parameter groups for Adam: the mapping learns at a fraction of the rate (appendix B)."""

@@ -5,6 +5,7 @@ One iteration is n_c updates of the critic and one of the generator. Stages grow
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,25 @@ from training.progressive.card import card_of, preparation_of
 from training.progressive.config import ProGANConfig, StyleGANConfig
 from training.progressive.networks import GrowingProGAN, GrowingStyleGAN
 from training.progressive.schedule import Moment
-from training.progressive.wgan import critic_loss, generator_loss
+from training.progressive.wgan import Scores, critic_loss, generator_loss
 from volumes.scan import Preparation
 
 BETAS = (0.0, 0.98)
 GENERATOR_EPSILON, CRITIC_EPSILON = 1e-7, 5e-5
 LARGEST_NORM = 2.0
 """Of the generator's gradient."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What volumes are generated from: z (n, z_dim), and the maps of noise (n, 1, *edges) that the generator reads."""
+
+    z: Tensor
+    noise: list[Tensor]
+
+    def part(self, which: slice) -> "Drawn":
+        """Some of the samples."""
+        return Drawn(self.z[which], [noise[which] for noise in self.noise])
 
 
 class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
@@ -68,7 +81,7 @@ class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
         self._set_rates(moment)
         for part in torch.split(real.to(self.config.device), moment.batch_size):
             losses = self._update_critic(self._at(part, moment), moment, source)
-        losses["generator"] = self.update("generator", lambda: self._generator_loss(moment, source), LARGEST_NORM)
+        losses["generator"] = self._update_generator(moment, source)
         self.average.update()
         self.iteration += 1
         return losses
@@ -87,27 +100,39 @@ class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
             real = halved(real)
         return real if moment.alpha == 1 else faded(doubled(halved(real)), real, moment.alpha)
 
-    def _make(self, count: int, moment: Moment, source: torch.Generator) -> Tensor:
+    def _drawn(self, count: int, moment: Moment, source: torch.Generator) -> Drawn:
         z = self.draw(source, count, self.config.z_dim)
-        made: Tensor = self.generator(z, moment.stage, moment.alpha, source)
+        return Drawn(z, list(self.generator.draw_noise(count, moment.stage, source)))
+
+    def _make(self, drawn: Drawn, moment: Moment) -> Tensor:
+        made: Tensor = self.generator(drawn.z, moment.stage, moment.alpha, iter(drawn.noise))
         return made
 
     def _update_critic(self, real: Tensor, moment: Moment, source: torch.Generator) -> dict[str, Tensor]:
-        with torch.no_grad(), self.forward_precision():
-            made = self._make(len(real), moment, source)
+        drawn = self._drawn(len(real), moment, source)
         mix = torch.rand(len(real), generator=source, device=self.config.device)
         distances: list[Tensor] = []
 
-        def loss() -> Tensor:
-            found, distance = critic_loss(lambda x: self.critic(x, moment.stage, moment.alpha), real, made, mix)
+        def loss(part: slice) -> Tensor:
+            with torch.no_grad():
+                made = self._make(drawn.part(part), moment)
+            found, distance = critic_loss(self._scores_at(moment), real[part], made, mix[part])
             distances.append(distance)
             return found
 
-        return {"critic": self.update("critic", loss), "distance": distances[0]}
+        found = self.update("critic", loss, len(real))
+        return {"critic": found, "distance": torch.stack(distances).mean()}
 
-    def _generator_loss(self, moment: Moment, source: torch.Generator) -> Tensor:
-        made = self._make(moment.batch_size, moment, source)
-        return generator_loss(lambda x: self.critic(x, moment.stage, moment.alpha), made)
+    def _update_generator(self, moment: Moment, source: torch.Generator) -> Tensor:
+        drawn = self._drawn(moment.batch_size, moment, source)
+
+        def loss(part: slice) -> Tensor:
+            return generator_loss(self._scores_at(moment), self._make(drawn.part(part), moment))
+
+        return self.update("generator", loss, moment.batch_size, LARGEST_NORM)
+
+    def _scores_at(self, moment: Moment) -> Scores:
+        return lambda volume: self.critic(volume, moment.stage, moment.alpha)
 
     def averaged(self) -> GrowingProGAN | GrowingStyleGAN:
         """A copy of the generator with the averaged weights, ready to export."""
@@ -122,7 +147,8 @@ class ProgressiveTrainer(Trainer[ProGANConfig | StyleGANConfig]):
         moment = self.schedule.at(max(self.iteration - 1, 0))
         source = torch.Generator(self.config.device).manual_seed(0)
         z = self.draw(source, count, self.config.z_dim)
-        made: Tensor = self.averaged()(z, moment.stage, moment.alpha, source)
+        network = self.averaged()
+        made: Tensor = network(z, moment.stage, moment.alpha, network.draw_noise(count, moment.stage, source))
         return made * 2 - 1
 
     def state(self) -> dict[str, Any]:

@@ -33,6 +33,12 @@ class SplitShuffleConfig(RunConfig):
     iterations: Annotated[int, RUNNING] = Field(default=39_063, ge=1, description="On volumes; 39063 in the paper.")
     """5,000,000 volumes."""
     batch_size: int = Field(default=128, ge=1, description="128 in the paper.")
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="Batches that make one step. Other than of a batch so many times as large, its samples see only "
+        "those of their own, by their standard deviation and their mean path length.",
+    )
     pretrain_2d: int = Field(default=0, ge=0, description="Iterations on slices before; 195313 in the paper, 0: none.")
     """Slices across A0. With 0 nothing is inflated."""
     inflation: Inflation = Field(default="inflate-1", description="How 2D weights become 3D ones (eq. 3 to 7).")

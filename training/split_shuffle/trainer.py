@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,6 +36,20 @@ RAMP = 0.05
 """At the start the average forgets half over this share of the images seen so far."""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What images are generated from: two latents each, z (2, n, z_dim), the first of which gives the styles before
+    `crossover`, or all of them where that is None, and maps of noise (n, 1, *edges)."""
+
+    z: Tensor
+    crossover: int | None
+    noise: list[Tensor]
+
+    def part(self, which: slice) -> "Drawn":
+        """Some of the samples."""
+        return Drawn(self.z[:, which], self.crossover, [noise[which] for noise in self.noise])
+
+
 class SplitShuffleTrainer(Trainer[SplitShuffleConfig]):
     """Generator, its average, and discriminator of one architecture, 2D or 3D."""
 
@@ -63,45 +78,68 @@ class SplitShuffleTrainer(Trainer[SplitShuffleConfig]):
         real = real.to(config.device)
         if self.architecture.dims == 3:
             real = real.contiguous(memory_format=torch.channels_last_3d)
-        losses = {"generator": self.update("generator", lambda: self._generator_loss(len(real), source))}
+        losses = {"generator": self._update_generator(len(real), source)}
         if config.path_length_weight and self.iteration % config.path_length_every == 0:
-            self._penalties["path_length"] = self.update("generator", lambda: self._path_penalty(len(real), source))
-        losses["critic"] = self.update("critic", lambda: self._critic_loss(real, source))
+            self._penalties["path_length"] = self._penalise_path_lengths((len(real) + 1) // 2, source)
+        losses["critic"] = self._update_critic(real, source)
         if config.r1_weight and self.iteration % config.r1_every == 0:
             weight = config.r1_weight * config.r1_every
-            self._penalties["r1"] = self.update("critic", lambda: weight * r1_penalty(self.critic, real))
+            self._penalties["r1"] = self.update(
+                "critic", lambda part: weight * r1_penalty(self.critic, real[part]), len(real)
+            )
         seen = max((self.iteration + 1) * len(real), 1)
         self.average.beta = 0.5 ** (len(real) / min(config.average_images, RAMP * seen))
         self.average.update()
         self.iteration += 1
         return losses | self._penalties
 
-    def _make(self, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Images (n, 1, *shape) and their styles, in most batches of two latents each (style mixing)."""
-        w, other = self.generator.styles(self.draw(source, 2 * count, self.config.z_dim)).chunk(2)
+    def _drawn(self, count: int, source: torch.Generator) -> Drawn:
+        """Most batches are of two latents a sample (style mixing)."""
+        synthesis = self.generator.synthesis
+        z = self.draw(source, 2 * count, self.config.z_dim).view(2, count, -1)
         chance, place = torch.rand(2, generator=source, device=self.config.device).tolist()
-        if chance < self.config.mixing:
-            crossover = 1 + int(place * (w.shape[1] - 1))
-            w = torch.cat([w[:, :crossover], other[:, crossover:]], dim=1)
-        return self.generator.synthesis(w, self.generator.synthesis.draw_noise(count, source)), w
+        crossover = 1 + int(place * (synthesis.num_styles - 1)) if chance < self.config.mixing else None
+        return Drawn(z, crossover, list(synthesis.draw_noise(count, source)))
 
-    def _generator_loss(self, count: int, source: torch.Generator) -> Tensor:
-        return generator_loss(self.critic(self._make(count, source)[0]))
+    def _make(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        """Images (n, 1, *shape) and their styles."""
+        w, other = self.generator.styles(drawn.z.flatten(0, 1)).chunk(2)
+        if drawn.crossover is not None:
+            w = torch.cat([w[:, : drawn.crossover], other[:, drawn.crossover :]], dim=1)
+        return self.generator.synthesis(w, iter(drawn.noise)), w
 
-    def _path_penalty(self, count: int, source: torch.Generator) -> Tensor:
-        """On half a batch, as often as its weight makes up for."""
-        with exact(self.mean_length):
-            image, w = self._make((count + 1) // 2, source)
-            direction = torch.randn(image.shape, generator=source, device=image.device)
-            lengths = path_lengths(image, w, direction)
-        self.mean_length = self.mean_length.lerp(lengths.detach().mean(), PATH_MEMORY)
-        penalty = (lengths - self.mean_length).square().mean()
-        return penalty * self.config.path_length_weight * self.config.path_length_every
+    def _update_generator(self, count: int, source: torch.Generator) -> Tensor:
+        drawn = self._drawn(count, source)
+        return self.update(
+            "generator", lambda part: generator_loss(self.critic(self._make(drawn.part(part))[0])), count
+        )
 
-    def _critic_loss(self, real: Tensor, source: torch.Generator) -> Tensor:
-        with torch.no_grad():
-            made = self._make(len(real), source)[0]
-        return discriminator_loss(self.critic(real), self.critic(made))
+    def _penalise_path_lengths(self, count: int, source: torch.Generator) -> Tensor:
+        """On half a batch, as often as its weight makes up for. A part of it is held to its own mean length."""
+        drawn, before = self._drawn(count, source), self.mean_length
+        direction = torch.randn(count, 1, *self.architecture.shape, generator=source, device=before.device)
+        found: list[Tensor] = []
+
+        def loss(part: slice) -> Tensor:
+            with exact(before):
+                lengths = path_lengths(*self._make(drawn.part(part)), direction[part])
+            found.append(lengths.detach())
+            penalty = (lengths - before.lerp(found[-1].mean(), PATH_MEMORY)).square().mean()
+            return penalty * self.config.path_length_weight * self.config.path_length_every
+
+        penalty = self.update("generator", loss, count)
+        self.mean_length = before.lerp(torch.cat(found).mean(), PATH_MEMORY)
+        return penalty
+
+    def _update_critic(self, real: Tensor, source: torch.Generator) -> Tensor:
+        drawn = self._drawn(len(real), source)
+
+        def loss(part: slice) -> Tensor:
+            with torch.no_grad():
+                made = self._make(drawn.part(part))[0]
+            return discriminator_loss(self.critic(real[part]), self.critic(made))
+
+        return self.update("critic", loss, len(real))
 
     def averaged(self) -> SplitShuffleGenerator:
         """A copy of the generator with the averaged weights and the mean of w."""
@@ -167,7 +205,7 @@ class SplitShuffleFamily(Family[SplitShuffleConfig, SplitShuffleTrainer]):
         slices = TrainingSlices(scans, config.shape[0], config.seed)
 
         def of_iterations(first: int, last: int) -> Iterator[list[Tensor]]:
-            return batches(slices, config.batch_size, first, last, config.data_workers)
+            return batches(slices, config.effective_batch, first, last, config.data_workers)
 
         checkpoint, log = config.out / FLAT_CHECKPOINT, config.out / ".tensorboard-2d"
         fit(flat, of_iterations, checkpoint, log, config.pretrain_2d, progress, told)

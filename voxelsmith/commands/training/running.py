@@ -12,6 +12,7 @@ from model_store.card import CARD, NAME_RULE, ModelCard, is_name
 from model_store.reading import parse_card
 from training.engine.command_line import asked, flag_of
 from training.engine.config import CHECKPOINT, CourseConfig
+from volumes.orientation import in_ras_order
 from voxelsmith.commands.told.report import say
 from voxelsmith.commands.training import data
 from voxelsmith.commands.training.options import stored_options
@@ -106,6 +107,7 @@ def tell_size(model: Path) -> None:
     """Of what the model in a folder makes, in mm, and whether that is nominal."""
     card = parse_card(model.name, (model / CARD).read_bytes())
     if isinstance(card, ModelCard):
-        sides = " x ".join(f"{side * step:.0f}" for side, step in zip(card.shape, card.spacing_mm, strict=True))
+        sides = [side * step for side, step in zip(card.shape, card.spacing_mm, strict=True)]
+        told = "{:.0f} mm across, {:.0f} deep, {:.0f} high".format(*in_ras_order(sides, card.axes))
         nominal = " (nominal: the scans' own sizes differ)" if card.spacing_is_nominal else ""
-        say(f"its volumes are {sides} mm{nominal}", err=True)
+        say(f"its volumes are {told}{nominal}", err=True)
