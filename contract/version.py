@@ -2,6 +2,9 @@
 
 from importlib import metadata
 
+VERSION_FIELD = "Voxelsmith-Version"
+"""The header field in which every answer of a server says its version."""
+
 
 def software_version() -> str:
     """Such as "1.2.0"; "unknown" where it runs from a source tree that is not installed."""

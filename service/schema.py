@@ -33,7 +33,7 @@ def text_of(document: dict[str, Any]) -> str:
 def formats_text() -> str:
     """The table of formats as the page's module."""
     read = "".join(f"  {json.dumps(ending)},\n" for ending in READABLE)
-    written = "".join(f"  {json.dumps([row.name, f'{row.title} (.{row.name})'])},\n" for row in WRITTEN)
+    written = "".join(f"  {json.dumps([row.name, f'{row.title} ({row.endings[0]})'])},\n" for row in WRITTEN)
     return (
         "// Made by `npm run api` from volumes/formats.py: the endings that are read; what is written, and its title.\n"
         f"export const READABLE = [\n{read}] as const;\n"

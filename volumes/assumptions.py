@@ -21,6 +21,10 @@ METAIMAGE_SCALING = "The header's intensity slope and offset were left aside, as
 UNIT_AS_REAL = (
     "[0, 1] was written in real numbers: readers of this format do not learn what a step of whole numbers is worth."
 )
+REAL_IN_16_BITS = (
+    "DICOM images hold no real numbers: 65,536 steps from the least value of each volume to the greatest were written, "
+    "whose worth the header says. A value is off by half a step at most."
+)
 CORONAL = (
     "The header says that its placement is not to be used. FreeSurfer's default was taken: coronal slices, voxels of "
     "1 mm, the middle of the volume at the origin."

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from volumes.codecs import metaimage, nifti, npy, nrrd
+from volumes.dicom import series_out
 from volumes.formats import BY_NAME, FileFormat
 from volumes.hashed import HashedFile, Written
 from volumes.reader_limits import Header, Limits, Marking
@@ -20,6 +21,7 @@ WRITERS: dict[str, Callable[[Volume, BinaryIO, Marking], None]] = {
     "nrrd": nrrd.write,
     "metaimage": metaimage.write,
     "npy": npy.write,
+    "dicom": series_out.write,
 }
 """By the name that the table of formats gives."""
 
@@ -45,15 +47,19 @@ def write(
     window: tuple[float, float] | None = None,
     provenance: Mapping[str, Any],
     slope: float = 1.0,
+    modality: str = "",
+    units: str = "",
 ) -> Written:
     """Write a volume with the type that its array has: the same bytes for the same input. Size and SHA-256 of the file
     come from the bytes as they are written.
 
-    nii.gz and nii carry the display window and the provenance, nrrd the provenance, mha one line of what it is. npy
-    holds the array alone, turned to RAS. `slope` is what one step of the array is worth; nrrd and npy cannot say it.
+    nii.gz, nii and dicom carry the display window and the provenance, nrrd the provenance, mha one line of what it is.
+    npy holds the array alone, turned to RAS. `slope` is what one step of the array is worth; nrrd and npy cannot say
+    it. `modality` and `units`, of the values, are for dicom.
 
     Raises:
         ValueError: a format that is not written, or a type of voxel that it does not hold.
+        VolumeError: dicom, of a volume whose axes are not at right angles.
     """
     row = BY_NAME.get(format)
     if row is None or row.writer is None:
@@ -61,7 +67,7 @@ def write(
     if volume.array.dtype.name not in row.dtypes:
         raise ValueError(f"voxels of type {volume.array.dtype} cannot be written as {format}")
     with HashedFile(path) as file:
-        WRITERS[row.writer](volume, file, Marking(window, provenance, slope))
+        WRITERS[row.writer](volume, file, Marking(window, provenance, slope, modality, units))
     return file.written
 
 

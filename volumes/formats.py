@@ -46,6 +46,8 @@ class VolumeFormat:
 
 
 REALS = ("float32", "float64")
+IN_16_BITS = ("uint8", "int16", "uint16", "float32")
+"""Of DICOM images: whole numbers as they are, real ones by slope and intercept."""
 FORMATS = (
     VolumeFormat(
         "nii.gz", "NIfTI, compressed", (".nii.gz",), "application/gzip", "nifti", "nifti, compressed", is_packed=True
@@ -58,7 +60,18 @@ FORMATS = (
     VolumeFormat("hdr", "NIfTI in two files", (".hdr", ".hdr.gz"), BYTES, "nifti", is_in_two=True),
     VolumeFormat("nhdr", "NRRD in two files", (".nhdr",), BYTES, "nrrd", is_in_two=True),
     VolumeFormat("mhd", "MetaImage in two files", (".mhd",), BYTES, "metaimage", is_in_two=True),
-    VolumeFormat("dicom", "DICOM series", (".dcm.zip", ".zip", ".dcm"), "application/zip", "dicom", is_series=True),
+    VolumeFormat(
+        "dicom",
+        "DICOM series",
+        (".dcm.zip", ".zip", ".dcm"),
+        "application/zip",
+        "dicom",
+        "dicom",
+        dtypes=IN_16_BITS,
+        unit_dtypes=IN_16_BITS,
+        is_packed=True,
+        is_series=True,
+    ),
     VolumeFormat("npy", "NumPy", (".npy",), BYTES, None, "npy"),
 )
 BY_NAME = {row.name: row for row in FORMATS}

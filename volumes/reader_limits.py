@@ -42,6 +42,14 @@ class Marking:
     """JSON-ready: the model and what made the sample."""
     slope: float = 1.0
     """What one step of the stored numbers is worth, for the formats that can say so."""
+    modality: str = ""
+    """As the model's card has it."""
+    units: str = ""
+    """Of the values, "HU" for CT; of [0, 1] none."""
+
+    @property
+    def is_ct(self) -> bool:
+        return self.modality == "CT"
 
     @property
     def is_assumed(self) -> bool:
@@ -55,10 +63,14 @@ class Marking:
 
     @property
     def text(self) -> str:
-        """The provenance as ASCII JSON that fits a header; of a longer one (a style latent) the short entries, marked
-        as abridged. The job's provenance.json has it in full."""
+        """The provenance as ASCII JSON that fits a header."""
+        return self.text_within(MAX_PROVENANCE_BYTES)
+
+    def text_within(self, most_bytes: int) -> str:
+        """The provenance as ASCII JSON; of a longer one (a style latent) the short entries, marked as abridged. The
+        job's provenance.json has it in full."""
         text = json.dumps(self.provenance, sort_keys=True, allow_nan=False)
-        if len(text) <= MAX_PROVENANCE_BYTES:
+        if len(text) <= most_bytes:
             return text
         short = {name: value for name, value in self.provenance.items() if len(json.dumps(value)) <= MAX_ENTRY_BYTES}
         return json.dumps({**short, "abridged": True}, sort_keys=True, allow_nan=False)

@@ -14,7 +14,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
     # user's there in the place of ours. Whatever is needed from there stays at the end, where it hides nothing.
     sys.path[:] = [*sys.path[1:], *({path.rpartition("/")[0] for path in __path__} - {*sys.path[1:]})]
 
-from voxelsmith.client import Client  # noqa: E402
-from voxelsmith.job import Job  # noqa: E402
+from voxelsmith.client import AsyncClient, Client  # noqa: E402
+from voxelsmith.job import AsyncJob, Job  # noqa: E402
 
-__all__ = ["Client", "Job"]
+__all__ = ["AsyncClient", "AsyncJob", "Client", "Job"]

@@ -1,75 +1,36 @@
-"""The Python client: `with Client() as c: image = c.generate(seed=42).volume(0)`."""
+"""The Python client: `with Client() as c: image = c.generate(seed=42).volume(0)`; AsyncClient is the same, awaited."""
 
 import hashlib
-import ipaddress
 import json
-import re
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
-
-import httpx
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Concatenate, ParamSpec, Self
 
 from contract.requests import REQUESTS
 from volumes.two_files import as_one_file
 from volumes.whole_file import taking_the_place_of
-from voxelsmith.job import Job
-from voxelsmith.problems import BadAddress, BadKey, DamagedDownload, PreconditionFailed, ServerUnreachable, problem_of
+from voxelsmith.http.answers import Answers
+from voxelsmith.http.blocking import at_once, blocking, each, iterating
+from voxelsmith.http.bodies import Vectors, encoded, listed, without_none
+from voxelsmith.http.connection import Entered, connect, connect_async
+from voxelsmith.http.scans import Scan, as_file
+from voxelsmith.job import AsyncJob, Job
+from voxelsmith.problems import DamagedDownload, PreconditionFailed
 
-Vectors = npt.ArrayLike
+P = ParamSpec("P")
 DEFAULT_URL = "http://127.0.0.1:8000"
-_UNANSWERED = (httpx.RequestError, httpx.InvalidURL, UnicodeError)
-"""The second of a redirect's address, the third of a host's name."""
-_SENDABLE = re.compile(r"[!-~]+")
-"""What a header takes as it is."""
 DEMO_MODEL = "brain-demo-256"
 """The model that comes with Voxelsmith."""
 
 
-class Client:
-    """Talks to one Voxelsmith server. Every method raises the classes of voxelsmith.problems: one per HTTP code."""
-
-    def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, timeout_s: float = 90.0) -> None:
-        """`api_key`: for a server that asks for one; kept out of reprs and never sent on to another host.
-
-        `timeout_s`: for an answer; longer than the 60 s that `wait_s` may hold one.
-
-        A proxy is used where the environment names one (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), but
-        never to this machine itself.
-
-        Raises: BadAddress, BadKey.
-        """
-        if api_key and not _SENDABLE.fullmatch(api_key):
-            raise BadKey("the API key holds a character that no key has")
-        try:
-            base_url = httpx.URL(url)
-        except httpx.InvalidURL as err:
-            raise BadAddress("the server's address is not a URL such as http://127.0.0.1:8000") from err
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else None
-        options: dict[str, Any] = {"headers": headers, "timeout": timeout_s, "follow_redirects": True}
-        try:
-            self._http = httpx.Client(base_url=base_url, mounts=_direct_routes(base_url.host), **options)
-        except (ImportError, ValueError, httpx.InvalidURL) as err:
-            if not is_loopback(base_url.host):
-                raise BadAddress("the proxy that the environment names is none that can be used here") from err
-            self._http = httpx.Client(base_url=base_url, trust_env=False, **options)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
+class Calls(Answers):
+    """Every call to one server, once: AsyncClient as it is, Client by blocking methods of the same names."""
 
     # -- making jobs ---------------------------------------------------------------------------------------------
 
-    def generate(
+    async def generate(
         self,
         *,
         model: str = DEMO_MODEL,
@@ -87,23 +48,23 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
-    ) -> Job:
+    ) -> AsyncJob:
         """POST /generate. A field left None takes the server's default.
 
         `latents`: (n, z_dim) or (n, num_styles, w_dim), or one of (z_dim,). `wait_s`: hold the answer until the job
         ends, at most so long.
         """
-        body = _without_none(
+        body = without_none(
             model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
-            latents=_listed(latents), latent_space=latent_space, truncation=truncation,
+            latents=listed(latents), latent_space=latent_space, truncation=truncation,
             truncation_cutoff=truncation_cutoff, class_label=class_label, noise=noise, noise_seed=noise_seed,
             output=output,
         )  # fmt: skip
-        return self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
+        return await self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
-    def encode(
+    async def encode(
         self,
-        scan: str | Path | None = None,
+        scan: Scan | None = None,
         *,
         model: str = DEMO_MODEL,
         source: Mapping[str, Any] | None = None,
@@ -116,19 +77,21 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
-    ) -> Job:
+    ) -> AsyncJob:
         """POST /encode: a scan file (`volumes.formats.READABLE_HERE`) or a folder of a DICOM series, or a `source`: an
         earlier result as {"job": ...}, a sample as {"seed": ...}. `series`: its number, where there are several. DICOM
         is made NIfTI here: its header never leaves this machine."""
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
-        body = _without_none(
+        body = without_none(
             model=model, source=source, series=series, refine_steps=refine_steps, reconstruct=reconstruct,
             class_label=class_label, preprocess=preprocess, output=output,
         )  # fmt: skip
-        return self.submit("encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
+        return await self.submit(
+            "encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
+        )
 
-    def edit(
+    async def edit(
         self,
         *,
         source: Mapping[str, Any],
@@ -143,21 +106,21 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
-    ) -> Job:
+    ) -> AsyncJob:
         """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...} or
         {"op": "mix", "target": {"seed": 2}, "crossover": 7}."""
-        body = _without_none(
+        body = without_none(
             model=model, source=source, edit=edit, truncation=truncation, truncation_cutoff=truncation_cutoff,
             class_label=class_label, noise=noise, noise_seed=noise_seed, output=output,
         )  # fmt: skip
-        return self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
+        return await self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
-    def translate(
+    async def translate(
         self,
-        scan: str | Path | None = None,
+        scan: Scan | None = None,
         *,
         model: str,
-        mask: str | Path | None = None,
+        mask: Scan | None = None,
         edges: str | None = None,
         grid: str | None = None,
         source: Mapping[str, Any] | None = None,
@@ -166,29 +129,29 @@ class Client:
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
-    ) -> Job:
+    ) -> AsyncJob:
         """POST /translate: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source` {"job": ...}.
 
         `mask`: a file of pathologies on the scan's grid. `edges`: "given" where the scan is an edge image itself.
         """
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
-        body = _without_none(model=model, source=source, series=series, edges=edges, grid=grid, output=output)
-        return self.submit(
+        body = without_none(model=model, source=source, series=series, edges=edges, grid=grid, output=output)
+        return await self.submit(
             "translate", body, scan=scan, mask=mask, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
         )
 
-    def submit(
+    async def submit(
         self,
         kind: str,
         body: Mapping[str, Any],
         *,
-        scan: str | Path | None = None,
-        mask: str | Path | None = None,
+        scan: Scan | None = None,
+        mask: Scan | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
-    ) -> Job:
+    ) -> AsyncJob:
         """POST the request of a kind as it is; `scan`, and beside it `mask`, go along as its uploads.
 
         `body`: all of the request's fields, of a fit_direction `model` and `fit`. `priority`: high, normal or low. Of a
@@ -200,66 +163,75 @@ class Client:
         path = request.path.format_map(body)
         body = body if request.body_field is None else body[request.body_field]
         wishes = [f"{name}={value}" for name, value in (("wait", wait_s), ("priority", priority)) if value is not None]
-        headers = _without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
+        headers = without_none(Prefer=", ".join(wishes) or None, **{"Idempotency-Key": idempotency_key})
         if scan is None:
-            return Job(self, self._post(path, body, headers))
-        parts: dict[str, Any] = {"request": (None, _encoded(body), "application/json")}
-        with ExitStack() as stack:
-            for part, name, file in (("volume", "scan", scan), ("mask", "mask", mask)):
+            headers["Content-Type"] = "application/json"
+            return self._job(await self._record("POST", path, content=encoded(body), headers=headers))
+        parts: dict[str, Any] = {"request": (None, encoded(body), "application/json")}
+        async with AsyncExitStack() as stack:
+            for part, name, given in (("volume", "scan", scan), ("mask", "mask", mask)):
                 # The file's own name may hold a patient's; the server finds the format by content.
-                if file is not None:
+                if given is not None:
                     series = body.get("series") if name == "scan" else None
-                    whole = stack.enter_context(as_one_file(Path(file), series))
-                    parts[part] = (name, stack.enter_context(whole.open("rb")), "application/octet-stream")
-            return Job(self, self._json("POST", path, files=parts, headers=headers))
+                    path_of = await stack.enter_async_context(Entered(self.connection, as_file(given)))
+                    whole = await stack.enter_async_context(Entered(self.connection, as_one_file(path_of, series)))
+                    file = await stack.enter_async_context(Entered(self.connection, whole.open("rb")))
+                    parts[part] = (name, file, "application/octet-stream")
+            return self._job(await self._record("POST", path, files=parts, headers=headers))
 
     # -- looking at jobs -----------------------------------------------------------------------------------------
 
-    def job(self, job_id: str) -> Job:
-        return Job(self, self.fetch_record(job_id))
+    def _job(self, record: dict[str, Any]) -> AsyncJob:
+        """Raises: UnreadableAnswer."""
+        if not {"id", "state"} <= record.keys():
+            raise self._unreadable()
+        return AsyncJob(self, record)
 
-    def jobs(
+    async def job(self, job_id: str) -> AsyncJob:
+        return self._job(await self.fetch_record(job_id))
+
+    async def jobs(
         self, *, state: str | None = None, kind: str | None = None, model: str | None = None, limit: int = 50
-    ) -> Iterator[Job]:
+    ) -> AsyncIterator[AsyncJob]:
         """All jobs that match, newest first, fetched `limit` at a time."""
-        query = _without_none(state=state, kind=kind, model=model, limit=limit)
+        query = without_none(state=state, kind=kind, model=model, limit=limit)
         while True:
-            page = self._json("GET", "/jobs", params=query)
-            for record in page["items"]:
-                yield Job(self, record)
+            page = await self._record("GET", "/jobs", params=query)
+            for record in self._items(page):
+                yield self._job(record)
             if not page.get("next_cursor"):
                 return
             query["cursor"] = page["next_cursor"]
 
-    def fetch_record(self, job_id: str) -> dict[str, Any]:
-        return dict(self._json("GET", f"/jobs/{job_id}"))
+    async def fetch_record(self, job_id: str) -> dict[str, Any]:
+        return await self._record("GET", f"/jobs/{job_id}")
 
-    def cancel_job(self, job_id: str) -> dict[str, Any]:
+    async def cancel_job(self, job_id: str) -> dict[str, Any]:
         """The record of a job that was asked to stop, or that had ended.
 
         One that ends at this moment is kept too, unless a proxy takes away the record's ETag.
         """
         while True:
-            seen = self._send("GET", f"/jobs/{job_id}")
-            job = Job(self, dict(seen.json()))
+            seen = await self._send("GET", f"/jobs/{job_id}")
+            job = self._job(self._read(seen))
             if job.is_done:
                 return job.record
             tag = seen.headers.get("ETag", "*").removeprefix("W/")  # which a proxy that compresses puts before it
             try:
-                return dict(self._json("DELETE", f"/jobs/{job_id}", headers={"If-Match": tag}))
+                return await self._record("DELETE", f"/jobs/{job_id}", headers={"If-Match": tag})
             except PreconditionFailed:
                 continue  # the record has changed since the look at it
 
-    def delete_job(self, job_id: str) -> None:
+    async def delete_job(self, job_id: str) -> None:
         """DELETE /jobs/{id}: removes a job that has ended, cancels any other."""
-        self._send("DELETE", f"/jobs/{job_id}")
+        await self._send("DELETE", f"/jobs/{job_id}")
 
-    def events(self, job_id: str, after: str | None = None) -> Iterator[tuple[str, str, Any]]:
+    async def events(self, job_id: str, after: str | None = None) -> AsyncIterator[tuple[str, str, Any]]:
         """Server-sent events of a job: (event id, type, data), to the terminal `end`."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
-        with self._stream(f"/jobs/{job_id}/events", headers) as response:
+        async with self._stream(f"/jobs/{job_id}/events", headers) as streamed:
             fields: dict[str, str] = {}
-            for line in response.iter_lines():
+            async for line in streamed.lines:
                 if not line and "data" in fields:
                     yield fields.get("id", ""), fields.get("event", "message"), json.loads(fields["data"])
                     fields = {}
@@ -270,18 +242,19 @@ class Client:
 
     # -- files ---------------------------------------------------------------------------------------------------
 
-    def read(self, url: str, sha256: str | None = None) -> bytes:
+    async def read(self, url: str, sha256: str | None = None) -> bytes:
         """A result file in memory. Raises: DamagedDownload when its bytes do not have the given SHA-256."""
-        data = self._send("GET", url).content
+        data = (await self._send("GET", url)).content
         if sha256 and hashlib.sha256(data).hexdigest() != sha256:
             raise DamagedDownload("the file's bytes do not have the SHA-256 of the job record")
         return data
 
-    def save(self, url: str, path: Path, sha256: str | None = None) -> None:
+    async def save(self, url: str, path: Path, sha256: str | None = None) -> None:
         """A result file to disk, where `path` changes once it is complete. Raises: DamagedDownload as read()."""
         digest = hashlib.sha256()
-        with taking_the_place_of(path) as file, self._stream(url) as response:
-            for block in response.iter_bytes():
+        draft = Entered(self.connection, taking_the_place_of(path))
+        async with draft as file, self._stream(url) as streamed:
+            async for block in streamed.blocks:
                 digest.update(block)
                 file.write(block)
             if sha256 and digest.hexdigest() != sha256:
@@ -289,108 +262,108 @@ class Client:
 
     # -- models --------------------------------------------------------------------------------------------------
 
-    def models(self) -> list[dict[str, Any]]:
+    async def models(self) -> list[dict[str, Any]]:
         """The cards of all models, broken ones among them."""
-        return list(self._json("GET", "/models")["items"])
+        return self._items(await self._record("GET", "/models"))
 
-    def model(self, name: str) -> dict[str, Any]:
-        return dict(self._json("GET", f"/models/{name}"))
+    async def model(self, name: str) -> dict[str, Any]:
+        return await self._record("GET", f"/models/{name}")
 
-    def directions(self, model: str) -> list[dict[str, Any]]:
-        return list(self._json("GET", f"/models/{model}/directions")["items"])
+    async def directions(self, model: str) -> list[dict[str, Any]]:
+        return self._items(await self._record("GET", f"/models/{model}/directions"))
 
-    def fit_direction(self, model: str, fit: Mapping[str, Any]) -> Job:
+    async def fit_direction(self, model: str, fit: Mapping[str, Any]) -> AsyncJob:
         """POST /models/{name}/directions: `fit` is the JSON body of the call."""
-        return self.submit("fit_direction", {"model": model, "fit": fit})
+        return await self.submit("fit_direction", {"model": model, "fit": fit})
 
-    def remove_direction(self, model: str, direction: str) -> None:
-        self._send("DELETE", f"/models/{model}/directions/{direction}")
+    async def remove_direction(self, model: str, direction: str) -> None:
+        await self._send("DELETE", f"/models/{model}/directions/{direction}")
 
-    def ready(self) -> dict[str, Any]:
+    async def ready(self) -> dict[str, Any]:
         """GET /readyz. Raises: ServiceUnavailable while the server cannot serve."""
-        return dict(self._json("GET", "/readyz"))
-
-    # -- HTTP ----------------------------------------------------------------------------------------------------
-
-    def _json(self, method: str, path: str, **options: Any) -> Any:
-        return self._send(method, path, **options).json()
-
-    def _post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Any:
-        headers = {"Content-Type": "application/json", **(headers or {})}
-        return self._json("POST", path, content=_encoded(body), headers=headers)
-
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, path, **options)
-        except _UNANSWERED as err:
-            raise self._unreachable(err) from err
-        _raise_for_problem(response)
-        return response
-
-    @contextmanager
-    def _stream(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
-        try:
-            with self._http.stream("GET", path, headers=headers) as response:
-                if response.is_error:
-                    response.read()
-                _raise_for_problem(response)
-                yield response
-        except _UNANSWERED as err:
-            raise self._unreachable(err) from err
-
-    def _unreachable(self, err: Exception) -> ServerUnreachable:
-        return ServerUnreachable(f"no answer from {self._http.base_url}: {err or type(err).__name__}")
+        return await self._record("GET", "/readyz")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+class AsyncClient(Calls):
+    """As Client, under asyncio or trio: `async with AsyncClient() as c: image = await (await c.generate()).volume(0)`.
+
+    The same methods with the same parameters: each is awaited, and `jobs` and `events` are iterated by `async for`.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, timeout_s: float = 90.0) -> None:
+        """As Client's. Raises: BadAddress, BadKey."""
+        super().__init__(connect_async(url, api_key, timeout_s))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
 
-def _direct_routes(host: str) -> dict[str, httpx.BaseTransport | None]:
-    """Where httpx is to ask no proxy: this machine, and everything where the environment names none for everything."""
-    direct = httpx.HTTPTransport(retries=2)  # of the connection only: nothing was sent yet
-    routes = ["all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]"]
-    if is_loopback(host):
-        routes.append(f"all://[{host}]" if ":" in host else f"all://{host}")
-    if not urllib.request.getproxies().get("all"):
-        routes.append("all://")
-    return dict.fromkeys(routes, direct)
+def _job(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, AsyncJob]]) -> Callable[Concatenate[Any, P], Job]:
+    @wraps(method)
+    def run(client: Any, /, *args: P.args, **options: P.kwargs) -> Job:
+        return Job(at_once(method(client._awaited, *args, **options)))
+
+    return run
 
 
-def _raise_for_problem(response: httpx.Response) -> None:
-    """Raises: the class of voxelsmith.problems for the code of an error answer."""
-    if not response.is_error:
-        return
-    try:
-        body = response.json()
-    except ValueError:  # a proxy's own page
-        body = None
-    raise problem_of(response.status_code, body)
+def _jobs(
+    method: Callable[Concatenate[Any, P], AsyncIterator[AsyncJob]],
+) -> Callable[Concatenate[Any, P], Iterator[Job]]:
+    @wraps(method)
+    def run(client: Any, /, *args: P.args, **options: P.kwargs) -> Iterator[Job]:
+        return map(Job, each(method(client._awaited, *args, **options)))
+
+    return run
 
 
-def _without_none(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+class Client:
+    """Talks to one Voxelsmith server. Every method raises the classes of voxelsmith.problems: one per HTTP code."""
 
+    def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, timeout_s: float = 90.0) -> None:
+        """`api_key`: for a server that asks for one; kept out of reprs and never sent on to another host.
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    """A request body as JSON, in which numpy's arrays and scalars may stand anywhere."""
-    return json.dumps(body, default=_plain, allow_nan=False).encode()
+        `timeout_s`: for an answer; longer than the 60 s that `wait_s` may hold one.
 
+        A proxy is used where the environment names one (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), but
+        never to this machine itself; certificates are those of `SSL_CERT_FILE` or `SSL_CERT_DIR`, where set.
 
-def _plain(value: Any) -> Any:
-    """What json asks for where it does not know a type. Raises: TypeError."""
-    if not hasattr(value, "tolist"):
-        raise TypeError(f"a request cannot hold a {type(value).__name__}")
-    return value.tolist()
+        Raises: BadAddress, BadKey.
+        """
+        connection = connect(url, api_key, timeout_s)
+        self._http = connection.http
+        self._awaited = Calls(connection)
 
+    def __enter__(self) -> Self:
+        return self
 
-def _listed(vectors: Vectors | None) -> Any:
-    """A vector alone is a list of one."""
-    if vectors is None:
-        return None
-    array = np.asarray(vectors, dtype=np.float64)
-    return (array[np.newaxis] if array.ndim == 1 else array).tolist()
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def server_version(self) -> str | None:
+        """As the last answer told it."""
+        return self._awaited.server_version
+
+    close = blocking(Calls.close)
+    generate = _job(Calls.generate)
+    encode = _job(Calls.encode)
+    edit = _job(Calls.edit)
+    translate = _job(Calls.translate)
+    submit = _job(Calls.submit)
+    job = _job(Calls.job)
+    jobs = _jobs(Calls.jobs)
+    fetch_record = blocking(Calls.fetch_record)
+    cancel_job = blocking(Calls.cancel_job)
+    delete_job = blocking(Calls.delete_job)
+    events = iterating(Calls.events)
+    read = blocking(Calls.read)
+    save = blocking(Calls.save)
+    models = blocking(Calls.models)
+    model = blocking(Calls.model)
+    directions = blocking(Calls.directions)
+    fit_direction = _job(Calls.fit_direction)
+    remove_direction = blocking(Calls.remove_direction)
+    ready = blocking(Calls.ready)

@@ -11,7 +11,12 @@ _GAP_PX = 6
 
 
 def write_contact_sheet(path: Path, previews: Sequence[tuple[str, bytes]], columns: int = 2) -> None:
-    """`previews`: (caption, PNG) each; left to right, then down. Raises: ValueError where there are none."""
+    """As contact_sheet(), into a file."""
+    path.write_bytes(contact_sheet(previews, columns))
+
+
+def contact_sheet(previews: Sequence[tuple[str, bytes]], columns: int = 2) -> bytes:
+    """A PNG. `previews`: (caption, PNG) each; left to right, then down. Raises: ValueError where there are none."""
     if not previews:
         raise ValueError("a contact sheet needs at least one preview")
     pictures = [(caption, Image.open(BytesIO(data)).convert("RGB")) for caption, data in previews]
@@ -25,4 +30,6 @@ def write_contact_sheet(path: Path, previews: Sequence[tuple[str, bytes]], colum
         left, top = _GAP_PX + k % columns * width, _GAP_PX + k // columns * height
         draw.text((left, top + 2), caption, fill="white")
         sheet.paste(picture, (left, top + _CAPTION_PX))
-    sheet.save(path)
+    file = BytesIO()
+    sheet.save(file, "PNG")
+    return file.getvalue()

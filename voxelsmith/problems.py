@@ -4,10 +4,12 @@ ClientError
 ├── HttpProblem               the server answered with application/problem+json: one class per code, see below
 ├── BadAddress, BadKey        no request can be made of the URL, its proxy or the API key
 ├── ServerUnreachable         no answer at all
+├── UnreadableAnswer          an answer that this client does not know, of a newer server or of something else
 ├── DamagedDownload           the bytes are not those of the SHA-256 in the job record
 ├── JobFailed                 the job ended as `failed`
 ├── JobStopped                the command line's job was canceled by somebody else, or has expired
 ├── JobInterrupted            the command line's job was stopped by Ctrl-C
+├── NoNotebook                show() was called where no notebook is
 ├── JobNotDone                wait() ran into its timeout, or remove() met a job that has not ended
 └── NoSuchResult              the job has no such volume, latent or file
 """
@@ -25,12 +27,14 @@ class HttpProblem(ClientError):
 
     status = 0
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, problem: Mapping[str, Any], old: str | None = None) -> None:
+        """`old`: the sentence that says which side is old, where one is."""
         self.status = status
         self.code = str(problem.get("code", ""))
         self.detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
         self.errors = [(str(item.get("pointer", "")), str(item.get("detail", ""))) for item in _items(problem)]
-        super().__init__("; ".join([self.detail, *(f"{pointer}: {detail}" for pointer, detail in self.errors)]))
+        told = [self.detail, *(f"{pointer}: {detail}" for pointer, detail in self.errors), *([old] if old else [])]
+        super().__init__("; ".join(told))
 
 
 def _items(problem: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -137,9 +141,9 @@ class InsufficientStorage(HttpProblem):
 PROBLEMS: dict[int, type[HttpProblem]] = {cls.status: cls for cls in HttpProblem.__subclasses__()}
 
 
-def problem_of(status: int, body: object) -> HttpProblem:
+def problem_of(status: int, body: object, old: str | None = None) -> HttpProblem:
     """The exception for an error answer; a code without a class of its own gives the base class."""
-    return PROBLEMS.get(status, HttpProblem)(status, body if isinstance(body, Mapping) else {})
+    return PROBLEMS.get(status, HttpProblem)(status, body if isinstance(body, Mapping) else {}, old)
 
 
 class BadAddress(ClientError, ValueError):
@@ -152,6 +156,11 @@ class BadKey(ClientError, ValueError):
 
 class ServerUnreachable(ClientError):
     pass
+
+
+class UnreadableAnswer(ClientError):
+    def __init__(self, old: str | None) -> None:
+        super().__init__("; ".join(["the server's answer is none that this client knows", *([old] if old else [])]))
 
 
 class DamagedDownload(ClientError):
@@ -172,6 +181,10 @@ class JobStopped(ClientError):
 
 class JobInterrupted(ClientError):
     """The message says what is there."""
+
+
+class NoNotebook(ClientError):
+    pass
 
 
 class JobNotDone(ClientError, TimeoutError):

@@ -8,13 +8,15 @@ from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobRecord, Placement, ResultFile
 from jobs.ownership import OwnJobs
 from model_store.card import AnyCard
-from volumes.formats import is_readable
+from volumes.formats import BY_NAME, is_readable
 
 MAX_RESOLVED_BYTES = 64 * 2**20
 """Of what the job sources of one request stand for, as JSON. A source of 50 bytes may name a latent of megabytes, and
 4096 of them may; the front end, the queue and a worker hold it all. Room for a direction fitted to 3,000 latents of
 1024 numbers, or to 400 encoded scans of a model with 15 styles of 512."""
 _PLAIN_SOURCE: TypeAdapter[SeedSource | LatentSource] = TypeAdapter(SeedSource | LatentSource)
+
+SERIES = "that result is a DICOM series: download it and send it as a volume, or make it again as nii.gz"
 
 Source = SeedSource | LatentSource | JobSource
 
@@ -48,6 +50,8 @@ class Sources:
         """The volume that a scan's source names, with its key in the store; `at`: its pointer. Raises: as `resolve`."""
         record = self._record(source.job)
         file = _result(record, source)
+        if BY_NAME["dicom"].is_name_of(file.name):
+            raise InvalidRequest("The source cannot be read.", [(at, SERIES)])
         if not is_readable(file.name):
             raise InvalidRequest(
                 "The source cannot be read.", [(at, "that result is not in a format that can be read again")]

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.errors import QueueUnavailable, VoxelsmithError
+from contract.version import VERSION_FIELD, software_version
 from jobs.logs import ACCESS, REQUEST
 from service.http.errors import AddressTooLong, HeadersTooLarge, MalformedHttp, NotReady, answer
 from service.http.origins import OriginRule
@@ -28,6 +29,8 @@ SAFE = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 """What a browser may do with any answer of ours: look at it by itself, and nothing more."""
+VERSION = (VERSION_FIELD.lower().encode(), software_version().encode())
+"""By which a client says which of the two is old."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _JOB = re.compile(rb"/jobs/([0-9a-f]{32})(?:/|$)")
 """The path of a job, with an id as we make them: nothing else of a path goes into a log."""
@@ -94,7 +97,8 @@ def _marked(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tup
     """The headers of an answer with those that every answer has; a page's own policy stays."""
     own = list(headers)
     names = {name.lower() for name, _ in own}
-    return [*own, (b"x-request-id", request_id.encode()), *(pair for pair in SAFE if pair[0] not in names)]
+    every = (*SAFE, VERSION)
+    return [*own, (b"x-request-id", request_id.encode()), *(pair for pair in every if pair[0] not in names)]
 
 
 def _request_id(scope: Scope) -> str:

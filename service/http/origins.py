@@ -27,6 +27,7 @@ CORS_SHOWN = (
     "Location",
     "Preference-Applied",
     "Retry-After",
+    "Voxelsmith-Version",
     "X-Request-ID",
 )
 _PORTS = {"http": 80, "https": 443}

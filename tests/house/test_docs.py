@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import nibabel
 import numpy as np
 import pytest
 import typer
+from nbclient import NotebookClient
 from pydantic import SecretStr
 
 from contract import errors as tree
@@ -248,12 +250,26 @@ def test_curl_examples_run_as_printed(shop: tuple[Stack, Path], path: Path) -> N
     assert '"state":"failed"' not in output
 
 
-def test_the_python_example_runs_as_printed(shop: tuple[Stack, Path]) -> None:
+def test_the_python_examples_run_as_printed(shop: tuple[Stack, Path]) -> None:
     stack, folder = shop
-    (example,) = blocks(ROOT / "README.md", "python")
-    (folder / "example.py").write_text(example.replace("http://127.0.0.1:8000", stack.url))
+    examples = [block for name in ("README.md", "docs/python.md") for block in blocks(ROOT / name, "python")]
+    (folder / "example.py").write_text("".join(examples).replace("http://127.0.0.1:8000", stack.url))
     run_shell("python example.py", stack, folder)
     assert (folder / "moved" / "001.nii.gz").exists()
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_as_printed(shop: tuple[Stack, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, folder = shop
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(folder))
+    monkeypatch.setenv("IPYTHONDIR", str(folder))
+    text = (ROOT / "docs" / "notebooks" / "first-steps.ipynb").read_text()
+    notebook = nbformat.reads(text.replace("http://127.0.0.1:8000", stack.url), as_version=4)
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}}).execute()
+    shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    assert sum("image/png" in data for data in shown) == 5, "a job, an encode on two grids, and two stops of an edit"
+    assert sum("application/vnd.jupyter.widget-view+json" in data for data in shown) == 1
+    assert (folder / "made" / "provenance.json").exists()
 
 
 @pytest.mark.timeout(300)

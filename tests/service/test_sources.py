@@ -56,6 +56,16 @@ def test_sources_that_stand_for_too_much_are_refused(shared_api: Api) -> None:
     assert len(answer.content) < 1000
 
 
+def test_a_dicom_result_is_no_source_and_the_answer_says_what_to_do(shared_api: Api) -> None:
+    job_id = shared_api.submit()
+    shared_api.finish(job_id, {"000.dcm.zip": b"PK"}, [{"seed": 1}])
+    source = {"job": job_id, "index": 0}
+    as_grid = shared_api.post("/generate", {"model": "tiny", "seed": 1, "output": {"grid": {"like": source}}})
+    for answer in (as_grid, shared_api.post("/encode", {"model": "tiny", "source": source})):
+        assert answer.status_code == 422, answer.text
+        assert "make it again as nii.gz" in answer.json()["errors"][0]["detail"]
+
+
 def test_the_grid_of_an_earlier_result_is_spelt_out_for_the_worker(shared_api: Api) -> None:
     affine = np.diag([2.0, 3.0, 4.0, 1.0])
     file = gzip.compress(nibabel.Nifti1Image(np.zeros((8, 7, 6), np.int16), affine).to_bytes())

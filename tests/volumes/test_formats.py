@@ -13,8 +13,11 @@ from contract.fields import OutputOptions
 from service.openapi import scan_body
 from tests.support.volume_samples import numbered, placement
 from training.engine.data import scans_in
+from volumes.dicom.conversion import read_series
+from volumes.dicom.members import Bounds
 from volumes.files import WRITERS, read, write
 from volumes.formats import BY_NAME, FORMATS, READ, READABLE, WRITTEN, OutputType, VolumeFormat, is_readable
+from volumes.orientation import reorient
 from volumes.upload_check import READERS, check
 from volumes.volume import Volume
 from workers.writing.writer import MEDIA_TYPES
@@ -39,14 +42,19 @@ def test_each_reader_and_writer_has_a_row_and_each_row_its_own() -> None:
 def test_what_a_row_writes_its_own_reader_reads(row: VolumeFormat, tmp_path: Path) -> None:
     """Each type of voxel that it holds, at its place; the ending is one that training and the command line take."""
     for dtype in row.dtypes:
-        path = tmp_path / f"{dtype}.{row.name}"
+        path = tmp_path / f"{dtype}{row.endings[0]}"
         array = (numbered() % 100).astype(dtype)
         write(Volume(array, TURNED), path, format=row.name, provenance={"model": "m"})
         if row.reader is None:
             continue
-        assert check(path).format == row.name
-        volume = read(path)
-        np.testing.assert_array_equal(volume.array, array)
+        if row.is_series:
+            with path.open("rb") as file:
+                volume = reorient(read_series(file, Bounds(10**6, 2**26)))
+        else:
+            assert check(path).format == row.name
+            volume = read(path)
+        # In 16 bits real numbers are off by half a step.
+        np.testing.assert_allclose(volume.array, array, rtol=0, atol=1e-3 if row.is_series else 0)
         np.testing.assert_allclose(volume.affine, TURNED, atol=1e-5)
     assert (row.reader is not None) == is_readable(path.name) == is_readable(path.name.upper())
     assert MEDIA_TYPES[row.name] == row.media_type

@@ -11,7 +11,7 @@ from volumes.hashed import HashedFile
 from volumes.volume import Volume
 
 
-@pytest.mark.parametrize("form", ["nii.gz", "nii", "nrrd", "mha", "npy"])
+@pytest.mark.parametrize("form", ["nii.gz", "nii", "nrrd", "mha", "npy", "dicom"])
 def test_every_format_tells_the_size_and_digest_of_its_file(tmp_path: Path, form: FileFormat) -> None:
     array = np.arange(7 * 9 * 11, dtype=np.int16).reshape(7, 9, 11)
     path = tmp_path / f"a.{form}"

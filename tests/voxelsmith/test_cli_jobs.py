@@ -324,6 +324,16 @@ def test_a_mix_that_lacks_something_is_wrong_use(run: Run, tmp_path: Path, words
     assert told in " ".join(result.output.replace("│", " ").split())
 
 
+def test_a_dicom_series_of_a_sample_can_be_taken_as_a_grid(run: Run, tmp_path: Path) -> None:
+    generate = ("generate", "--model", "tiny", "--seed", 5, "--no-preview", "--out", tmp_path)
+    (made,) = record_of(run(*generate, "--format", "dicom", "--shape", "9,8,7", "--json"))["results"]
+    assert (made["name"], made["media_type"]) == ("seed-5_shape-9x8x7.dcm.zip", "application/zip")
+    told = run(*generate, "--like", tmp_path / made["name"])
+    assert told.exit_code == 0
+    assert nibabel.load(tmp_path / "seed-5_reference-grid.nii.gz").shape == (9, 8, 7)
+    assert f"also holds files of an earlier job: {made['name']}" in told.output
+
+
 def test_volumes_take_a_chosen_grid_and_a_replay_gives_it_again(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     generate = ("generate", "--model", "tiny", "--seed", 5, "--no-preview", "--out", out)

@@ -3,15 +3,14 @@
 
 import errno
 import gzip
+import io
 import json
 import os
 import stat
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ import httpx
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.support.odd_server import Answers, answering
 from tests.support.service_fixtures import Api, api, models  # noqa: F401
 from voxelsmith import Client, problems
 from voxelsmith.local import Stack
@@ -191,35 +192,29 @@ def test_every_http_code_has_one_class() -> None:
     assert type(problems.problem_of(418, None)) is problems.HttpProblem
 
 
-# -- servers that answer what ours should not ------------------------------------------------------------------------
+def test_a_notebook_shows_a_job_by_its_previews(client: Client) -> None:
+    job = client.generate(model="tiny", seed=1, num_samples=2)
+    assert job._repr_png_() is None  # no notebook waits for it
+    assert job.wait().caption(1) == "seed-2.nii.gz"
+    sheet, one = (job._repr_png_() or b"" for job in (job, client.generate(model="tiny", seed=1).wait()))
+    assert sheet.startswith(b"\x89PNG")
+    assert Image.open(io.BytesIO(sheet)).width > Image.open(io.BytesIO(one)).width
+    hidden = client.generate(model="tiny", seed=1, output={"preview": False})
+    assert hidden.wait()._repr_png_() is None
+    with pytest.raises(problems.NoNotebook, match="preview"):
+        job.show()
+    with pytest.raises(problems.NoSuchResult):
+        hidden.show(0)
 
-Answers = Callable[[str], tuple[int, bytes]]
+
+# -- servers that answer what ours should not ------------------------------------------------------------------------
 
 
 @contextmanager
 def serving(answers: Answers) -> Iterator[Client]:
     """A client of a server that answers each GET with `answers(path)`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answers(self.path)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with Client(f"http://127.0.0.1:{server.server_port}") as client:
-                yield client
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(answers) as port, Client(f"http://127.0.0.1:{port}") as client:
+        yield client
 
 
 def record(state: str, **fields: Any) -> bytes:

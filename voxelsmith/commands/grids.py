@@ -7,6 +7,8 @@ import typer
 
 from contract.errors import UnreadableVolume
 from contract.fields import OutputOptions
+from volumes.reader_limits import LARGEST
+from volumes.two_files import as_one_file
 from volumes.upload_check import check
 from volumes.volume import VolumeError
 from voxelsmith.commands.options import numbers, told
@@ -39,9 +41,10 @@ def chosen(spacing: str | None, shape: str | None, like: str | None, crop: str |
 
 
 def _like(text: str) -> dict[str, Any]:
-    if Path(text).is_file():
+    if Path(text).exists():
         try:
-            header = check(Path(text))
+            with as_one_file(Path(text)) as one:
+                header = check(one, LARGEST)
         except VolumeError as err:
             raise UnreadableVolume(err.detail) from err
         return {"shape": list(header.shape), "affine": header.affine.tolist()}

@@ -5,9 +5,11 @@ import numpy as np
 from contract.errors import InvalidRequest
 from contract.fields import OutputOptions, PlacedGrid, ShapeGrid, SpacingGrid
 from contract.fit import check_output
+from volumes.dicom.placing import SHEARED, is_sheared
+from volumes.formats import BY_NAME
 from volumes.grids.chosen_grid import by_shape, by_spacing, field_of, foreground
 from volumes.grids.grid import Grid, resample
-from volumes.volume import Volume
+from volumes.volume import Placed, Volume
 
 
 def on_chosen_grid(volume: Volume, output: OutputOptions, background: float) -> Volume:
@@ -20,6 +22,12 @@ def on_chosen_grid(volume: Volume, output: OutputOptions, background: float) -> 
         return foreground(volume) if output.crop else volume
     check_output(output, volume.shape, volume.spacing_mm)
     return resample(volume, _grid(volume, output), background)
+
+
+def check_place(output: OutputOptions, placed: Placed) -> None:
+    """Raises: InvalidRequest, where the format cannot say where a volume of that grid lies."""
+    if BY_NAME[output.format].is_series and is_sheared(placed):
+        raise InvalidRequest(SHEARED, [("/output/format", "does not hold a volume of that grid")])
 
 
 def _grid(volume: Volume, output: OutputOptions) -> Grid:

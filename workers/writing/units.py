@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from contract.errors import NonFiniteOutput
 from contract.fields import OutputOptions
 from model_store.card import AnyCard
-from volumes.assumptions import UNIT_AS_REAL
+from volumes.assumptions import REAL_IN_16_BITS, UNIT_AS_REAL
 from volumes.formats import BY_NAME
 from volumes.intensity import UNIT_SCALE, NotFiniteError, to_stored
 from volumes.volume import Array
@@ -29,7 +29,9 @@ def type_of(output: OutputOptions) -> str:
 
 def assumed_of(output: OutputOptions) -> list[str]:
     """What is written in place of what was asked for, in sentences."""
-    return [] if type_of(output) == output.dtype else [UNIT_AS_REAL]
+    written = type_of(output)
+    is_scaled = BY_NAME[output.format].is_series and np.dtype(written).kind == "f"
+    return [UNIT_AS_REAL] * (written != output.dtype) + [REAL_IN_16_BITS] * is_scaled
 
 
 def in_units(network_array: NDArray[np.float32], card: AnyCard, output: OutputOptions) -> Array:

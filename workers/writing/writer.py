@@ -15,12 +15,12 @@ from contract.fields import OutputOptions
 from contract.state import Manifest, ResultFile
 from model_store.card import AnyCard, DirectionCard
 from volumes.files import write
-from volumes.formats import WRITTEN
+from volumes.formats import BY_NAME, WRITTEN
 from volumes.hashed import Written
 from volumes.preview import three_planes
 from volumes.volume import Volume
 from workers.steps.recipe_events import Latent, Product, ScanDigest
-from workers.writing.chosen_grid import on_chosen_grid
+from workers.writing.chosen_grid import check_place, on_chosen_grid
 from workers.writing.units import in_units, step_of
 
 MEDIA_TYPES = {row.name: row.media_type for row in WRITTEN} | {"png": "image/png", "json": "application/json"}
@@ -99,11 +99,12 @@ class Writer:
 
         Raises:
             NonFiniteOutput: the network gave NaN or infinity.
-            InvalidRequest: the chosen grid would have a side out of bounds.
+            InvalidRequest: the chosen grid would have a side out of bounds, or the format cannot say where it lies.
         """
         product.await_voxels()
         background = self.card.intensity.network_range[0]
         placed = on_chosen_grid(product.volume, self.output, background)
+        check_place(self.output, placed)
         stored = Volume(self._stored(np.asarray(placed.array, dtype=np.float32)), placed.affine)
         index = len(self.results)
         made_from = _told_of(product.made_from)
@@ -127,6 +128,8 @@ class Writer:
             window=self._window(),
             provenance=origin,
             slope=step_of(self.output),
+            modality=self.card.modality,
+            units=self.card.intensity.units if self.output.intensity == "stored" else "",
         )
         entry = self._keep(
             path,
@@ -177,7 +180,7 @@ class Writer:
     def _names(self, stem: str) -> list[str]:
         """Of a sample's files, the volume last."""
         preview = [f"{stem}.png"] if self.output.preview else []
-        return [*preview, f"{stem}.{self.output.format}"]
+        return [*preview, f"{stem}{BY_NAME[self.output.format].endings[0]}"]
 
     def _latent_told(self, entry: ResultFile, latents: Sequence[Latent]) -> dict[str, Any] | None:
         """In provenance.json: the seed, or else the row of latents.npy, which holds it in full and once."""

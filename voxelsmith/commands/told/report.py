@@ -16,8 +16,8 @@ from volumes.formats import WRITTEN
 from voxelsmith.commands.told.table_layout import laid_out
 from voxelsmith.file_names import OF_A_VOLUME
 
-_VOLUMES = "|".join(re.escape(row.name) for row in WRITTEN)
-_OF_A_JOB = re.compile(rf"{OF_A_VOLUME}\.({_VOLUMES}|png)|latents\.npy|provenance\.json|direction-.+\.json")
+_VOLUMES = "|".join(re.escape(row.endings[0]) for row in WRITTEN)
+_OF_A_JOB = re.compile(rf"{OF_A_VOLUME}({_VOLUMES}|\.png)|latents\.npy|provenance\.json|direction-.+\.json")
 """Names that a job gives its files."""
 _SHOWN = 3
 

@@ -16,5 +16,6 @@ export const WRITTEN = [
   ["nii", "NIfTI (.nii)"],
   ["nrrd", "NRRD (.nrrd)"],
   ["mha", "MetaImage (.mha)"],
+  ["dicom", "DICOM series (.dcm.zip)"],
   ["npy", "NumPy (.npy)"],
 ] as const;

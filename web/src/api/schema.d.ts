@@ -821,7 +821,7 @@ export interface components {
              * @default nii.gz
              * @enum {string}
              */
-            format?: "nii.gz" | "nii" | "nrrd" | "mha" | "npy";
+            format?: "nii.gz" | "nii" | "nrrd" | "mha" | "dicom" | "npy";
             /**
              * @default int16
              * @enum {string}
