@@ -34,7 +34,7 @@ class SafeCheckpoint:
         """Raises: ImportRefused: damaged, or not such a checkpoint."""
         self._role = role
         try:
-            self._file: Any = safe_open(path, framework="pt", device="cpu")
+            self._file = _opened(path)
             listed = {name: self._claim(name) for name in self._file.keys()}  # noqa: SIM118 -- no dictionary
         except (SafetensorError, OSError) as err:
             raise damaged(role, "it is no sound safetensors file") from err
@@ -52,3 +52,7 @@ class SafeCheckpoint:
         if kind is None:
             raise ImportRefused(f"The {self._role} file has a tensor of a type that no network here has.")
         return TensorClaim(kind, tuple(stored.get_shape()), name, 0)
+
+
+def _opened(path: Path) -> Any:
+    return safe_open(path, framework="pt", device="cpu")

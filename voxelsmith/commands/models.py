@@ -24,7 +24,7 @@ imports = typer.Typer(help="Bring a trained checkpoint of another project into t
 app.add_typer(imports, name="import", cls=CommandGroup)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Existing = typer.Option(exists=True, dir_okay=False, readable=True)
+Weights = typer.Option(exists=True, readable=True, help="A file, or a folder with one.")
 Name = Annotated[str, typer.Option(help="The model's name here.")]
 Intensity = Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored units of -1 and 1.")]
 Classes = Annotated[str | None, typer.Option(metavar="NAME,NAME,...", help="Of a conditional model.")]
@@ -112,9 +112,9 @@ app.command()(models_added.edit)
 def import_hagan_files(
     context: typer.Context,
     name: Name,
-    generator: Annotated[Path, Existing],
-    encoder: Annotated[Path | None, Existing] = None,
-    sub_encoder: Annotated[Path | None, Existing] = None,
+    generator: Annotated[Path, Weights],
+    encoder: Annotated[Path | None, Weights] = None,
+    sub_encoder: Annotated[Path | None, Weights] = None,
     discriminator: Annotated[Path | None, typer.Option(exists=True, help="Looked at for sizes only.")] = None,
     config: Annotated[Path | None, typer.Option(exists=True, help="configs.json of the training run.")] = None,
     resolution: Annotated[Literal["128", "256"] | None, typer.Option(help="Where no file tells.")] = None,
@@ -190,12 +190,10 @@ def import_stylegan3d_file(
 def import_megan_files(
     context: typer.Context,
     name: Name,
-    lr: Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True, help="NETG_best.pth of ..._LR.")],
+    lr: Annotated[Path, typer.Option(exists=True, readable=True, help="NETG_best.pth of ..._LR, or its folder.")],
     hr: Annotated[
         list[Path] | None,
-        typer.Option(
-            exists=True, dir_okay=False, readable=True, help="That of ..._HR1; once more for each HR network."
-        ),
+        typer.Option(exists=True, readable=True, help="That of ..._HR1; once more for each HR network."),
     ] = None,
     lr_size: Annotated[int, typer.Option(help="Edge of the cube that LR makes.")] = AUTHORS_LR_SIZE,
     target: Annotated[
