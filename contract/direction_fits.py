@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from contract import fit
 from contract.fields import NAME_PATTERN, Name, Part, Source
+from contract.webhooks import Notifying
 from model_store.card import ModelCard
 
 MAX_GROUP = 2**53 - 1
@@ -33,7 +34,7 @@ class Measure(Part):
         return self
 
 
-class _Fit(Part):
+class _Fit(Notifying):
     """What a fit answers unless it says otherwise. Pointers are JSON pointers into its HTTP body."""
 
     @property

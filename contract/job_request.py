@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, ClassVar, Self
 
 from contract import fit
-from contract.fields import JobSource, Name, Part, Source
+from contract.fields import JobSource, Name, Source
 from contract.state import JobKind
+from contract.webhooks import Notifying
 from model_store.card import AnyCard, ModelCard, Task, Verb
 
 
-class JobRequest(Part):
+class JobRequest(Notifying):
     """What every kind of job is asked, and its answer unless it says otherwise.
 
     Pointers are JSON pointers into the HTTP body.
@@ -77,6 +78,11 @@ class JobRequest(Part):
     def directions(self) -> tuple[str, ...]:
         """Names of the directions that it makes."""
         return ()
+
+    @property
+    def notifies(self) -> str | None:
+        """The address that is to hear of the end of its job."""
+        return self.webhook
 
     def sources(self) -> dict[str, Source]:
         """The latents that it names, by pointer; its scan's source is not among them."""

@@ -323,6 +323,10 @@ class FitDirectionRequest(JobRequest):
         return self.fit.directions
 
     @property
+    def notifies(self) -> str | None:
+        return self.fit.webhook
+
+    @property
     def output(self) -> OutputOptions:
         """It stores no volume."""
         return OutputOptions()

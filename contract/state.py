@@ -118,6 +118,22 @@ class Manifest(Envelope):
         return sum(entry.size_bytes for entry in (*self.results, *self.files))
 
 
+class WebhookState(Envelope):
+    """How far the telling of a job's end has come."""
+
+    receiver: str
+    """Scheme, host and port alone: a path or a query may hold a secret."""
+    state: Literal["waiting", "pending", "delivered", "given_up"] = "waiting"
+    """waiting: the job has not ended; pending: it is being told, or will be tried again."""
+    attempts: int = 0
+    last_status: int | None = None
+    """What the receiver answered at last."""
+    last_problem: str | None = None
+    """Why there was no answer, or why it was given up: a code of docs/webhooks.md."""
+    next_try_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
 class JobRecord(Envelope):
     """The reply envelope of every kind of job (contract: JobRecord)."""
 
@@ -147,6 +163,8 @@ class JobRecord(Envelope):
     files: list[ResultFile] = Field(default_factory=list)
     timings_s: dict[str, float] = Field(default_factory=dict)
     error: JobError | None = None
+    webhook: WebhookState | None = None
+    """Of a job that was posted with one."""
 
 
 class Unreadable(Envelope):

@@ -31,6 +31,8 @@ class Scope(StrEnum):
     """Post jobs, and see and remove its own; fit directions."""
     ADMIN = "admin"
     """Remove fitted directions, which all keys share; read the metrics."""
+    WEBHOOKS = "webhooks"
+    """Name an address that is told when a job ends, beside jobs."""
 
 
 _TOKEN = re.compile(r"vxs_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")

@@ -7,6 +7,7 @@ from functools import partial
 
 from contract.state import JobPage, JobRecord, JobState
 from jobs.event_relay import Tell
+from jobs.keys import ApiKey
 from jobs.queue import JobQueue
 from jobs.quota import NOBODY
 from jobs.results.store import ResultStore
@@ -20,8 +21,8 @@ Listen = Callable[[Tell], Callable[[], object]]
 class OwnJobs:
     """Every method raises QueueUnavailable, and UnknownJob or ExpiredJob for an id that is not one of the owner's."""
 
-    def __init__(self, queue: JobQueue, owner: str) -> None:
-        self._queue, self.owner = queue, owner
+    def __init__(self, queue: JobQueue, key: ApiKey) -> None:
+        self._queue, self.owner, self.scopes = queue, key.id, key.scopes
 
     @property
     def results(self) -> ResultStore:

@@ -9,6 +9,7 @@ from redis import Redis
 
 from contract.errors import IdempotencyConflict, QueueFull, QueueUnavailable, ResultNotReady, VoxelsmithError
 from contract.state import JobPage, JobRecord, JobState
+from contract.webhooks import receiver_of
 from jobs.connection import is_in_log
 from jobs.event_relay import Relay
 from jobs.events import EventLog
@@ -22,6 +23,8 @@ from jobs.settings import Settings
 from jobs.shared_bodies import Body
 from jobs.submission import Submission
 from jobs.transport import Transport
+from jobs.webhooks.due import RECHECK_S
+from jobs.webhooks.signing import new_secret
 
 MAX_PAGE = 200
 _LOG_TIMEOUT_MS = 4000
@@ -142,9 +145,9 @@ class JobQueue:
         claims = (charge.owner, charge.samples, charge.uploaded_bytes)
         limits = (settings.key_max_jobs, settings.key_max_samples, settings.key_max_bytes)
         order = (job.priority, head_start_us(job.priority))
-        answers = self._scripts.call(
-            "submit", *fields, *claims, *limits, *order, job.volumes, RECORD_VERSION, settings.key_max_memory_bytes
-        )
+        limits_of_memory = (RECORD_VERSION, settings.key_max_memory_bytes)
+        hook = (job.webhook or "", _origin(job.webhook), settings.key_max_webhooks, new_secret(), int(RECHECK_S * 1e6))
+        answers = self._scripts.call("submit", *fields, *claims, *limits, *order, job.volumes, *limits_of_memory, *hook)
         answer, known = (part.decode() for part in answers)
         if answer == "conflict":
             raise _conflict()
@@ -179,6 +182,10 @@ class JobQueue:
 
 def _conflict() -> IdempotencyConflict:
     return IdempotencyConflict("This Idempotency-Key was used for a request with another body.")
+
+
+def _origin(webhook: str | None) -> str:
+    return receiver_of(webhook).origin if webhook else ""
 
 
 def _scoped(idem: str, owner: str) -> str:

@@ -19,13 +19,14 @@ class Charge:
 
 
 def refusal(limit: str, settings: Settings) -> QuotaExceeded:
-    """The error for the limit that submit.lua names: jobs, samples or bytes."""
+    """The error for the limit that submit.lua names: jobs, samples, bytes, ..."""
     said = {
         "jobs": f"This key may have at most {settings.key_max_jobs} jobs that have not ended.",
         "samples": f"This key may have at most {settings.key_max_samples} samples in jobs that have not ended.",
         "memory": f"The records of this key may take at most {settings.key_max_memory_bytes} bytes of the queue's "
         "memory; remove jobs that have ended.",
         "directions": f"This key may have at most {settings.key_max_directions} directions; remove some.",
+        "webhooks": f"This key may have at most {settings.key_max_webhooks} jobs whose webhooks are not delivered.",
         "bytes": f"This key may have at most {settings.key_max_bytes} bytes stored; remove jobs that have ended.",
     }
     return QuotaExceeded(said[limit])

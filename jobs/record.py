@@ -10,7 +10,17 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, cast
 
 from contract.errors import ExpiredJob, TooManyTransfers, UnknownJob, UnreadableRecord
-from contract.state import JobError, JobKind, JobRecord, JobState, Manifest, Priority, Progress, Unreadable
+from contract.state import (
+    JobError,
+    JobKind,
+    JobRecord,
+    JobState,
+    Manifest,
+    Priority,
+    Progress,
+    Unreadable,
+    WebhookState,
+)
 from jobs.scripts import Scripts, answering
 from jobs.shared_bodies import Body, SharedBodies
 
@@ -18,7 +28,8 @@ RECORD_VERSION = 1
 """Of the fields that a submit writes. A record of a later version is left to those who know it; the first had none."""
 _SMALL = (
     *("id", "kind", "model", "model_sha256", "state", "stage", "done", "total", "left", "created", "started", "ended"),
-    *("expires", "attempts", "error", "priority", "volumes", "version", "owner"),
+    *("expires", "attempts", "error", "priority", "volumes", "version"),
+    *("hook_to", "hook_state", "hook_attempts", "hook_status", "hook_problem", "hook_due", "hook_done", "owner"),
 )
 _LARGE = ("request", "manifest")
 """Fields that may have megabytes."""
@@ -212,7 +223,23 @@ def _envelope(field: Mapping[str, str], rank: int | None) -> JobRecord:
         files=manifest.files,
         timings_s=manifest.timings_s or _timings_s(**times),
         error=JobError.model_validate_json(field["error"]) if "error" in field else None,
+        webhook=_webhook(field) if "hook_to" in field else None,
         **times,
+    )
+
+
+def _webhook(field: Mapping[str, str]) -> WebhookState:
+    """Raises: ValueError, OverflowError, OSError."""
+    pending = "pending" if JobState(field["state"]).is_terminal else "waiting"
+    state = cast("Any", field.get("hook_state", pending))
+    return WebhookState(
+        receiver=field["hook_to"],
+        state=state,
+        attempts=int(field.get("hook_attempts", 0)),
+        last_status=int(field["hook_status"]) if "hook_status" in field else None,
+        last_problem=field.get("hook_problem"),
+        next_try_at=time_of(field["hook_due"]) if state == "pending" and "hook_due" in field else None,
+        delivered_at=time_of(field["hook_done"]) if state == "delivered" else None,
     )
 
 

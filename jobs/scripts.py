@@ -16,6 +16,7 @@ _NAMES = (
     *("submit", "confirm", "claim", "renew", "progress", "reserve", "keep", "hand_back", "finish"),
     "choose",
     *("withdraw", "cancel", "remove", "reap", "redeliver_missing", "expire", "beat"),
+    *("webhooks_take", "webhooks_settle"),
 )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from jobs.logs import LogFormat
 
 _PREFIX = "VOXELSMITH_"
+Network = IPv4Network | IPv6Network
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT\w*)$|_PORT(_\d+_(TCP|UDP)\w*)?$")
 _NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,253})"
 _ROOT_PATH = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~@-]+)*")
@@ -56,6 +58,11 @@ def local_path(url: str) -> Path:
 
 def _entries(text: str) -> list[str]:
     return [entry for entry in (part.strip() for part in text.split(",")) if entry]
+
+
+def _networks_of(text: str) -> tuple[Network, ...]:
+    """Raises: ValueError."""
+    return tuple(ip_network(entry) for entry in _entries(text))
 
 
 class Settings(BaseSettings):
@@ -124,6 +131,12 @@ class Settings(BaseSettings):
     """What records of one API key take of the queue's memory; beyond it posts get 429 and running jobs fail."""
     key_max_directions: int = Field(default=100, ge=1)
     """Directions that one API key has fitted and not removed; further ones get 429."""
+    key_max_webhooks: int = Field(default=200, ge=1)
+    """Jobs of one API key whose webhooks are not delivered and not given up; further ones get 429."""
+    webhook_http: bool = False
+    """Webhooks may go to http:// addresses, not to https:// alone."""
+    webhook_networks: str = ""
+    """Networks such as 10.1.0.0/16, with commas between them, where webhooks may go beside public addresses."""
     queue_memory_bytes: int = Field(default=2 * 2**30, ge=64 * 2**20)
     """maxmemory of the embedded queue: beyond it posts get 503 until jobs are removed or expire."""
     max_upload_bytes: int = Field(default=512 * 2**20, ge=1)
@@ -194,6 +207,20 @@ class Settings(BaseSettings):
             if not pattern.fullmatch(entry):
                 raise ValueError(f"must be {what}, with commas between them")
         return text
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        try:
+            _networks_of(text)
+        except ValueError as err:
+            raise ValueError("must be networks such as 10.1.0.0/16, with commas between them") from err
+        return text
+
+    @property
+    def webhook_allowed(self) -> tuple[Network, ...]:
+        """What `webhook_networks` names."""
+        return _networks_of(self.webhook_networks)
 
     @property
     def allowed_host_names(self) -> frozenset[str]:

@@ -31,6 +31,8 @@ class Submission:
     idempotency_key: str | None = None
     """The same key with the same digest returns the job that it already made."""
     priority: Priority = "normal"
+    webhook: str | None = None
+    """The address that is told of its end."""
     charge: Charge = field(default_factory=Charge)
     """Whose job it is and what it takes of the owner's limits."""
     job_id: str = field(default_factory=new_id)

@@ -20,6 +20,7 @@ from jobs.results.bucket import Bucket
 from jobs.results.store import ResultStore
 from jobs.settings import Settings, is_bucket
 from jobs.upkeep import Upkeep
+from jobs.webhooks.sender import Sender
 from model_store.bucket import BucketShelf
 from model_store.catalogue import SHIPPED, Catalogue
 from service import openapi
@@ -48,13 +49,16 @@ def create_app(settings: Settings, page_folder: Path = page.BUILT, transfers: in
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + MAX_WAITERS
         upkeep = Upkeep(services.queue.redis, settings, services.results)
         reaper = Reaper(upkeep, lambda: services.registry.heed(services.overview.workers()))
+        sender = Sender(services.queue.redis, settings)
         reaper.start()
+        sender.start()
         with suppress(QueueUnavailable):  # known by now, it stays known when the queue goes away later
             await anyio.to_thread.run_sync(services.key_rule.holds)
         try:
             yield
         finally:
             await anyio.to_thread.run_sync(reaper.stop)
+            await anyio.to_thread.run_sync(sender.stop)
             await anyio.to_thread.run_sync(services.queue.relay.close)
             services.queue.redis.close()
 

@@ -110,7 +110,7 @@ def needs(scope: Scope) -> Any:
 
 
 def _own_jobs(services: AppServices, caller: Caller) -> OwnJobs:
-    return OwnJobs(services.queue, caller.id)
+    return OwnJobs(services.queue, caller)
 
 
 def _results(services: AppServices) -> ResultStore:

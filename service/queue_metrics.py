@@ -19,6 +19,7 @@ _COUNTERS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("fenced", "voxelsmith_fenced_commits", "Results and ends refused: the job was another's.", ("what",)),
     ("lost_messages", "voxelsmith_lost_messages", "Queued jobs that the transport had lost, delivered anew.", ()),
     ("model_loads", "voxelsmith_model_loads", "Weights read by workers.", ()),
+    ("webhooks", "voxelsmith_webhooks", "What came of telling jobs' ends: retried is an attempt.", ("outcome",)),
 )
 """Of each: the name of its counts, of its metric, what it says, its labels."""
 _ALWAYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -27,6 +28,7 @@ _ALWAYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "fenced": (("result",), ("job",)),
     "lost_messages": ((),),
     "model_loads": ((),),
+    "webhooks": (("delivered",), ("retried",), ("given_up",)),
 }
 """Shown as 0 before the first one, so that a rate sees the first one."""
 _HISTOGRAMS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (

@@ -48,6 +48,7 @@ class Calls(Answers):
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> AsyncJob:
         """POST /generate. A field left None takes the server's default.
 
@@ -55,10 +56,9 @@ class Calls(Answers):
         ends, at most so long.
         """
         body = without_none(
-            model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds),
-            latents=listed(latents), latent_space=latent_space, truncation=truncation,
-            truncation_cutoff=truncation_cutoff, class_label=class_label, noise=noise, noise_seed=noise_seed,
-            output=output,
+            model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds), noise=noise,
+            latents=listed(latents), latent_space=latent_space, truncation=truncation, output=output, webhook=webhook,
+            truncation_cutoff=truncation_cutoff, class_label=class_label, noise_seed=noise_seed,
         )  # fmt: skip
         return await self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
@@ -77,6 +77,7 @@ class Calls(Answers):
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> AsyncJob:
         """POST /encode: a scan file (`volumes.formats.READABLE_HERE`) or a folder of a DICOM series, or a `source`: an
         earlier result as {"job": ...}, a sample as {"seed": ...}. `series`: its number, where there are several. DICOM
@@ -85,7 +86,7 @@ class Calls(Answers):
             raise ValueError("give either a scan file or a source")
         body = without_none(
             model=model, source=source, series=series, refine_steps=refine_steps, reconstruct=reconstruct,
-            class_label=class_label, preprocess=preprocess, output=output,
+            class_label=class_label, preprocess=preprocess, output=output, webhook=webhook,
         )  # fmt: skip
         return await self.submit(
             "encode", body, scan=scan, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
@@ -106,12 +107,13 @@ class Calls(Answers):
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> AsyncJob:
         """POST /edit: `source` such as {"seed": 42}, `edit` such as {"op": "move", "direction": ..., ...} or
         {"op": "mix", "target": {"seed": 2}, "crossover": 7}."""
         body = without_none(
             model=model, source=source, edit=edit, truncation=truncation, truncation_cutoff=truncation_cutoff,
-            class_label=class_label, noise=noise, noise_seed=noise_seed, output=output,
+            class_label=class_label, noise=noise, noise_seed=noise_seed, output=output, webhook=webhook,
         )  # fmt: skip
         return await self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
@@ -129,6 +131,7 @@ class Calls(Answers):
         wait_s: int | None = None,
         idempotency_key: str | None = None,
         priority: str | None = None,
+        webhook: str | None = None,
     ) -> AsyncJob:
         """POST /translate: a scan file (.nii, .nii.gz, .nrrd, .mha), or an earlier result as `source` {"job": ...}.
 
@@ -137,6 +140,7 @@ class Calls(Answers):
         if (scan is None) == (source is None):
             raise ValueError("give either a scan file or a source")
         body = without_none(model=model, source=source, series=series, edges=edges, grid=grid, output=output)
+        body |= without_none(webhook=webhook)
         return await self.submit(
             "translate", body, scan=scan, mask=mask, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority
         )

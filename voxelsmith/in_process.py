@@ -53,6 +53,8 @@ def run_job(
     request = parse(kind, body)
     if request.names_job or isinstance(request.output.grid, LikeGrid):
         raise typer.BadParameter("a job as the source, or whose grid is taken, needs the --server that ran it")
+    if request.notifies is not None:
+        raise typer.BadParameter("a webhook is sent by a service: name its --server")
     bench = _bench(way, place)
     card = bench.card(request.model)
     request.check(card)

@@ -3,6 +3,8 @@
 -- by rank), :leases (running ids by end of lease), :expiring (final ids by end of life), :idem:<key>,
 -- :events:<id> (stream) and :gone:<id> (tombstone, holding the owner). Of each API key: :jobs:<key> (its ids by sequence
 -- number), :flight:<key> (its jobs that have not ended, with their samples) and its bytes in the hash :stored. Times are microseconds of the server's clock.
+-- Of webhooks: :webhooks (ids whose end is still to be told, by when to look at them), :webhooks:sending (those that
+-- somebody has in hand, by end of lease), :notifying:<key> (a key's among them) and the hash :webhook-secrets.
 local prefix = KEYS[1]
 
 local function key(name, id)
@@ -71,6 +73,15 @@ local function settle_progress(id, state)
   end
 end
 
+-- Nothing more is told of a job's end. `state` says in its record how that came; without one the record goes too.
+local function close_webhook(id, owner, state)
+  for _, index in ipairs({'webhooks', 'webhooks:sending'}) do redis.call('ZREM', key(index), id) end
+  if owner and owner ~= '' then redis.call('SREM', key('notifying', owner), id) end
+  if not state then return end
+  redis.call('HSET', key('job', id), 'hook_state', state, 'hook_done', integer(now()))
+  count('webhooks|' .. state)
+end
+
 -- The only place where a job becomes final. Callers have checked that it is not final yet.
 local function finish(id, state, manifest, err, life)
   local at = now()
@@ -82,6 +93,7 @@ local function finish(id, state, manifest, err, life)
   redis.call('ZREM', key('queued'), id)
   redis.call('ZREM', key('leases'), id)
   redis.call('ZADD', key('expiring'), integer(at + life), id)
+  redis.call('ZADD', key('webhooks'), 'XX', integer(at), id)
   local owner = redis.call('HGET', job, 'owner')
   if owner and owner ~= '' then redis.call('HDEL', key('flight', owner), id) end
   account(id, 'uploaded', 0)
@@ -119,6 +131,7 @@ local function forget(id)
     redis.call('ZREM', key('jobs', owner), id)
     redis.call('HDEL', key('flight', owner), id)
   end
+  close_webhook(id, owner)
   redis.call('DEL', key('job', id), key('events', id))
   for _, index in ipairs({'jobs', 'queued', 'leases', 'expiring'}) do redis.call('ZREM', key(index), id) end
 end

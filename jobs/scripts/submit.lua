@@ -1,6 +1,7 @@
 -- id, kind, model, model digest, request, payload, request digest, idempotency key or '', queue limit, owner or '',
 -- samples, uploaded bytes, the owner's limits: jobs and samples in flight, stored bytes; priority, its head start,
--- volumes that the job stores, version of the record, the owner's limit of memory -> {answer, id}
+-- volumes that the job stores, version of the record, the owner's limit of memory; address to tell of its end or '', that
+-- without its path, the owner's limit of those, a secret where there is none, when to look at it -> {answer, id}
 local id, idem, owner = ARGV[1], ARGV[8], ARGV[10]
 local job = key('job', id)
 -- What the record itself takes beyond FREE bytes is charged like files: the request for as long as the record is there,
@@ -24,6 +25,7 @@ if owner ~= '' then
   local stored = tonumber(redis.call('HGET', key('stored'), owner) or 0)
   local memory = tonumber(redis.call('HGET', key('memory'), owner) or 0) + math.max(0, #ARGV[5] + #ARGV[6] - FREE)
   if memory > tonumber(ARGV[20]) then return {'memory', ''} end
+  if ARGV[21] ~= '' and redis.call('SCARD', key('notifying', owner)) >= tonumber(ARGV[23]) then return {'webhooks', ''} end
   if stored >= tonumber(ARGV[15]) or stored + uploaded + noted > tonumber(ARGV[15]) then return {'bytes', ''} end
 end
 local seq = redis.call('INCR', key('seq'))
@@ -43,6 +45,12 @@ if owner ~= '' then
   account(id, 'uploaded', integer(uploaded))
   account(id, 'noted', integer(noted))
   weigh(id)
+end
+if ARGV[21] ~= '' then
+  redis.call('HSET', job, 'webhook', ARGV[21], 'hook_to', ARGV[22])
+  redis.call('HSETNX', key('webhook-secrets'), owner, ARGV[24])
+  redis.call('ZADD', key('webhooks'), integer(now() + ARGV[25]), id)
+  if owner ~= '' then redis.call('SADD', key('notifying', owner), id) end
 end
 if idem ~= '' then redis.call('HSET', key('idem', idem), 'id', id, 'digest', ARGV[7]) end
 count('submitted|' .. ARGV[2] .. '|' .. ARGV[3])

@@ -21,6 +21,7 @@ from service.admission.size import check_latents, check_scan_size, check_size
 from service.admission.sources import Sources
 from service.admission.uploads import Original, Scan, check_mask, check_scan, forget, stored
 from service.admission.waiting import Submitted, waited
+from service.admission.webhooks import check_webhook
 from service.dependencies import PostFields, Services
 from service.http.errors import DAMAGED, ResultDamaged, missing_is_damaged
 from volumes.volume import spacing_of
@@ -45,6 +46,7 @@ def submit(
     known = jobs.made_before(fields.idempotency_key, digest) if fields.idempotency_key else None
     if known is not None:
         return waited(known, services, fields)
+    check_webhook(request, jobs, services.settings)
     services.results.check_room(services.settings.min_free_bytes)
     card = registry.card(request.model)
     check_verb(card, request.verb)
@@ -82,6 +84,7 @@ def submit(
                 volumes=request.volumes if placement is None else 2 * request.volumes,
                 idempotency_key=fields.idempotency_key,
                 priority=fields.priority,
+                webhook=request.notifies,
                 charge=Charge(samples=request.samples, uploaded_bytes=uploaded_bytes + run.size_bytes),
                 job_id=job_id,
             )
@@ -115,6 +118,7 @@ def digest_of(request: AnyRequest, scan: Scan | None, mask: Scan | None = None) 
     """Identifies what was posted: the request before a seed was drawn, and the bytes of the scan and its mask."""
     identity = [request.kind, request.model_dump(mode="json"), scan.sha256 if scan else None]
     identity += [mask.sha256] if mask else []
+    identity += [{"webhook": request.notifies}] if request.notifies else []
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

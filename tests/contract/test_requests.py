@@ -52,6 +52,16 @@ def test_what_a_request_names_can_be_put_in_its_place() -> None:
     assert list(latents) == [f"/samples/{k}/source" for k in range(4)]
 
 
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_a_webhook_is_nowhere_in_what_is_written_of_a_request(kind: str) -> None:
+    hook = {"webhook": "https://receiver.example/secret"}
+    needed: dict[str, Any] = {"edit": {"source": {"seed": 1}, "edit": MIX}, "fit_direction": {"fit": SEFA | hook}}
+    made = request(kind, **({} if kind == "fit_direction" else hook), **needed.get(kind, {}))
+    assert made.notifies == hook["webhook"]
+    assert "secret" not in made.model_dump_json() + str(made.model_dump())
+    assert made.settled().notifies == made.with_sources(made.sources()).notifies == made.notifies
+
+
 def test_the_scan_of_an_encode_is_no_latent_that_it_names() -> None:
     encode = request("encode", source={"job": "a"})
     assert (encode.sources(), encode.scan_source, encode.names_job) == ({}, JobSource(job="a"), True)

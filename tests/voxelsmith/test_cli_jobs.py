@@ -351,6 +351,13 @@ def test_volumes_take_a_chosen_grid_and_a_replay_gives_it_again(run: Run, tmp_pa
     assert nibabel.load(out / "seed-5_shape-8x9x10_foreground.nii.gz").shape == (8, 9, 10)
 
 
+def test_a_webhook_takes_a_service_to_send_it(run: Run, tmp_path: Path) -> None:
+    body = '{"model": "tiny", "seed": 5, "webhook": "https://receiver.example/"}'
+    result = run("generate", "--request", "-", "--out", tmp_path / "out", input=body)
+    assert result.exit_code == 2
+    assert "a webhook is sent by a service" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -9,6 +9,8 @@ import typer
 
 from jobs.keys import ApiKey, ApiKeys, Scope
 from jobs.queue import JobQueue
+from jobs.quota import NOBODY
+from jobs.webhooks.signing import Secrets
 from voxelsmith.commands import options as o
 from voxelsmith.commands.told.report import print_json, print_table, say
 from voxelsmith.queues import visited
@@ -79,6 +81,24 @@ def revoke(
     with visited(context.obj, data) as queue:
         _keys(queue).revoke(key_id)
     say(f"revoked {key_id}")
+
+
+@app.command("webhook-secret")
+def webhook_secret(
+    context: typer.Context,
+    key_id: Annotated[
+        str,
+        typer.Argument(metavar="[ID]", help="Of a key; without, of a service that has no keys."),
+    ] = NOBODY,
+    new: Annotated[bool, typer.Option("--new", help="Make another one; receivers must have it from now on.")] = False,
+    data: o.Data = None,
+) -> None:
+    """Print the secret that the webhooks of a key's jobs are signed with, for their receivers."""
+    with visited(context.obj, data) as queue:
+        if key_id != NOBODY:
+            _keys(queue).get(key_id)
+        secrets = Secrets(queue.redis, queue.settings)
+        say(secrets.renew(key_id) if new else secrets.of(key_id))
 
 
 def _keys(queue: JobQueue) -> ApiKeys:

@@ -33,6 +33,7 @@ EXAMPLES = {
     "keys create": "voxelsmith keys create --name alice --expires 90d",
     "keys list": "voxelsmith keys list",
     "keys revoke": "voxelsmith keys revoke 4f1a2b3c4d5e",
+    "keys webhook-secret": "voxelsmith keys webhook-secret 4f1a2b3c4d5e",
     "workers list": "voxelsmith workers list",
     "workers drain": "voxelsmith workers drain host-1 --wait",
     "workers resume": "voxelsmith workers resume host-1",

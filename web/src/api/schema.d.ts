@@ -374,6 +374,8 @@ export interface components {
             };
             /** @default null */
             error: components["schemas"]["JobError"] | null;
+            /** @default null */
+            webhook: components["schemas"]["WebhookState"] | null;
         };
         /** @enum {string} */
         JobState: "queued" | "running" | "succeeded" | "failed" | "canceled" | "expired";
@@ -656,7 +658,27 @@ export interface components {
             broken: true;
             reason: string;
         };
+        WebhookState: {
+            receiver: string;
+            /**
+             * @default waiting
+             * @enum {string}
+             */
+            state: "waiting" | "pending" | "delivered" | "given_up";
+            /** @default 0 */
+            attempts: number;
+            /** @default null */
+            last_status: number | null;
+            /** @default null */
+            last_problem: string | null;
+            /** @default null */
+            next_try_at: string | null;
+            /** @default null */
+            delivered_at: string | null;
+        };
         EditRequest: {
+            /** @default null */
+            webhook?: string | null;
             model: string;
             /** @default null */
             truncation?: number | null;
@@ -686,6 +708,8 @@ export interface components {
             edit: components["schemas"]["MoveEdit"] | components["schemas"]["TargetEdit"] | components["schemas"]["InterpolateEdit"] | components["schemas"]["MixEdit"];
         };
         EncodeRequest: {
+            /** @default null */
+            webhook?: string | null;
             model: string;
             /** @default null */
             source?: (components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"]) | null;
@@ -722,6 +746,8 @@ export interface components {
             detail: string;
         };
         GenerateRequest: {
+            /** @default null */
+            webhook?: string | null;
             model: string;
             /** @default null */
             truncation?: number | null;
@@ -864,6 +890,8 @@ export interface components {
             verbs?: string[] | null;
         };
         RegressionFit: {
+            /** @default null */
+            webhook?: string | null;
             /** @constant */
             method: "regression";
             name: string;
@@ -886,6 +914,8 @@ export interface components {
             seed: number;
         };
         SefaFit: {
+            /** @default null */
+            webhook?: string | null;
             /** @constant */
             method: "sefa";
             name_prefix: string;
@@ -912,6 +942,8 @@ export interface components {
             max_strength?: number | null;
         };
         TranslateRequest: {
+            /** @default null */
+            webhook?: string | null;
             model: string;
             /** @default null */
             source?: components["schemas"]["JobSource"] | null;
