@@ -39,6 +39,16 @@ def generator_card(card: AnyCard, verb: Verb) -> ModelCard:
     return card
 
 
+def check_open(card: ModelCard, what: str) -> None:
+    """For what needs the network's layers or its gradient.
+
+    Raises:
+        VerbNotSupported: the network is run and not looked into.
+    """
+    if not card.is_open:
+        raise VerbNotSupported(what, card.verbs)
+
+
 def translator_card(card: AnyCard, verb: Verb) -> TranslatorCard:
     """The card as that of a translator, for what only translators do.
 
@@ -159,6 +169,7 @@ def check_noise(card: ModelCard, noise: str) -> None:
 
 def check_mix(card: ModelCard, crossover: int) -> None:
     """Raises: InvalidRequest, where the model has no styles or fewer."""
+    check_open(card, "mix")
     if not card.latent.has_style_space:
         raise unfit("/edit/op", "this model has no styles to mix")
     if crossover > card.latent.num_styles:
@@ -167,6 +178,7 @@ def check_mix(card: ModelCard, crossover: int) -> None:
 
 def check_components(card: ModelCard, count: int) -> None:
     """As many directions as SeFa can give. Raises: InvalidRequest."""
+    check_open(card, "factorise its weights (SeFa)")
     length = card.latent.w_dim if card.latent.has_style_space else card.latent.z_dim
     if count > length:
         raise unfit("/count", f"this model has {length} latent dimensions, so at most that many")

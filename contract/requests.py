@@ -232,6 +232,8 @@ class EncodeRequest(JobRequest):
         return {found, "synthesise"} if self.reconstruct or self._is_made_here else {found}
 
     def check_generator(self, card: ModelCard) -> None:
+        if self.refine_steps or not card.has_encoder:
+            fit.check_open(card, "refine")
         fit.check_latents(card, _latents({"/source": self.source} if self.source else {}))
         fit.check_class(card, self.class_label, is_read=self._reads_class(card))
         fit.check_output(self.output, *fit.made_by(card))

@@ -180,6 +180,11 @@ class ModelCard(AnyCard):
     """Without one a scan's latent is found by descent alone."""
 
     @property
+    def is_open(self) -> bool:
+        """Whether its layers can be looked into and have a gradient: what SeFa, mixing and descent need."""
+        return True
+
+    @property
     def verbs(self) -> tuple[Verb, ...]:
         return ("generate", "encode", "edit")
 

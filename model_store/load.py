@@ -13,6 +13,7 @@ from model_store.card import WEIGHTS, AnyCard, ModelCard, TranslatorCard
 from model_store.families.base import Served
 from model_store.families.hagan import ServedHAGAN
 from model_store.families.megan import ServedMEGAN
+from model_store.families.onnx import ServedONNX
 from model_store.families.progan import ServedProGAN
 from model_store.families.split_shuffle import ServedSplitShuffle
 from model_store.families.stylegan import ServedStyleGAN
@@ -35,6 +36,7 @@ DTYPES: Mapping[Precision, torch.dtype] = {
 _SERVED: tuple[type[Served], ...] = (
     ServedHAGAN,
     ServedMEGAN,
+    ServedONNX,
     ServedProGAN,
     ServedSplitShuffle,
     ServedStyleGAN,
@@ -143,15 +145,15 @@ def _build(card: AnyCard, low_memory: bool) -> Served:
 
 def _read(path: Path, model: Served, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     """The file's tensors by key, on the device, each copied out of the mapped file one at a time."""
-    expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    expected = model.state_dict()
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             _check_keys(set(file.keys()), set(expected))
         tensors = {}
-        for key, shape in expected.items():
+        for key, outlined in expected.items():
             # Mapped anew for each tensor: pages of the file that were read count as resident until it is unmapped.
             with safe_open(path, framework="pt", device="cpu") as file:
-                tensors[key] = _convert(key, file.get_tensor(key), shape, device, dtype)
+                tensors[key] = _convert(key, file.get_tensor(key), outlined, device, dtype)
         return tensors
     except OSError as err:
         raise UnreadableModel(f"{WEIGHTS} cannot be read") from err
@@ -167,9 +169,12 @@ def _check_keys(found: set[str], expected: set[str]) -> None:
         raise FolderFault(f"{WEIGHTS} has {len(extra)} tensors that the network does not know")
 
 
-def _convert(key: str, stored: Tensor, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    if tuple(stored.shape) != shape:
-        raise FolderFault(f"{WEIGHTS}: {key} has shape {tuple(stored.shape)}, the card's network needs {shape}")
+def _convert(key: str, stored: Tensor, outlined: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    if stored.shape != outlined.shape:
+        needed = tuple(outlined.shape)
+        raise FolderFault(f"{WEIGHTS}: {key} has shape {tuple(stored.shape)}, the card's network needs {needed}")
+    if stored.dtype == outlined.dtype == torch.uint8:  # a file within the file
+        return stored.to(device, copy=True)
     if stored.dtype not in DTYPES.values():
         raise FolderFault(f"{WEIGHTS}: {key} is not of a float type that the project writes")
     # A copy even where nothing changes: a mapped page would fault if the file were cut under a running worker.

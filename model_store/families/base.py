@@ -118,6 +118,20 @@ def expect(x: Tensor, tail: tuple[int, ...], what: str) -> None:
         raise ValueError(f"expected {what} (n, {expected}), got {tuple(x.shape)}")
 
 
+def with_class(z: Tensor, label: int | None, classes: int) -> Tensor:
+    """(n, z_dim) -> (n, z_dim + classes): the one-hot class beside z.
+
+    Raises:
+        ValueError: there are no classes and one is given, or the other way round.
+    """
+    if (label is None) != (classes == 0):
+        raise ValueError("a class belongs to a conditional model, and only to it")
+    one_hot = z.new_zeros(len(z), classes)
+    if label is not None:
+        one_hot[:, label] = 1
+    return torch.cat([z, one_hot], dim=1)
+
+
 def without_class(label: int | None) -> None:
     """Raises: ValueError, where a class is given to a family that has none."""
     if label is not None:

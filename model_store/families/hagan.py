@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.card import ModelCard, Task
-from model_store.families.base import ServedGenerator, expect
+from model_store.families.base import ServedGenerator, expect, with_class
 from model_store.loaded_model import Shape
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import fold_upsampling
@@ -63,13 +63,7 @@ class ServedHAGAN(ServedGenerator):
     def map(self, z: Tensor, label: int | None = None) -> Tensor:
         """(n, z_dim) -> (n, 1, z_dim + classes): identity, with the class beside it."""
         expect(z, (self.card.latent.z_dim,), "latents")
-        z = z.to(self.device, torch.float32)
-        one_hot = z.new_zeros(len(z), len(self.card.classes))
-        if (label is None) != (one_hot.shape[1] == 0):
-            raise ValueError("a class belongs to a conditional model, and only to it")
-        if label is not None:
-            one_hot[:, label] = 1
-        return torch.cat([z, one_hot], dim=1)[:, None]
+        return with_class(z.to(self.device, torch.float32), label, len(self.card.classes))[:, None]
 
     def mean_style(self) -> Tensor:
         """(1, z_dim + classes): the mean of N(0, I)."""

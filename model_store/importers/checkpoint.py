@@ -19,28 +19,21 @@ from typing import Any, BinaryIO, NoReturn
 import torch
 
 from model_store.importers.archive import LOCAL, Archive, damaged
+from model_store.importers.claims import DTYPES, TensorClaim, sound
 from model_store.importers.jail import ImportRefused
+from model_store.importers.safe_checkpoint import SafeCheckpoint, is_safetensors
+from model_store.importers.unwrapped import unwrapped
 from model_store.regular_files import open_regular
 
 _MAX_FILE_BYTES = 4 << 30
 _MAX_PICKLE_BYTES = 4 << 20
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_DTYPES = {
-    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
-    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-}  # fmt: skip
 _INERT = {
     ("numpy", "dtype"), ("numpy", "ndarray"), ("_codecs", "encode"),
     *((module, name) for module in ("numpy.core.multiarray", "numpy._core.multiarray")
       for name in ("scalar", "_reconstruct")),
 }  # fmt: skip
 """What numpy's numbers are pickled as; the last is how old protocols write their bytes."""
-_WEIGHTS = ("model", "state_dict", "model_state_dict")
-"""What the weights are called in a dictionary of more."""
-_WRAPPERS = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before names; the latter also within them."""
-_MOST_WRAPPED = 4
 _UNREADABLE = (
     pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, KeyError, IndexError,
     OverflowError, RecursionError, RuntimeError, OSError,
@@ -59,18 +52,6 @@ class StorageClaim:
     kind: str
     count: int
     key: str
-
-
-@dataclass(frozen=True)
-class TensorClaim:
-    """A tensor as the pickle describes it, within the bounds of its storage."""
-
-    kind: str
-    shape: tuple[int, ...]
-    key: str
-    """Of the storage."""
-    offset: int
-    """Values before its first one there."""
 
 
 class Inert:
@@ -92,7 +73,7 @@ class ClaimReader(pickle.Unpickler):
         self._role, self._sizes = role, sizes
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in _DTYPES:
+        if module == "torch" and name in DTYPES:
             return StorageKind(name)
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
@@ -112,7 +93,7 @@ class ClaimReader(pickle.Unpickler):
         tag, kind, key, _, count = pid[:5]  # the old format adds a sixth
         if tag != "storage" or not isinstance(kind, StorageKind) or type(count) is not int or count < 0:
             raise damaged(self._role, "it describes a storage that does not exist")
-        if self._sizes is not None and self._sizes.get(str(key)) != count * _DTYPES[kind.name].itemsize:
+        if self._sizes is not None and self._sizes.get(str(key)) != count * DTYPES[kind.name].itemsize:
             raise damaged(self._role, f"a tensor claims {count} values that the file does not hold")
         return StorageClaim(kind.name, count, str(key))
 
@@ -167,18 +148,14 @@ class Checkpoint:
             if name.startswith(prefix)
         }
         top = ClaimReader(io.BytesIO(archive.read(pickled)), role, sizes).load()
-        self.claims: dict[str, TensorClaim] = {plain: claim for plain, (_, claim) in _state(top, role).items()}
+        self.claims: dict[str, TensorClaim] = {plain: claim for plain, (_, claim) in unwrapped(top, role).items()}
 
     def tensors(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
         """The named weights, finite and on the CPU, by plain name. Raises: ImportRefused."""
-        tensors = {name: self._tensor(self.claims[name]) for name in names}
-        for name, tensor in tensors.items():
-            if not bool(torch.isfinite(tensor).all()):
-                raise ImportRefused(f"The {self._role} file has values that are not finite in {name}.")
-        return tensors
+        return {name: sound(self._tensor(self.claims[name]), name, self._role) for name in names}
 
     def _tensor(self, claim: TensorClaim) -> torch.Tensor:
-        dtype, count = _DTYPES[claim.kind], math.prod(claim.shape)
+        dtype, count = DTYPES[claim.kind], math.prod(claim.shape)
         if not count:
             return torch.empty(claim.shape, dtype=dtype)
         start = claim.offset * dtype.itemsize
@@ -188,11 +165,11 @@ class Checkpoint:
 
 
 @contextmanager
-def opened(path: Path, role: str) -> Iterator[Checkpoint]:
+def opened(path: Path, role: str) -> Iterator[Checkpoint | SafeCheckpoint]:
     """A checkpoint, open for the time of the block; what is read of it comes from the one open file.
 
-    Accepts the authors' {"model": state, "optimizer": ...}, the other names of _WEIGHTS, one within another, and a bare
-    state dict; and names as DataParallel and torch.compile write them. `role` names the file in messages.
+    A file of torch.save or of safetensors, by what it holds and not by its name; its weights as `unwrapped` finds them.
+    `role` names the file in messages, and says which network is meant where it holds several.
 
     Raises:
         ImportRefused: the file is damaged, hostile, or not such a checkpoint.
@@ -202,7 +179,7 @@ def opened(path: Path, role: str) -> Iterator[Checkpoint]:
     if not 0 < path.stat().st_size <= _MAX_FILE_BYTES:
         raise ImportRefused(f"The {role} file is empty or larger than {_MAX_FILE_BYTES >> 30} GiB.")
     with open_regular(path) as file:
-        yield _checked(file, role)
+        yield SafeCheckpoint(path, role) if is_safetensors(file) else _checked(file, role)
 
 
 def _checked(file: BinaryIO, role: str) -> Checkpoint:
@@ -253,51 +230,3 @@ def _refuse_other(file: BinaryIO, role: str) -> NoReturn:
     raise ImportRefused(
         f"The {role} file is a bare pickle, not a checkpoint as torch.save of torch 1.6 or later writes it."
     )
-
-
-def _state(top: Any, role: str) -> dict[str, tuple[str, Any]]:
-    """Plain name -> (name in the file, tensor or claim) of the one set of weights in a checkpoint."""
-    state = _innermost(top, role)
-    plain = {_plain(name): (name, value) for name, value in dict.items(state)}
-    for prefix in _WRAPPERS * _MOST_WRAPPED:
-        prefixed = [name for name in plain if name.startswith(prefix)]
-        if prefixed and len(prefixed) != len(plain):
-            raise ImportRefused(
-                f"The {role} file has weights with and without the prefix '{prefix}'; which to take is unclear."
-            )
-        plain = {name.removeprefix(prefix): found for name, found in plain.items()}
-    if len(plain) != len(state):
-        raise ImportRefused(f"The {role} file has weights whose names differ by a wrapper's prefix alone.")
-    return plain
-
-
-def _plain(name: object) -> str:
-    """Without what torch.compile puts into the names of parts that were compiled alone."""
-    return str(name).replace("._orig_mod.", ".")
-
-
-def _innermost(top: Any, role: str) -> dict[str, Any]:
-    """The dictionary of weights, which others may hold under one of the usual names."""
-    for _ in range(_MOST_WRAPPED):
-        if not isinstance(top, dict) or not top:
-            raise ImportRefused(f"The {role} file holds no dictionary of weights.")
-        if all(map(_is_tensor, dict.values(top))) and not any(name in top for name in _WEIGHTS):
-            return top
-        within = [name for name in _WEIGHTS if isinstance(dict.get(top, name), dict)]
-        if within and any(map(_is_tensor, dict.values(top))):
-            raise ImportRefused(
-                f"The {role} file has weights both under '{within[0]}' and beside it; which to take is unclear."
-            )
-        if len(within) > 1:
-            raise ImportRefused(f"The {role} file has weights under {' and '.join(within)}; which to take is unclear.")
-        if not within:
-            break
-        top = dict.get(top, within[0])
-    raise ImportRefused(
-        f"The {role} file has no 'model' entry with weights, nor one of another usual name, and is not a bare set of "
-        "weights either."
-    )
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, TensorClaim | torch.Tensor)

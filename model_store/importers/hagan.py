@@ -12,6 +12,7 @@ from typing import Any
 from model_store.card import WEIGHTS, ModelCard, Provenance
 from model_store.folder import software_version, staged, write_card
 from model_store.importers.hagan_sizes import Sizes, read_config, settle
+from model_store.importers.hub_folder import config_in, weights_in
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, class_names, complete
 from model_store.integrity import sha256_of
@@ -68,8 +69,8 @@ def import_hagan(
 
     Args:
         generator: G_iter<N>.pth; encoder, sub_encoder: E_ and Sub_E_, needed to encode; discriminator: D_, only looked
-            at for sizes.
-        config: configs.json of the training run (img_size, latent_dim, num_class).
+            at for sizes. Each may be a folder with one weight file.
+        config: configs.json of the training run (img_size, latent_dim, num_class); the generator's folder may hold it.
         resolution: 128 or 256, where no file tells.
         intensity: stored units of -1 and 1; the modality's own where None.
         classes: names of a conditional model's classes, in order.
@@ -80,10 +81,10 @@ def import_hagan(
         ImportRefused, NotWritten: nothing was imported, and why.
     """
     paths = {"generator": generator, "encoder": encoder, "sub_encoder": sub_encoder, "discriminator": discriminator}
-    files = {role: Path(path).resolve() for role, path in paths.items() if path is not None}
+    files = {role: weights_in(Path(path).resolve()) for role, path in paths.items() if path is not None}
     if "encoder" in files and "sub_encoder" not in files:
         raise ImportRefused("--encoder alone cannot encode; give --sub-encoder (Sub_E_iter<N>.pth) as well.")
-    stated = read_config(config)
+    stated = read_config(config or config_in(Path(generator)))
     with staged(target_root, name, force) as folder:
         request = {"files": {role: str(path) for role, path in files.items()}, "target": str(folder / WEIGHTS)}
         facts = run_jailed("model_store.importers.hagan_weights", request, limits)

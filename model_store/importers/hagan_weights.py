@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from model_store.importers.checkpoint import TensorClaim, opened
+from model_store.importers.checkpoint import opened
+from model_store.importers.claims import TensorClaim
 from model_store.importers.jail import ImportRefused
 
 _MAX_LATENT = 8192
@@ -92,7 +93,7 @@ def read(request: dict[str, Any]) -> dict[str, Any]:
             # E^G alone tells the sizes but cannot encode; it is left out.
             if role == "generator" or {"encoder", "sub_encoder"} <= files.keys():
                 tensors = checkpoints[role].tensors(table)
-                weights |= {table[name][0]: tensor for name, tensor in tensors.items()}
+                weights |= {table[name][0]: tensor.float() for name, tensor in tensors.items()}
     try:
         save_file(weights, request["target"])
     except SafetensorError as err:
@@ -176,6 +177,5 @@ def _check_shapes(role: str, claims: Claims, table: Table) -> None:
         ]
         raise ImportRefused(f"The {_OPTION[role]} file is not the authors' network: it {' and '.join(parts)}."[:400])
     for name, (_, shape) in table.items():
-        if claims[name].shape != shape or claims[name].kind != "FloatStorage":
-            got = f"{claims[name].kind.removesuffix('Storage').lower()} {claims[name].shape}"
-            raise ImportRefused(f"{name} in the {_OPTION[role]} file should be float {shape} but is {got}.")
+        if claims[name].shape != shape or not claims[name].is_float:
+            raise ImportRefused(f"{name} in the {_OPTION[role]} file should be float {shape} but is {claims[name]}.")

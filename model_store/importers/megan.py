@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from model_store.card import WEIGHTS, Provenance, TranslatorCard
 from model_store.folder import software_version, staged, write_card
+from model_store.importers.hub_folder import weights_in
 from model_store.importers.jail import ImportRefused, Limits, run_jailed
 from model_store.importers.overrides import Modality, check_geometry, complete_as
 from model_store.integrity import sha256_of
@@ -61,7 +62,7 @@ def import_megan(
         raise ImportRefused("--modality is CT or MR.")
     if lr_size not in LR_SIZES:
         raise ImportRefused(f"--lr-size is a multiple of 4 from {LR_SIZES[0]} to {LR_SIZES[-1]}.")
-    files = [Path(path).resolve() for path in (lr, *hr)]
+    files = [weights_in(Path(path).resolve()) for path in (lr, *hr)]
     for level, path in enumerate(files):
         _check_level(path, level)
     with staged(target_root, name, force) as folder:

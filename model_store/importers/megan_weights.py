@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from model_store.importers.checkpoint import TensorClaim, read_claims, read_tensors
+from model_store.importers.checkpoint import read_claims, read_tensors
+from model_store.importers.claims import TensorClaim
 from model_store.importers.jail import ImportRefused
 from model_store.importers.megan import spoken
 
@@ -36,7 +37,7 @@ def read(request: dict[str, Any]) -> dict[str, Any]:
     for level, (path, sizes) in enumerate(zip(files, levels, strict=True)):
         table = layers(**sizes)
         tensors = read_tensors(path, spoken(level), table)
-        weights |= {f"cascade.levels.{level}.{table[name][0]}": tensor for name, tensor in tensors.items()}
+        weights |= {f"cascade.levels.{level}.{table[name][0]}": tensor.float() for name, tensor in tensors.items()}
     try:
         save_file(weights, request["target"])
     except SafetensorError as err:
@@ -141,6 +142,5 @@ def _check_shapes(role: str, claims: Claims, table: Table) -> None:
         ]
         raise ImportRefused(f"The {role} file is not the authors' network: it {' and '.join(parts)}."[:400])
     for name, (_, shape) in table.items():
-        if claims[name].shape != shape or claims[name].kind != "FloatStorage":
-            got = f"{claims[name].kind.removesuffix('Storage').lower()} {claims[name].shape}"
-            raise ImportRefused(f"{name} in the {role} file should be float {shape} but is {got}.")
+        if claims[name].shape != shape or not claims[name].is_float:
+            raise ImportRefused(f"{name} in the {role} file should be float {shape} but is {claims[name]}.")

@@ -7,6 +7,7 @@ from model_store.faults import FolderFault
 from model_store.sizes.base import FamilySizes
 from model_store.sizes.hagan import HAGANSizes
 from model_store.sizes.megan import MEGANSizes
+from model_store.sizes.onnx import ONNXSizes
 from model_store.sizes.progressive import ProGANSizes, StyleGANSizes
 from model_store.sizes.split_shuffle import SplitShuffleSizes
 from model_store.sizes.stylegan3d import StyleGAN3DSizes
@@ -14,6 +15,7 @@ from model_store.sizes.stylegan3d import StyleGAN3DSizes
 _FAMILIES: tuple[type[FamilySizes], ...] = (
     HAGANSizes,
     MEGANSizes,
+    ONNXSizes,
     ProGANSizes,
     SplitShuffleSizes,
     StyleGANSizes,

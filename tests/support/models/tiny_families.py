@@ -8,12 +8,14 @@ import torch
 
 from model_store.card import ModelCard
 from model_store.sizes.hagan import HAGANSizes
+from model_store.sizes.onnx import ONNXSizes
 from model_store.sizes.progressive import ProGANSizes, StyleGANSizes
 from model_store.sizes.split_shuffle import SplitShuffleSizes
 from model_store.sizes.stylegan3d import StyleGAN3DSizes
 from tests.support.models.plain_stylegan3d import PlainStyleGAN3D
 from tests.support.models.stylegan3d_pickles import generator
 from tests.support.models.tiny_models import write_tiny_hagan
+from tests.support.models.tiny_onnx import write_onnx
 from tests.support.models.tiny_progan import write_progan
 from tests.support.models.tiny_split_shuffle import write_split_shuffle
 from tests.support.models.tiny_stylegan import write_stylegan
@@ -31,6 +33,7 @@ def _stylegan3d(folder: Path, name: str) -> ModelCard:
 
 GENERATORS: Mapping[str, Callable[[Path, str], ModelCard]] = {
     HAGANSizes.family: partial(write_tiny_hagan, shape=(64, 64, 64)),
+    ONNXSizes.family: write_onnx,
     ProGANSizes.family: partial(write_progan, base=(1, 3, 2), stages=3),
     SplitShuffleSizes.family: write_split_shuffle,
     StyleGANSizes.family: partial(write_stylegan, base=(1, 3, 2), stages=3),

@@ -26,7 +26,7 @@ EXAMPLES = {
     "models import hagan": "voxelsmith models import hagan --name lungs --generator G_iter80000.pth",
     "models import stylegan3d": "voxelsmith models import stylegan3d --name brains --pickle network-final.pkl",
     "models import megan": "voxelsmith models import megan --name t1 --lr LR/NETG_best.pth --hr HR1/NETG_best.pth",
-    "models import onnx": "voxelsmith models import onnx --name mine --generator G.onnx --z-dim 512",
+    "models import onnx": "voxelsmith models import onnx --name mine --generator G.onnx --axes IAL --intensity 0 255",
     "directions list": "voxelsmith directions list brain-demo-256",
     "directions fit": "voxelsmith directions fit brain-demo-256 --sefa mine --count 2",
     "directions remove": "voxelsmith directions remove brain-demo-256 mine-1",

@@ -1,0 +1,57 @@
+"""The lines of docs/onnx.md, run on small networks of each kind: what is imported makes the network's own volumes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_store.importers.onnx import Meaning, import_onnx
+from model_store.load import load
+
+ROOT = Path(__file__).parents[2]
+KINDS = {
+    "wgan": "generator = WGANGenerator()",
+    "alpha-gan": "generator, encoder = AlphaGANGenerator(), AlphaGANEncoder()",
+    "stylegan": "generator = StyleGenerator()",
+}
+BEFORE = "import torch\nfrom tests.support.models.foreign_generators import *\ntorch.manual_seed(0)\n"
+AFTER = """
+z = torch.randn(3, z_dim)
+with torch.no_grad():
+    volumes = torch.cat([generator(row[None]) for row in z])
+    latents = encoder(volumes) if 'encoder' in vars() else None
+torch.save([z, volumes, latents], 'own.pt')
+"""
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "onnx.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "block"), list(zip(KINDS, blocks(), strict=True)), ids=list(KINDS))
+def test_the_lines_of_the_docs_export_what_is_imported(tmp_path: Path, kind: str, block: str) -> None:
+    assert len(block.splitlines()) == 3
+    z_dim = int(re.findall(r"randn\(1, (\d+)\)", block)[0])
+    program = "\n".join([BEFORE, KINDS[kind], block, f"z_dim = {z_dim}", AFTER])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    encoder = tmp_path / "E.onnx"
+    files = {"encoder": encoder if encoder.exists() else None}
+    card = import_onnx("m", tmp_path / "G.onnx", tmp_path, Meaning("RAS"), **files)
+    model = load(tmp_path / "m", card)
+    z, volumes, latents = torch.load(tmp_path / "own.pt", weights_only=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.synthesise(model.map(z)), volumes, rtol=0, atol=1e-4)
+        if latents is not None:
+            torch.testing.assert_close(model.encode(volumes)[:, 0], latents, rtol=1e-4, atol=1e-4)
