@@ -2,7 +2,7 @@
 
 The file is a protobuf message (onnx.proto). Every occurrence of every field on the way to a node or a tensor is looked
 at, and a field that is not known there is refused, so that no other reader finds a node in it that was not judged
-(docs/decisions/0059).
+(docs/decisions/0060).
 """
 
 from collections.abc import Iterator, Mapping

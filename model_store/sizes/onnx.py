@@ -13,7 +13,7 @@ Bytes = Annotated[int, Field(ge=1, le=LARGEST_BYTES)]
 
 
 class ONNXCard(ModelCard):
-    """Of a network that is run and not looked into: no gradient, no layers, no styles (docs/decisions/0059)."""
+    """Of a network that is run and not looked into: no gradient, no layers, no styles (docs/decisions/0060)."""
 
     @property
     def is_open(self) -> bool:
