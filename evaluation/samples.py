@@ -24,7 +24,7 @@ from volumes.formats import READABLE_HERE, is_readable_here
 from volumes.orientation import from_network, in_ras_order
 from volumes.reader_limits import LARGEST
 from volumes.scan import Preparation, prepare
-from volumes.two_files import as_one_file
+from volumes.two_files import as_one_file, take_bytes
 from volumes.volume import Volume, VolumeError
 
 
@@ -169,7 +169,8 @@ def extent_of(scan: Volume) -> Spacing:
 def _digest(path: Path) -> bytes:
     """Raises: EvaluationRefused."""
     try:
-        with as_one_file(path) as whole, whole.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        known_by = hashlib.sha256()
+        take_bytes(path, known_by.update)
+        return known_by.digest()
     except VolumeError as err:
         raise EvaluationRefused(f"{path.name}: {err.detail}") from err

@@ -21,6 +21,17 @@ METAIMAGE_SCALING = "The header's intensity slope and offset were left aside, as
 UNIT_AS_REAL = (
     "[0, 1] was written in real numbers: readers of this format do not learn what a step of whole numbers is worth."
 )
+STRAIGHTENED = (
+    "The slices of the DICOM series lie further and further along their own plane, as of a tilted gantry. They were "
+    "moved to lie straight, by linear interpolation in their planes."
+)
+INVERTED = (
+    "The least number of the DICOM series is white (MONOCHROME1). The values were turned round, so that the greatest "
+    "is."
+)
+OF_SERIES = {"straightened": STRAIGHTENED, "inverted": INVERTED}
+"""What was done to a series, by the words that the NIfTI file made of it says it with, behind `SERIES`."""
+SERIES = "from DICOM:"
 REAL_IN_16_BITS = (
     "DICOM images hold no real numbers: 65,536 steps from the least value of each volume to the greatest were written, "
     "whose worth the header says. A value is off by half a step at most."

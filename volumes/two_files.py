@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from volumes.codecs import metaimage, nifti, nrrd
 from volumes.codecs.text import header_lines, integers
 from volumes.dicom.jail import converted
-from volumes.dicom.signs import is_series
+from volumes.dicom.signs import files_below, is_series
 from volumes.reader_limits import LARGEST, MAX_HEADER_BYTES
 from volumes.stream import GZIP_MAGIC
 from volumes.volume import VolumeError
@@ -72,6 +72,30 @@ def as_one_file(path: Path, series: int | None = None) -> Iterator[Path]:
         except OSError as err:
             raise VolumeError("The two files of the volume cannot be joined in the temporary folder.") from err
         yield one
+
+
+def take_bytes(path: Path, take: Callable[[bytes], object]) -> None:
+    """Hands over what a scan consists of, so that it is known again: the bytes of the one file that it is made, or of
+    each file of a DICOM series as it is, which is not read as a volume for that.
+
+    Raises:
+        VolumeError: as `as_one_file`.
+    """
+    if path.is_dir() and is_series(path):
+        for file in files_below(path):
+            take(file.stat().st_size.to_bytes(8, "little"))
+            _take_file(file, take)
+    elif not path.is_dir() and is_series(path):
+        _take_file(path, take)
+    else:
+        with as_one_file(path) as one:
+            _take_file(one, take)
+
+
+def _take_file(path: Path, take: Callable[[bytes], object]) -> None:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            take(block)
 
 
 def join(first: BinaryIO, second: BinaryIO, write: Callable[[bytes], object]) -> None:

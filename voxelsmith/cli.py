@@ -22,6 +22,7 @@ from model_store.catalogue import NoSuchFolder
 from model_store.faults import Refusal
 from service.http.pointers import described
 from voxelsmith.commands import (
+    dataset,
     demo,
     directions,
     doctor,
@@ -155,6 +156,7 @@ app.add_typer(generate.app)
 app.add_typer(encode.app)
 app.add_typer(edit.app)
 app.add_typer(translate.app)
+app.add_typer(dataset.app)
 app.add_typer(evaluate.app)
 app.add_typer(replay.app)
 app.add_typer(jobs.app, name="jobs", cls=CommandGroup)

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Self
 from contract.requests import REQUESTS
 from volumes.two_files import as_one_file
 from volumes.whole_file import taking_the_place_of
+from voxelsmith.dataset.by_server import DataSets
 from voxelsmith.http.answers import Answers
 from voxelsmith.http.blocking import at_once, blocking, each, iterating
 from voxelsmith.http.bodies import Vectors, encoded, listed, without_none
@@ -323,7 +324,7 @@ def _jobs(
     return run
 
 
-class Client:
+class Client(DataSets):
     """Talks to one Voxelsmith server. Every method raises the classes of voxelsmith.problems: one per HTTP code."""
 
     def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, timeout_s: float = 90.0) -> None:

@@ -45,8 +45,9 @@ def run_job(
     place: Surroundings,
     on_stage: Callable[[str, int, int], None],
     mask: Path | None = None,
+    bench: Bench | None = None,
 ) -> dict[str, Any]:
-    """The JobRecord of the finished job; its files are in `way.out`, and `url` says where.
+    """The JobRecord of the finished job; its files are in `way.out`, and `url` says where. `bench`: of a job before it.
 
     Raises: typer.BadParameter for what only a server has; JobInterrupted; the errors of contract.errors.
     """
@@ -55,7 +56,7 @@ def run_job(
         raise typer.BadParameter("a job as the source, or whose grid is taken, needs the --server that ran it")
     if request.notifies is not None:
         raise typer.BadParameter("a webhook is sent by a service: name its --server")
-    bench = _bench(way, place)
+    bench = bench or bench_of(way, place)
     card = bench.card(request.model)
     request.check(card)
     payload: dict[str, Any] = request.model_dump(mode="json")
@@ -116,7 +117,7 @@ def replay_job(
     """
     request = provenance.get("request") or {}
     names = Names(str(provenance.get("kind")), request, is_placed=bool(provenance.get("placement")))
-    manifest = replay(provenance, scan, _bench(way, place), FolderSink(way.out, on_stage), mask, names)
+    manifest = replay(provenance, scan, bench_of(way, place), FolderSink(way.out, on_stage), mask, names)
     return [_placed(entry, way.out).model_dump(mode="json") for entry in manifest.results]
 
 
@@ -137,7 +138,7 @@ def _interrupted(request: AnyRequest, body: Mapping[str, Any], sink: FolderSink)
 
 def measure_speed(model: str, way: Way, place: Surroundings) -> dict[str, Any]:
     """The fields of a workers.speed.Speed. Raises: typer.BadParameter; as workers.speed.measure."""
-    bench = _bench(way, place)
+    bench = bench_of(way, place)
     card = bench.card(model)
     if not isinstance(card, ModelCard):
         raise typer.BadParameter("the speed of a translator depends on its scan; name a model that generates")
@@ -163,8 +164,8 @@ def _needs_store(request: AnyRequest, bench: Bench) -> bool:
     return bool(request.directions) or request.follows not in {None, *shipped}
 
 
-def _bench(way: Way, place: Surroundings) -> Bench:
-    """Raises: typer.BadParameter for a device or precision that this machine lacks."""
+def bench_of(way: Way, place: Surroundings) -> Bench:
+    """For one job or several. Raises: typer.BadParameter for a device or precision that this machine lacks."""
     settings = place.settings
     device, precision = way.device or settings.device, way.precision or settings.precision
     try:

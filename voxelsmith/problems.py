@@ -9,6 +9,8 @@ ClientError
 ├── JobFailed                 the job ended as `failed`
 ├── JobStopped                the command line's job was canceled by somebody else, or has expired
 ├── JobInterrupted            the command line's job was stopped by Ctrl-C
+├── DataSetRefused            what was asked for cannot be a data set, or cannot be in that folder
+├── DiskFull                  the disk of a data set has no room for what is to come
 ├── NoNotebook                show() was called where no notebook is
 ├── JobNotDone                wait() ran into its timeout, or remove() met a job that has not ended
 └── NoSuchResult              the job has no such volume, latent or file
@@ -181,6 +183,18 @@ class JobStopped(ClientError):
 
 class JobInterrupted(ClientError):
     """The message says what is there."""
+
+
+class DataSetRefused(ClientError):
+    """The message says what to do. `errors`: (JSON pointer, detail) pairs, as of HttpProblem, where there are any."""
+
+    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
+        self.errors = list(errors)
+        super().__init__("; ".join([detail, *(f"{pointer}: {what}" for pointer, what in self.errors)]))
+
+
+class DiskFull(ClientError):
+    """The message says how much is there; what is made stays."""
 
 
 class NoNotebook(ClientError):

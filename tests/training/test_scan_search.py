@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +13,7 @@ from tests.support.dicom_samples import archive, saved, slices
 from tests.support.volume_samples import mgh, mha, nifti_1
 from training.engine.data import Scans, prepare_folder, scans_in
 from training.engine.errors import DataRefused
+from training.engine.survey import survey
 from volumes import assumptions
 from volumes.scan import Preparation
 
@@ -53,6 +55,11 @@ def test_a_dicom_series_is_a_folder_or_an_archive_of_its_own(tmp_path: Path) -> 
     archive(slices(VOXELS), data / "c.zip")
     first, second = (np.load(path) for path in _prepare(data).paths)
     np.testing.assert_array_equal(first, second)
+    looked_at = survey(data, tmp_path / "cache")
+    with pytest.MonkeyPatch.context() as patched:  # what is known is not converted again: no child could start
+        patched.setattr(subprocess, "Popen", None)
+        assert len(_prepare(data).paths) == 2
+        assert survey(data, tmp_path / "cache") == looked_at
     (data / "d.dcm").write_bytes(saved(slices(VOXELS)[0]))
     with pytest.raises(DataRefused, match=r"d\.dcm: It is one image of a series"):
         _prepare(data)

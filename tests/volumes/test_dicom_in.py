@@ -1,5 +1,6 @@
 """DICOM series to volumes: order and place from positions, numbers as the header means them, and what is refused."""
 
+import base64
 import io
 import json
 import stat
@@ -16,12 +17,14 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from PIL import Image
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from tests.support.dicom_samples import PATIENT, PATIENT_ID, archive, multi_frame, saved, slices, turned, voxels
+from volumes import assumptions
 from volumes.dicom import jail
-from volumes.dicom.conversion import read_series
+from volumes.dicom.conversion import read_series, write_nifti
 from volumes.dicom.jail import FAILED, TOO_MUCH, convert
 from volumes.dicom.members import Bounds
 from volumes.files import read
@@ -31,6 +34,11 @@ from volumes.volume import Volume, VolumeError
 
 HALF_HEAD = Path(__file__).parents[3] / "shared" / "data" / "dicom_half.zip"
 BOUNDS = Bounds(10**6, 2**26)
+JPEG_LS = base64.b85decode(
+    "|JeWN03cIPNk&Eh0ssI300005000073J?YX0003j0003j|L6b+00001|JeWc01FTR1po&D0TBTI_y7$7|Nj6I07C&3"
+    "06_oR00;pA00000P8ls8U_B$5N|;?)ARNP<(n3Ve38@6;1W=Qcjz*eLx=+ID*(Tv_5TCIk6To;-|Je"
+)
+"""The first slice of `voxels() + 60`, as CharLS packs it."""
 
 
 def of(data: bytes, number: int | None = None, bounds: Bounds = BOUNDS) -> Volume:
@@ -121,6 +129,16 @@ def test_where_the_least_number_is_white_values_are_turned() -> None:
     np.testing.assert_array_equal(made, voxels().min() + voxels().max() - voxels())
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_what_was_done_to_a_series_is_told_by_whoever_reads_its_nifti(is_packed: bool, tmp_path: Path) -> None:
+    right, down = turned()
+    white = slices(step=2.5 * np.cross(right, down) + 0.9 * down, PhotometricInterpretation="MONOCHROME1")
+    for images, done in ((white, {assumptions.INVERTED, assumptions.STRAIGHTENED}), (slices(), set())):
+        with (tmp_path / "made").open("wb") as file:
+            write_nifti(of(archive(images)), file, is_packed)
+        assert {*read(tmp_path / "made").assumed} == done
+
+
 def test_a_tilted_gantry_is_straightened() -> None:
     """A slab of tissue that stands straight in the room stands straight in the volume, at its place."""
     right, down = turned()
@@ -130,6 +148,7 @@ def test_a_tilted_gantry_is_straightened() -> None:
     array = np.broadcast_to(1000 * np.clip((y_mm - 20) / 10, 0, 1), (7, 40, 9)).astype(np.int16)
     volume = of(archive(slices(array, step=2.5 * normal + tilt * down)))
     assert volume.shape == (7, 40 + int(np.ceil(tilt / 1.1 * 8)), 9)
+    assert volume.assumed == (assumptions.STRAIGHTENED,)
     np.testing.assert_allclose(volume.affine[:3, 2] @ volume.affine[:3, 1], 0, atol=1e-4)
     np.testing.assert_allclose(volume.affine[:, 3], expected_affine()[:, 3], atol=1e-4)
     inside = 1000 * np.clip((np.arange(volume.shape[1]) * 1.1 - 20) / 10, 0, 1)
@@ -145,6 +164,54 @@ def test_compressed_images_are_decoded(syntax: pydicom.uid.UID) -> None:
     for image in images:
         image.compress(syntax, generate_instance_uid=False)
     np.testing.assert_array_equal(of(archive(images)).array, array)
+
+
+def wrapped(images: list[FileDataset], syntax: pydicom.uid.UID, packed: Callable[[int], bytes], bits: int) -> bytes:
+    """An archive of them with their pixels in the stream that `packed` gives for each."""
+    for k, image in enumerate(images):
+        image.add_new("PixelData", "OB", pydicom.encaps.encapsulate([packed(k)]))
+        image.file_meta.TransferSyntaxUID = syntax
+        image.BitsAllocated = max(8, bits)
+        image.BitsStored, image.HighBit = bits, bits - 1
+    return archive(images)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_lossless_jpeg_is_decoded_exactly(is_signed: bool, tmp_path: Path) -> None:
+    """As GDCM writes it."""
+    array = voxels() if is_signed else (voxels() + 60).astype(np.uint16)
+
+    def packed(k: int) -> bytes:
+        image = sitk.GetImageFromArray(np.ascontiguousarray(array[:, :, k].T))
+        writer = sitk.ImageFileWriter()
+        writer.UseCompressionOn()
+        writer.SetCompressor("JPEG")
+        writer.SetFileName(str(tmp_path / "x.dcm"))
+        writer.Execute(image)
+        made = pydicom.dcmread(tmp_path / "x.dcm")
+        assert made.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+        return next(pydicom.encaps.generate_frames(made.PixelData, number_of_frames=1))
+
+    data = wrapped(slices(array), JPEGLosslessSV1, packed, 16)
+    np.testing.assert_array_equal(of(data).array, array)
+
+
+def test_jpeg_ls_is_decoded_exactly() -> None:
+    array = np.repeat((voxels()[:, :, :1] + 60).astype(np.uint16), 6, axis=2)
+    np.testing.assert_array_equal(of(wrapped(slices(array), JPEGLSLossless, lambda _: JPEG_LS, 16)).array, array)
+
+
+def test_baseline_jpeg_is_decoded() -> None:
+    x, y, z = np.mgrid[:40, :56, :6]
+    array = (128 + 60 * np.sin(x / 9 + z) * np.cos(y / 7)).astype(np.uint8)
+
+    def packed(k: int) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(array[:, :, k].T)).save(file, "JPEG", quality=95)
+        return file.getvalue()
+
+    made = of(wrapped(slices(array), JPEGBaseline8Bit, packed, 8)).array
+    assert np.abs(made.astype(int) - array).max() <= 3
 
 
 def test_several_series_are_listed_and_one_is_chosen() -> None:

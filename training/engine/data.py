@@ -25,7 +25,7 @@ from volumes.intensity import Range
 from volumes.orientation import in_network_order
 from volumes.reader_limits import LARGEST
 from volumes.scan import Preparation, prepare
-from volumes.two_files import as_one_file
+from volumes.two_files import as_one_file, take_bytes
 from volumes.volume import Volume, VolumeError
 
 LOG = logging.getLogger(__name__)
@@ -135,16 +135,18 @@ def _tell_of_others(folder: Path, files: Sequence[Path]) -> None:
 
 def _prepare_file(path: Path, cache: Path, how: Prepares, recipe: str) -> Path:
     """Raises: VolumeError."""
+    known_by = hashlib.sha256()
+    take_bytes(path, known_by.update)
+    known_by.update(recipe.encode())
+    target = cache / f"{known_by.hexdigest()[:24]}.npy"
+    beside = target.with_suffix(BESIDE_PREPARED)
+    if target.exists() and beside.exists():
+        return target
     with as_one_file(path) as whole:
-        digest = hashlib.sha256(whole.read_bytes() + recipe.encode()).hexdigest()[:24]
-        target = cache / f"{digest}.npy"
-        beside = target.with_suffix(BESIDE_PREPARED)
-        if target.exists() and beside.exists():
-            return target
         scan = read(whole, LARGEST)
-        for sentence in scan.assumed:
-            LOG.warning("%s: %s", path.name, sentence)
-        array, spacing = _laid(scan, how)
+    for sentence in scan.assumed:
+        LOG.warning("%s: %s", path.name, sentence)
+    array, spacing = _laid(scan, how)
     with replacing(beside) as partial:
         partial.write_text(json.dumps({"spacing_mm": spacing}))
     with replacing(target) as partial, partial.open("wb") as file:

@@ -15,7 +15,7 @@ from volumes.files import read
 from volumes.intensity import QUANTILE_SAMPLES
 from volumes.orientation import in_ras_order
 from volumes.reader_limits import LARGEST
-from volumes.two_files import as_one_file
+from volumes.two_files import as_one_file, take_bytes
 from volumes.volume import Volume, VolumeError
 
 LOG = logging.getLogger(__name__)
@@ -90,20 +90,24 @@ def middle_extent(scans: Sequence[ScanFacts]) -> tuple[float, float, float]:
 
 def _facts(path: Path, cache: Path | None) -> ScanFacts:
     """Raises: VolumeError."""
-    with as_one_file(path) as whole:
-        if cache is None:
-            return facts_of(read(whole, LARGEST))
-        with whole.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:24]
-        noted = cache / f"{digest}.look{LOOKS}.json"
-        try:
-            return ScanFacts.model_validate_json(noted.read_bytes())
-        except (OSError, ValidationError):
-            facts = facts_of(read(whole, LARGEST))
+    if cache is None:
+        return _seen(path)
+    known_by = hashlib.sha256()
+    take_bytes(path, known_by.update)
+    noted = cache / f"{known_by.hexdigest()[:24]}.look{LOOKS}.json"
+    try:
+        return ScanFacts.model_validate_json(noted.read_bytes())
+    except (OSError, ValidationError):
+        facts = _seen(path)
     cache.mkdir(parents=True, exist_ok=True)
     with replacing(noted) as partial:
         partial.write_text(facts.model_dump_json())
     return facts
+
+
+def _seen(path: Path) -> ScanFacts:
+    with as_one_file(path) as whole:
+        return facts_of(read(whole, LARGEST))
 
 
 def facts_of(scan: Volume) -> ScanFacts:

@@ -98,7 +98,7 @@ def read_header(stream: Stream, limits: Limits, is_packed: bool) -> Header:
             "The header is as long as NIfTI's but has not NIfTI's mark. ANALYZE 7.5's is such a one, and does not tell "
             "left from right: convert it to NIfTI first."
         )
-    notes: Notes = []
+    notes: Notes = _of_series(fields)
     dtype = _dtype(fields, notes)
     shape = checked_shape(_sides(fields), dtype.itemsize, limits)
     slope, intercept = _scaling(fields)
@@ -109,6 +109,13 @@ def read_header(stream: Stream, limits: Limits, is_packed: bool) -> Header:
         format="nii.gz" if is_packed else "nii", shape=shape, dtype=dtype, affine=affine, data_offset=offset,
         codec="gzip" if is_packed else "raw", slope=slope, intercept=intercept, assumed=tuple(notes),
     )  # fmt: skip
+
+
+def _of_series(fields: Any) -> Notes:
+    """What `volumes.dicom` did to the series that the file was made of."""
+    said = bytes(fields["descrip"]).decode("latin-1")
+    words = said.removeprefix(assumptions.SERIES).split() if said.startswith(assumptions.SERIES) else []
+    return [assumptions.OF_SERIES[word] for word in words if word in assumptions.OF_SERIES]
 
 
 def _dtype(fields: Any, notes: Notes) -> "np.dtype[np.generic]":

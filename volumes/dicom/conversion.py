@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from volumes import assumptions
 from volumes.codecs.packing import GZIP_WINDOW, packed
 from volumes.dicom.images import Frame, images_of
 from volumes.dicom.members import Bounds, Members, numbered, opened_members
@@ -37,19 +38,26 @@ def read_series(source: BinaryIO | Path, bounds: Bounds, number: int | None = No
     first = series.first
     shape = checked_shape([first.columns, first.rows, len(stack.frames)], 1, Limits(max_voxels=bounds.max_voxels))
     array = _voxels(members, stack, shape)
+    done = []
     if first.is_inverted:
         array = array.min() + array.max() - array
+        done.append(assumptions.INVERTED)
+    if stack.shift != (0.0, 0.0):
+        done.append(assumptions.STRAIGHTENED)
     array, affine = straightened(array, stack.affine, stack.shift)
     checked_shape([*array.shape], 1, Limits(max_voxels=bounds.max_voxels))
-    return Volume(_smallest(array), affine)
+    return Volume(_smallest(array), affine, tuple(done))
 
 
 def write_nifti(volume: Volume, file: BinaryIO, is_packed: bool) -> None:
-    """As NIfTI-1. It is a scan, and does not say that it is synthetic."""
+    """As NIfTI-1. It is a scan, and does not say that it is synthetic, but what was done to the series."""
     image = nib.Nifti1Image(volume.array, volume.affine, dtype=volume.array.dtype)
     image.set_sform(volume.affine, SCANNER)
     image.set_qform(volume.affine, SCANNER)
     image.header.set_xyzt_units(MILLIMETRES)
+    done = [word for word, sentence in assumptions.OF_SERIES.items() if sentence in volume.assumed]
+    if done:
+        image.header["descrip"] = " ".join((assumptions.SERIES, *done))
     data = image.to_bytes()
     file.writelines(packed([data], GZIP_WINDOW) if is_packed else [data])
 

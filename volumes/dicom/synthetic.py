@@ -110,7 +110,7 @@ def _put_numbers(image: Dataset, marking: Marking, placing: Placing, scaling: Sc
     if marking.is_ct or not scaling.is_plain:
         image.RescaleSlope, image.RescaleIntercept = ds(scaling.slope), ds(scaling.intercept)
         image.RescaleType = "HU" if marking.units == "HU" else "US"
-    if not marking.is_ct and not scaling.is_plain:  # of MR, ITK heeds this alone
+    if not marking.is_ct and not scaling.is_plain:  # the MR module has no slope, though readers heed one
         image.RealWorldValueMappingSequence = [_mapping(scaling)]
     if marking.window is not None:
         low, high = (end * marking.slope for end in marking.window)

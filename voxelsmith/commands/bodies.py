@@ -16,6 +16,9 @@ from voxelsmith.commands.wording.option_names import by_option
 GROUPS = ("output", "preprocess")
 """Parts of a body whose fields are options of their own; every other option stands for a whole field."""
 
+_OF_SAMPLES = ("/num_samples", "/seeds", "/latents")
+"""Fields that say how many samples a job has."""
+
 
 def compose(kind: JobKind, file: IO[str] | None, model: str | None, **options: Any) -> dict[str, Any]:
     """The body in `file` with the options that were given over it, checked as the server checks it.
@@ -83,4 +86,5 @@ def _first_problem(err: Exception, body: dict[str, Any]) -> str:
     if not isinstance(err, ValidationError):
         return "the request is not valid JSON"
     pointer, what = located(err, body)[0]
-    return by_option(pointer, what)
+    is_for_data_set = pointer in _OF_SAMPLES and err.errors()[0]["type"] in ("less_than_equal", "too_long")
+    return by_option(pointer, what) + ("; `voxelsmith dataset` makes more" if is_for_data_set else "")

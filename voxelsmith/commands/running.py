@@ -46,7 +46,9 @@ class InProcess(Protocol):
         place: Surroundings,
         on_stage: OnStage,
         mask: Path | None = None,
+        bench: Any = None,
     ) -> dict[str, Any]: ...
+    def bench_of(self, way: Way, place: Surroundings) -> Any: ...
     def replay_job(
         self,
         provenance: Body,
@@ -68,18 +70,24 @@ def run_and_report(
     kind: JobKind, body: Body, scan: Path | None, way: Way, place: Surroundings, mask: Path | None = None
 ) -> None:
     """Raises: typer.BadParameter where the request does not fit the model, and the errors of the job."""
-    try:
-        with telling_of_others(way.out):
-            record = run(kind, body, scan, way, place, mask)
-    except (InvalidRequest, Unprocessable) as err:
-        if isinstance(err, UnreadableVolume) or err.code == UnreadableVolume.code:
-            raise
-        raise typer.BadParameter(_sentence(err)) from err
+    with misfits_by_option(), telling_of_others(way.out):
+        record = run(kind, body, scan, way, place, mask)
     if way.as_json:
         print_json(record)
         return
     print_record(record)
     say(f"{timings(record)}; files in {way.out}")
+
+
+@contextmanager
+def misfits_by_option() -> Iterator[None]:
+    """What of a request does not fit its model, as wrong use of the options. Raises: typer.BadParameter."""
+    try:
+        yield
+    except (InvalidRequest, Unprocessable) as err:
+        if isinstance(err, UnreadableVolume) or err.code == UnreadableVolume.code:
+            raise
+        raise typer.BadParameter(_sentence(err)) from err
 
 
 def run(
@@ -155,8 +163,8 @@ def _save(job: Job, out: Path) -> tuple[int, dict[str, Any]]:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[OnStage]:
-    """On standard error, and only where someone watches."""
+def progress_bar(title: str, window_s: float = 30.0) -> Iterator[OnStage]:
+    """On standard error, and only where someone watches. `window_s`: the time left is told by what was done in it."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -165,7 +173,9 @@ def progress_bar(title: str) -> Iterator[OnStage]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=window_s
+    ) as progress:
         task = progress.add_task(title, total=None)
 
         def on_stage(name: str, done: int, total: int) -> None:

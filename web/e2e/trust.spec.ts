@@ -104,7 +104,7 @@ test("an edit of an encoded scan lies over the scan, with the difference, and wh
   await expect(page.getByRole("list", { name: "Results" })).toContainText("scan grid");
 });
 
-test("window and level are in view, and a strip that scrolls shows it", async ({ page }) => {
+test("window, level, slices and readout are in view, and a strip that scrolls shows it", async ({ page }) => {
   await page.setViewportSize({ width: 1280, height: 860 });
   await page.goto("/");
   await generate(page, "tiny", 84, 16);
@@ -112,6 +112,9 @@ test("window and level are in view, and a strip that scrolls shows it", async ({
   await drawn(page);
   for (const name of ["Window", "Level"])
     await expect(page.getByRole("slider", { name, exact: true })).toBeInViewport({ ratio: 1 });
+  await page.evaluate(() => scrollTo(0, 0)); // to where the results begin
+  await expect(page.getByRole("slider", { name: "Sagittal", exact: true })).toBeInViewport({ ratio: 1 });
+  await expect(page.getByTestId("readout")).toBeInViewport({ ratio: 1 });
   const further = page.getByRole("button", { name: "Further results" });
   await further.click();
   await expect(page.getByRole("button", { name: "Earlier results" })).toBeEnabled();

@@ -11,6 +11,7 @@ import "./styles/controls.css";
 import "./styles/notices.css";
 import "./styles/layout.css";
 import "./styles/viewer.css";
+import "./styles/measure.css";
 import "./styles/views.css";
 import "./styles/gallery.css";
 import "./styles/models.css";

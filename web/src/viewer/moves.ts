@@ -26,12 +26,19 @@ export function slicesOf(nv: Niivue): Slices | null {
   return { at: [x, y, z], of: [sides[1] ?? 1, sides[2] ?? 1, sides[3] ?? 1] };
 }
 
-export function goToSlice(nv: Niivue, axis: Axis, slice: number): void {
+/** The nearest there is. */
+export function goToVoxel(nv: Niivue, voxel: Triple): void {
   const slices = slicesOf(nv);
   if (!slices) return;
-  const by: [number, number, number] = [0, 0, 0];
-  by[axis] = Math.min(slices.of[axis] - 1, Math.max(0, slice)) - slices.at[axis];
-  nv.moveCrosshairInVox(...by);
+  const by = (k: Axis): number => Math.min(slices.of[k] - 1, Math.max(0, Math.round(voxel[k]))) - slices.at[k];
+  nv.moveCrosshairInVox(by(0), by(1), by(2));
+}
+
+/** Where the cursor is, in voxels, not rounded. */
+export function spotOf(nv: Niivue): Triple {
+  const sides = nv.volumes[0]?.dimsRAS ?? [];
+  const of = (k: Axis): number => (nv.scene.crosshairPos[k] ?? 0) * (sides[k + 1] ?? 1) - 0.5;
+  return [of(0), of(1), of(2)];
 }
 
 /** The view that many times nearer, in which the cursor stays where it is on screen. */

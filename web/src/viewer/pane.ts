@@ -9,7 +9,10 @@ import { withoutGradients } from "./gradients";
 import { type Histogram, histogramOf } from "./histogram";
 import { withPlates } from "./plates";
 import { gradientLength, type LayerKind } from "./layers";
-import { type Axis, goToSlice, type Slices, slicesOf, type Triple, panned, type View, WHOLE, zoomed } from "./moves";
+import { type Tile, tilesOf, voxelsOf as measurable } from "./measure/tiles";
+import type { Voxels } from "./measure/region";
+import { goToVoxel, type Slices, slicesOf, spotOf, type Triple, panned } from "./moves";
+import { type View, WHOLE, zoomed } from "./moves";
 import { niftiOf, scalingOf, type VolumeFile, voxelsOf } from "./nifti";
 
 export type Layout = "multi" | "axial" | "coronal" | "sagittal" | "render";
@@ -46,8 +49,8 @@ const PAPER = [0.025, 0.031, 0.039, 1];
 export interface Heard {
   moved: (mm: Place) => void;
   windowed: (range: Intensities) => void;
-  /** Whether the 3D view is behind the planes. */
-  rendering: (isBehind: boolean) => void;
+  /** After each drawing: whether the 3D view is behind the planes. */
+  drawn: (isBehind: boolean) => void;
 }
 
 export class Pane {
@@ -64,7 +67,7 @@ export class Pane {
     private readonly nv: Niivue,
     heard: Heard,
   ) {
-    this.drawing = new Drawing(nv, () => this.layout === "multi", heard.rendering);
+    this.drawing = new Drawing(nv, () => this.layout === "multi", heard.drawn);
   }
 
   /** Throws where the browser has no WebGL 2. */
@@ -302,8 +305,21 @@ export class Pane {
     return slicesOf(this.nv);
   }
 
-  goToSlice(axis: Axis, slice: number): void {
-    goToSlice(this.nv, axis, slice);
+  goToVoxel(voxel: Triple): void {
+    goToVoxel(this.nv, voxel);
+  }
+
+  get spot(): Triple {
+    return spotOf(this.nv);
+  }
+
+  get tiles(): Tile[] {
+    return tilesOf(this.nv);
+  }
+
+  /** What is measured; null without a volume of plain numbers. */
+  get voxels(): Voxels | null {
+    return this.volume ? measurable(this.volume) : null;
   }
 
   get place(): Place {

@@ -6,6 +6,8 @@ import { persist, tryNow } from "../api/retry";
 import type { ColourMap } from "./colours";
 import type { Histogram } from "./histogram";
 import type { LayerKind } from "./layers";
+import { pointOf } from "./measure/lattice";
+import { Measuring } from "./measure/measuring";
 import type { Axis, Slices, Triple } from "./moves";
 import type { Heard, Intensities, Layout, Pane, Place, Range } from "./pane";
 import type { Told, VolumeFile } from "./volume";
@@ -57,6 +59,9 @@ export interface Wish {
   mode: Mode;
 }
 
+/** The axis whose slices a layout shows alone. */
+const AXIS_OF: Record<Layout, Axis | null> = { multi: null, axial: 2, coronal: 1, sagittal: 0, render: null };
+
 /** Something that is there for the first who asks. */
 class Once<T> {
   constructor(private left: T | null) {}
@@ -78,6 +83,8 @@ class Slot {
   readonly reach = signal<number | null>(null);
   /** Whether the 3D view is still to come. */
   readonly isRendering = signal(false);
+  /** How often the canvas was drawn. */
+  readonly drawn = signal(0);
   pane: Pane | null = null;
   /** Of what is laid over the volume. */
   opacity = 0.5;
@@ -188,6 +195,7 @@ export class Stage {
   readonly slices = signal<Slices | null>(null);
   /** Whether a drag moves the image rather than the cursor. */
   readonly isPanning = signal(false);
+  readonly measuring = new Measuring(() => this.slots.map(({ pane }) => pane?.voxels ?? null));
   private wish: Wish = { first: null, second: null, mode: "single" };
   private isHeld = false;
 
@@ -236,6 +244,7 @@ export class Stage {
       this.slots[1].present(hasTwoPanes(mode) ? second : null, null),
     ]);
     if (this.cursor.value) this.read(this.cursor.value.mm); // other volumes lie under it now
+    this.measuring.measure();
     const range = this.slots[0].range.value;
     if (!range || !this.slots[1].range.value) return;
     this.setRange(0, range); // a volume that came later takes the other's window
@@ -252,8 +261,9 @@ export class Stage {
     return {
       moved: (mm) => this.read(mm),
       windowed: (range) => this.setRange(index, range),
-      rendering: (isBehind) => {
+      drawn: (isBehind) => {
         this.slots[index].isRendering.value = isBehind;
+        this.slots[index].drawn.value += 1;
       },
     };
   }
@@ -263,12 +273,39 @@ export class Stage {
     const difference = this.wish.mode === "difference" ? (this.slots[0].pane?.differenceAt(mm) ?? null) : null;
     this.cursor.value = { mm, values, difference };
     this.slices.value = this.slots[0].pane?.slices ?? null;
+    const { begun, end, isDragging } = this.measuring;
+    if (begun.value && !isDragging) end.value = this.slots[begun.value.pane].pane?.spot ?? null;
   }
 
   goToSlice(axis: Axis, slice: number): void {
-    const [{ pane }, other] = this.slots;
-    pane?.goToSlice(axis, slice);
-    if (pane) other.pane?.goTo(pane.place); // NiiVue links what has the focus, and no other
+    const at = this.slots[0].pane?.slices?.at;
+    if (at)
+      this.goToVoxel(
+        0,
+        pointOf((k) => (k === axis ? slice : at[k])),
+      );
+  }
+
+  goToVoxel(index: 0 | 1, voxel: Triple): void {
+    const [pane, other] = [this.slots[index].pane, this.slots[index === 0 ? 1 : 0].pane];
+    pane?.goToVoxel(voxel);
+    if (pane) other?.goTo(pane.place); // NiiVue links what has the focus, and no other
+  }
+
+  beginAt(index: 0 | 1, axis: Axis, voxel: Triple): void {
+    const lattice = this.slots[index].pane?.voxels?.lattice;
+    if (lattice) this.measuring.begin({ pane: index, lattice, voxel, axis, isDragged: true });
+  }
+
+  /** Takes the cursor's place as one end, then as the other. */
+  mark(index: 0 | 1): void {
+    const { measuring, layout } = this;
+    const at = measuring.begun.value?.pane ?? index;
+    const { voxels, spot } = this.slots[at].pane ?? {};
+    if (!voxels || !spot) return;
+    const { lattice } = voxels;
+    if (measuring.begun.value) measuring.finish(spot);
+    else measuring.begin({ pane: at, lattice, voxel: spot, axis: AXIS_OF[layout.value], isDragged: false });
   }
 
   /** Null shows the whole image again. */

@@ -7,6 +7,9 @@ import { ProblemNotice } from "../ui/notices";
 import { figure } from "../text/words";
 import { KeyHelp } from "./keyhelp";
 import type { Triple } from "./moves";
+import { useHand } from "./measure/hand";
+import { MeasureLayer } from "./measure/layer";
+import { MeasureBar, MeasureTable } from "./measure/measurebar";
 import type { Layout } from "./pane";
 import { Readout } from "./readout";
 import { hasTwoPanes, type Mode, type Shown, Stage } from "./stage";
@@ -94,6 +97,7 @@ export function Viewer({
         </div>
       </div>
       <Windowing stage={stage} first={base} second={isPair ? second : null} />
+      <MeasureBar stage={stage} first={base} second={isPair ? second : null} />
       <div class={`panes ${shownMode}`}>
         <PaneView
           stage={stage}
@@ -109,6 +113,7 @@ export function Viewer({
       {shownMode === "overlay" && <Blend stage={stage} />}
       <SliceBar stage={stage} />
       <Readout stage={stage} first={base} second={isPair ? second : null} />
+      <MeasureTable stage={stage} first={base} second={isPair ? second : null} />
     </section>
   );
 }
@@ -117,8 +122,16 @@ const NEARER = 1.25;
 
 function ViewTools({ stage }: { stage: Stage }) {
   const isOff = stage.slices.value === null;
+  const { measuring } = stage;
   return (
     <>
+      <Button
+        kind="quiet"
+        icon="ruler"
+        label="Measure"
+        isPressed={measuring.isOn.value}
+        onClick={() => measuring.turn(!measuring.isOn.value)}
+      />
       <Button
         kind="quiet"
         icon="hand"
@@ -158,6 +171,7 @@ function PaneView({ stage, index, shown, isSoon, title, compared = null }: PaneV
   // Between the choice of another volume and its loading there is a moment.
   const phase = status.phase === "shown" && status.key !== shown?.key ? "loading" : status.phase;
   const hasImage = stage.slots[index].range.value !== null;
+  const hand = useHand(stage, index);
   isWanted.current ||= isSoon || shown !== null;
   useEffect(() => {
     if (isWanted.current && canvas.current) void stage.mount(index, canvas.current);
@@ -167,7 +181,8 @@ function PaneView({ stage, index, shown, isSoon, title, compared = null }: PaneV
   return (
     <div class="pane" data-testid={`pane-${index}`} data-phase={phase} aria-busy={phase === "loading"}>
       <div
-        class="pane-canvas"
+        class={stage.measuring.isOn.value ? "pane-canvas is-measuring" : "pane-canvas"}
+        {...hand}
         onKeyDownCapture={(event) => onKey(event, stage, index)}
         onWheelCapture={(event) => onWheel(event, canvas.current)}
       >
@@ -184,6 +199,7 @@ function PaneView({ stage, index, shown, isSoon, title, compared = null }: PaneV
           }
         />
       </div>
+      <MeasureLayer stage={stage} index={index} unit={shown?.unit ?? ""} />
       {title && <p class="pane-title">{title}</p>}
       {compared && <Legend stage={stage} unit={compared.unit} isMatched={shown?.scale !== compared.scale} />}
       {shown && <WheelHint />}
@@ -271,8 +287,9 @@ const ACROSS: Record<Layout, readonly [Triple, Triple]> = {
 
 function onKey(event: KeyboardEvent, stage: Stage, index: 0 | 1): void {
   if (event.key !== "Tab" && event.key !== "Escape") event.stopPropagation(); // NiiVue's own letters stay out of the way
-  if (event.key === "Escape") (event.target as HTMLElement).blur();
-  if (stage.slots[index].pane && (onMove(event, stage, index) || onLetter(event, stage))) event.preventDefault();
+  if (event.key === "Escape" && !stage.measuring.drop()) (event.target as HTMLElement).blur();
+  if (!stage.slots[index].pane) return;
+  if (onMove(event, stage, index) || onLetter(event, stage) || onMeasure(event, stage, index)) event.preventDefault();
 }
 
 /** Arrow keys and their like. */
@@ -298,6 +315,17 @@ function onLetter({ key, ctrlKey, metaKey, altKey }: KeyboardEvent, stage: Stage
   else if (key === "-") stage.zoom(1 / NEARER);
   else if (key === "0") stage.zoom(null);
   else if (layout) stage.setLayout(layout[0]);
+  else return false;
+  return true;
+}
+
+function onMeasure({ key, ctrlKey, metaKey, altKey }: KeyboardEvent, stage: Stage, index: 0 | 1): boolean {
+  if (ctrlKey || metaKey || altKey) return false;
+  const { measuring } = stage;
+  if (key === "m" || key === "M") measuring.turn(!measuring.isOn.value);
+  else if (!measuring.isOn.value) return false;
+  else if (key === "Enter") stage.mark(index);
+  else if (key === "Backspace" || key === "Delete") measuring.takeBack();
   else return false;
   return true;
 }

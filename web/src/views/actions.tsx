@@ -7,10 +7,11 @@ import { asCurl, asPython } from "../jobs/copy";
 import { kindOf } from "../jobs/kinds";
 import { forget } from "../jobs/marks";
 import { formatRoute } from "../route";
+import { copy } from "../ui/clipboard";
 import { Button } from "../ui/controls";
 import { confirmed } from "../ui/confirm";
 import { Icon } from "../ui/icons";
-import { attempt, say } from "../ui/toast";
+import { attempt } from "../ui/toast";
 
 const REPEAT = "Repeat with changes";
 
@@ -25,29 +26,8 @@ export async function removeJob(record: JobRecord): Promise<boolean> {
   return true;
 }
 
-async function copy(text: string, what: string): Promise<void> {
-  const isCopied = await (navigator.clipboard ? written(text) : Promise.resolve(writtenByHand(text)));
-  if (isCopied) say(`Copied as ${what}.`);
-  else say("The browser did not allow copying. The text stands on the job's page.", true);
-}
-
-function written(text: string): Promise<boolean> {
-  return navigator.clipboard.writeText(text).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Over plain HTTP beyond loopback a page has no clipboard but this. */
-function writtenByHand(text: string): boolean {
-  const field = document.createElement("textarea");
-  field.value = text;
-  field.className = "unseen";
-  document.body.append(field);
-  field.select();
-  const isCopied = document.execCommand("copy");
-  field.remove();
-  return isCopied;
+function copyCall(call: string, what: string): void {
+  void copy(call, what, "The text stands on the job's page.");
 }
 
 export function editLink(record: JobRecord, index: number): string {
@@ -74,13 +54,13 @@ export function Actions({ record, isCompact = false, onGone }: ActionsProps) {
         <Icon name="repeat" />
         {!isCompact && REPEAT}
       </a>
-      <Button kind="quiet" icon="copy" onClick={() => void copy(asCurl(record, SERVICE, apiKey.value !== ""), "curl")}>
+      <Button kind="quiet" icon="copy" onClick={() => copyCall(asCurl(record, SERVICE, apiKey.value !== ""), "curl")}>
         curl
       </Button>
       <Button
         kind="quiet"
         icon="copy"
-        onClick={() => void copy(asPython(record, SERVICE, apiKey.value !== ""), "Python")}
+        onClick={() => copyCall(asPython(record, SERVICE, apiKey.value !== ""), "Python")}
       >
         Python
       </Button>
