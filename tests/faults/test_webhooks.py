@@ -117,13 +117,11 @@ def test_slow_receivers_hold_up_nobody_elses_webhooks(near: Settings) -> None:
         url = str(api.http.base_url)
         jobs = [ended_job(url, f"http://127.0.0.1:{slow}/") for _ in range(2 * OF_ONE_RECEIVER)]
         until(lambda: len(held) == OF_ONE_RECEIVER)
-        began = time.monotonic()
         quick = ended_job(url, good.url)
         until(lambda: hook_of(api.queue, quick).state == "delivered")
-        assert time.monotonic() - began < 5
         assert len(held) == OF_ONE_RECEIVER
-        until(lambda: hook_of(api.queue, jobs[0]).last_problem == "timeout", 30)
-        assert time.monotonic() - began < 14
+        assert {hook_of(api.queue, job_id).last_problem for job_id in jobs} == {None}, "it waited for none of them"
+        until(lambda: hook_of(api.queue, jobs[0]).last_problem == "timeout")
         until(lambda: len(held) > OF_ONE_RECEIVER)
 
 
