@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from model_store.networks.lines import planes, stretched
+from model_store.networks.megan import spread
 from model_store.networks.patches import PATCH
 from training.engine.data import Scans
 from training.megan.augmentation import deformation, deformed
@@ -35,8 +36,8 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
             if random.random() < self.config.deformed:
                 field = deformation(random)
                 image, edges = deformed(image, field), deformed(edges, field)
-            return image[None, None], edges[None, None]
-        fine, drawn = _at(image, finest - scale), _at(edges, finest - scale)
+            return image[None, None], spread(edges, self.config.edge_power)[None, None]
+        fine, drawn = _at(image, finest - scale), spread(_at(edges, finest - scale), self.config.edge_power)
         low = F.pad(_at(image, finest - scale + 1), (_MARGIN,) * 6, value=-1.0)
         chosen = [_start(fine, random) for _ in range(self.config.batch_size)]
         images = torch.stack([_cut(fine, at)[None] for at in chosen])
