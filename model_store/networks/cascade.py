@@ -49,13 +49,17 @@ class Cascade(nn.Module):
         return cls(lr, hr, sizes.edges.power)
 
     @torch.inference_mode()
-    def translate(self, guide: Guide, batch: int = BATCH) -> Iterator[Pass | Slab]:
-        """The image of a guide, made with LR and the first `guide.doublings` HR networks, as it gets on."""
+    def translate(self, guide: Guide, batch: int = BATCH, last: int | None = None) -> Iterator[Pass | Slab]:
+        """The image of a guide, made with LR and the first `guide.doublings` HR networks, as it gets on.
+
+        last: the scale whose image is given; None is the finest.
+        """
         coarsest, course = _halved(guide.shape, guide.doublings), _Course(self, guide)
+        last = guide.doublings if last is None else last
         yield course.at(0, 0)
         image = self._whole(guide, coarsest)
         yield course.at(0, 1)
-        for scale in range(1, guide.doublings):
+        for scale in range(1, last):
             finer = torch.empty(_halved(guide.shape, guide.doublings - scale))
             for event in self._refined(image, guide, course, scale, batch):
                 if isinstance(event, Slab):
@@ -63,8 +67,8 @@ class Cascade(nn.Module):
                 else:
                     yield event
             image = finer
-        if guide.doublings:
-            yield from self._refined(image, guide, course, guide.doublings, batch)
+        if last:
+            yield from self._refined(image, guide, course, last, batch)
         else:
             yield Slab(0, image)
 

@@ -16,13 +16,15 @@ from torch import Tensor, nn
 
 from model_store.card import Provenance, TranslatorCard
 from model_store.networks.layers import wide
+from training.demo.head_t1_examples import example
 from training.demo.sources import Source
 from training.engine.checkpoint import save
-from training.engine.data import TrainingVolumes, prepare_folder
+from training.engine.data import prepare_folder
 from training.engine.export import export_tensors, tensors_of
 from training.engine.orthogonal import OrthogonalDescent
 from training.megan.augmentation import degraded
 from training.megan.config import MEGANConfig
+from training.megan.patches import Examples
 from training.megan.trainer import FAMILY, MEGANTrainer
 
 NAME = "head-t1-128"
@@ -39,9 +41,13 @@ class Descent:
 
     iterations: int
     examples: int
+    squares: float = 0.0
+    """Weight of the squared error beside the L1 distance. Where LR cannot know, squares have the mean as optimum."""
 
 
-DESCENTS = (Descent(4500, 2), Descent(2500, 1), Descent(2500, 1))
+DESCENTS = (Descent(4500, 2, squares=13.0), Descent(2500, 1), Descent(2500, 1))
+OWN_COARSE = 0.85
+"""Of the HR examples, whose coarser image is what the networks below make of the edges, as in use."""
 
 
 SOURCES = (
@@ -69,9 +75,11 @@ def config_of(data: Path, out: Path) -> MEGANConfig:
 def fit(config: MEGANConfig, scale: int, descent: Descent) -> Path:
     """Train one scale's network by its L1 distance, from where `out` has it; the file that holds it.
 
-    An example of iteration i of the scale is that of `scale * config.iterations + i`, so that scales share none.
+    The networks of the scales below must be there.
     """
     trainer = MEGANTrainer(config)
+    for below in range(scale):
+        trainer.cascade.levels[below].load_state_dict(trained(config, below))
     trainer.networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     level, saved = trainer.cascade.levels[scale], config.out / f"scale-{scale}.pt"
     optimisers, done = optimisers_of(level), 0
@@ -81,25 +89,21 @@ def fit(config: MEGANConfig, scale: int, descent: Descent) -> Path:
         level.load_state_dict(state["network"])
         for optimiser, own in zip(optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(own)
-    first = scale * config.iterations
-    scans = TrainingVolumes(prepare_folder(config.data, config.cache, FAMILY.preparation(trainer)), config.seed)
-    batches = FAMILY.batches(
-        trainer, scans, first + done * descent.examples, first + descent.iterations * descent.examples
-    )
+    examples = Examples(prepare_folder(config.data, config.cache, FAMILY.preparation(trainer)), config)
     while done < descent.iterations:
         for optimiser, rate in zip(optimisers, (RATE, VECTOR_RATE), strict=True):
             optimiser.param_groups[0]["lr"] = rate * share_of_rate(done, descent.iterations)
-        source = trainer.source(first + done)
+        source = trainer.source(done)
         losses = []
-        for _ in range(descent.examples):
-            real, conditions = next(batches)
-            losses.append(descend(level, real, conditions, config, source) / descent.examples)
+        for index in range(done * descent.examples, (done + 1) * descent.examples):
+            real, conditions = example(examples, trainer.cascade, scale, index, OWN_COARSE)
+            losses.append(descend(level, real, degraded(conditions, config, source), descent.squares, source))
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         done += 1
         if done % 50 == 0:
-            told = f"scale {scale}: {done}/{descent.iterations} l1 {sum(losses):.4f}"
+            told = f"scale {scale}: {done}/{descent.iterations} l1 {sum(losses) / len(losses):.4f}"
             sys.stderr.write(f"{time.strftime('%H:%M:%S')} {told}\n")
         if done % SAVE_EVERY == 0 or done == descent.iterations:
             kept = [optimiser.state_dict() for optimiser in optimisers]
@@ -119,24 +123,30 @@ def share_of_rate(done: int, iterations: int) -> float:
     return min(1, (done + 1) / WARM_UP) * max(0.05, min(1, 2 * (iterations - done) / iterations))
 
 
-def descend(level: nn.Module, real: Tensor, conditions: Tensor, config: MEGANConfig, source: torch.Generator) -> float:
-    """The gradient of one example's L1 distance, added to what the parameters hold; convolutions in bfloat16."""
+def descend(level: nn.Module, real: Tensor, seen: Tensor, squares: float, source: torch.Generator) -> float:
+    """The gradient of one example's loss, added to what the parameters hold; its L1 distance. Convolutions go in
+    bfloat16."""
     level.train()
-    seen = degraded(conditions, config, source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=source)))  # for dropout
         with torch.autocast("cpu", torch.bfloat16):
             made = wide(level(seen))
-    loss = F.l1_loss(made, real)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.item()
+    distance = F.l1_loss(made, real)
+    (distance + squares * F.mse_loss(made, real)).backward()  # type: ignore[no-untyped-call]
+    return distance.item()
+
+
+def trained(config: MEGANConfig, scale: int) -> dict[str, Tensor]:
+    """The network that `fit` left."""
+    network: dict[str, Tensor] = torch.load(config.out / f"scale-{scale}.pt", weights_only=True)["network"]
+    return network
 
 
 def finish(config: MEGANConfig) -> Path:
     """The model's folder, of the networks that `fit` left, in float16."""
     trainer = MEGANTrainer(config)
     for scale, level in enumerate(trainer.cascade.levels):
-        level.load_state_dict(torch.load(config.out / f"scale-{scale}.pt", weights_only=True)["network"])
+        level.load_state_dict(trained(config, scale))
     folder = config.out / NAME
     export_tensors(folder, card(trainer), tensors_of({"cascade": trainer.cascade}, torch.float16))
     return folder
