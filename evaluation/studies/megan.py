@@ -66,7 +66,7 @@ class Blackout(nn.Module):
 
 def blacked_out(cascade: Cascade, channel: int) -> Cascade:
     """The same networks, HR ones without one of their inputs."""
-    changed = Cascade(cascade.lr, [])
+    changed = Cascade(cascade.lr, [], cascade.edge_power)
     changed.levels = nn.ModuleList(
         [cascade.lr, *(Blackout(cast("ResidualGenerator", level), channel) for level in list(cascade.levels)[1:])]
     )

@@ -18,6 +18,8 @@ _HELD = 2.6
 """Feature maps of the first width that a network holds at its worst moment, with what a convolution takes beside."""
 _LEAVING = 18.5
 """The last layer has seven maps of its own, padded ones and sums, beside those of the first width."""
+_KEPT = 1.25
+"""Of the first width, where features skip: full size and a quarter-volume's twice as many."""
 _HELD_OF_SLAB = 2.2
 """The same of a slab of LR's first features, while their halves gather beside it."""
 
@@ -30,13 +32,7 @@ class ServedMEGAN(ServedTranslator):
     def __init__(self, card: TranslatorCard) -> None:
         super().__init__(card)
         self.network = MEGANSizes.of(card)
-        scales = [self.network.lr, *self.network.hr]
-        self.cascade = Cascade.build(
-            [scale.width for scale in scales],
-            [scale.blocks for scale in scales],
-            self.network.edges_at_twice,
-            self.network.adds_coarse,
-        )
+        self.cascade = Cascade.build(self.network)
 
     @property
     def drawing(self) -> Drawing:
@@ -56,11 +52,16 @@ class ServedMEGAN(ServedTranslator):
     def work_bytes(self, task: Task, shape: Shape) -> int:  # noqa: ARG002 -- the same for every scan: that is the point
         """Of LR on the whole image or of a batch of patches, whichever is more."""
         side, width = self.network.lr_size, self.network.lr.width
-        whole = _maps(width) * side**3
+        kept = _KEPT if self.network.skips else 0.0
+        whole = (_maps(width) + kept * width) * side**3
         if self.network.edges_at_twice:
             slab = min(PLANES + 2, 2 * side) * (2 * side) ** 2
             whole = max(whole, width * (side**3 + _HELD_OF_SLAB * slab))
-        patches = self.batch * PATCH**3 * max([_maps(scale.width) for scale in self.network.hr], default=0)
+        patches = (
+            self.batch
+            * PATCH**3
+            * max([_maps(scale.width) + kept * scale.width for scale in self.network.hr], default=0)
+        )
         return int(max(whole, patches) * self.dtype.itemsize)
 
     def translate(self, guide: Guide) -> Iterator[Pass | Slab]:

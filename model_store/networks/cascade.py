@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from model_store.loaded_model import Shape
 from model_store.networks.lines import Lines, interpolation, planes, stretched
-from model_store.networks.megan import ResidualGenerator, high_resolution, low_resolution
+from model_store.networks.megan import ResidualGenerator, high_resolution, low_resolution, spread
 from model_store.networks.patches import PATCH, Stitcher, Window, count, windows
+from model_store.sizes.megan import MEGANSizes
 from model_store.translator import Guide, Pass, Slab
 
 BACKGROUND = -1.0
@@ -29,8 +30,9 @@ _MARGIN = PATCH // 4
 class Cascade(nn.Module):
     """The networks of all scales, LR first, and their way from edges to an image."""
 
-    def __init__(self, lr: ResidualGenerator, hr: Sequence[ResidualGenerator]) -> None:
+    def __init__(self, lr: ResidualGenerator, hr: Sequence[ResidualGenerator], edge_power: float = 1.0) -> None:
         super().__init__()
+        self.edge_power = edge_power
         self.levels = nn.ModuleList([lr, *hr])
 
     @property
@@ -40,21 +42,24 @@ class Cascade(nn.Module):
         return first
 
     @classmethod
-    def build(
-        cls, widths: Sequence[int], blocks: Sequence[int], edges_at_twice: bool, adds_coarse: bool = False
-    ) -> "Cascade":
-        """One width and one number of residual blocks per scale."""
-        lr = low_resolution(widths[0], blocks[0], edges_at_twice)
-        return cls(lr, [high_resolution(*sizes, adds_coarse) for sizes in zip(widths[1:], blocks[1:], strict=True)])
+    def build(cls, sizes: MEGANSizes) -> "Cascade":
+        """The networks of a card."""
+        lr = low_resolution(sizes.lr.width, sizes.lr.blocks, sizes.edges_at_twice, sizes.skips)
+        hr = [high_resolution(scale.width, scale.blocks, sizes.adds_coarse, sizes.skips) for scale in sizes.hr]
+        return cls(lr, hr, sizes.edges.power)
 
     @torch.inference_mode()
-    def translate(self, guide: Guide, batch: int = BATCH) -> Iterator[Pass | Slab]:
-        """The image of a guide, made with LR and the first `guide.doublings` HR networks, as it gets on."""
+    def translate(self, guide: Guide, batch: int = BATCH, last: int | None = None) -> Iterator[Pass | Slab]:
+        """The image of a guide, made with LR and the first `guide.doublings` HR networks, as it gets on.
+
+        last: the scale whose image is given; None is the finest.
+        """
         coarsest, course = _halved(guide.shape, guide.doublings), _Course(self, guide)
+        last = guide.doublings if last is None else last
         yield course.at(0, 0)
         image = self._whole(guide, coarsest)
         yield course.at(0, 1)
-        for scale in range(1, guide.doublings):
+        for scale in range(1, last):
             finer = torch.empty(_halved(guide.shape, guide.doublings - scale))
             for event in self._refined(image, guide, course, scale, batch):
                 if isinstance(event, Slab):
@@ -62,8 +67,8 @@ class Cascade(nn.Module):
                 else:
                     yield event
             image = finer
-        if guide.doublings:
-            yield from self._refined(image, guide, course, guide.doublings, batch)
+        if last:
+            yield from self._refined(image, guide, course, last, batch)
         else:
             yield Slab(0, image)
 
@@ -71,7 +76,7 @@ class Cascade(nn.Module):
         """LR on the edges of the whole scan: (A0, A1, A2)."""
         factor = 2 if self.lr.halves else 1
         a0, a1, a2 = (factor * side for side in shape)
-        edges = _edges(guide, _lines(guide, (a0, a1, a2)), 0, a0)
+        edges = _edges(guide, _lines(guide, (a0, a1, a2)), 0, a0, self.edge_power)
         return self._run(0, edges[None, None])[0, 0]
 
     def _refined(
@@ -80,7 +85,7 @@ class Cascade(nn.Module):
         """One scale from the one before."""
         shape = _halved(guide.shape, guide.doublings - scale)
         padded = F.pad(coarse, (_MARGIN,) * 6, value=BACKGROUND)
-        row = _EdgeRow(guide, shape)
+        row = _EdgeRow(guide, shape, self.edge_power)
         stitcher, todo, done = Stitcher(shape), windows(shape), 0
         while chosen := list(islice(todo, batch)):
             yield course.at(scale, done)
@@ -121,15 +126,15 @@ class _Course:
 class _EdgeRow:
     """The edges behind one row of windows, interpolated when the first window of it asks."""
 
-    def __init__(self, guide: Guide, shape: Shape) -> None:
-        self._guide, self._lines = guide, _lines(guide, shape)
+    def __init__(self, guide: Guide, shape: Shape, power: float) -> None:
+        self._guide, self._lines, self._power = guide, _lines(guide, shape), power
         self._first, self._values = -1, torch.empty(0)
 
     def patch(self, at: Window) -> Tensor:
         """(32, 32, 32)."""
         if at[0] != self._first:
             self._values = torch.empty(0)
-            self._values = _edges(self._guide, self._lines, at[0], at[0] + PATCH)
+            self._values = _edges(self._guide, self._lines, at[0], at[0] + PATCH, self._power)
             self._first = at[0]
         return self._values[:, at[1] : at[1] + PATCH, at[2] : at[2] + PATCH]
 
@@ -144,9 +149,9 @@ def _lines(guide: Guide, shape: Shape) -> Lines:
     return a0, a1, a2
 
 
-def _edges(guide: Guide, lines: Lines, first: int, last: int) -> Tensor:
+def _edges(guide: Guide, lines: Lines, first: int, last: int, power: float) -> Tensor:
     """Planes of the edges along some lines, in [-1, 1]."""
-    return planes(guide.drawn, lines, first, last) / 127.5 - 1
+    return spread(planes(guide.drawn, lines, first, last) / 127.5 - 1, power)
 
 
 def _coarse(padded: Tensor, at: Window) -> Tensor:

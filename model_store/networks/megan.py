@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from model_store.networks.megan_entry import halved_features
 
 DROPOUT = 0.5
-"""In the residual blocks while training: with the noise on the edges it stands for the paper's z (section 2.2)."""
+"""In the authors' residual blocks while training: with noise on the edges it stands for the paper's z (section 2.2)."""
 REDUCTION = 4
 """Two halvings between the first features and the residual blocks."""
 _CHUNK = 1 << 16
@@ -76,10 +76,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = Normalised(nn.Conv3d(channels, channels, 3, padding=1))
         self.second = Normalised(nn.Conv3d(channels, channels, 3, padding=1), is_rectified=False)
+        self.dropout = DROPOUT
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, d, h, w), the same."""
-        y: Tensor = self.second(F.dropout(self.first(x), DROPOUT, self.training))
+        y: Tensor = self.second(F.dropout(self.first(x), self.dropout, self.training))
         return x + y
 
 
@@ -105,18 +106,24 @@ class ToImage(nn.Conv3d):
 class ResidualGenerator(nn.Module):
     """Formats 3.2: features, halvings, residual blocks, doublings, an image in [-1, 1].
 
-    `halves`: the edges come at twice the image's size, and one halving more takes them there. `adds`: the image is the
-    first input's middle, enlarged, and what the layers add to it (docs/decisions/0047).
+    `halves`: the edges come at twice the image's size, and one halving more takes them there. Of docs/decisions/0047:
+    with `adds` the image is the first of two inputs' middle, enlarged, and what the layers add to it; with `skips` the
+    features of the way down are added on the way up, and that middle is an input too, for what skips must lie on what
+    is made.
     """
 
-    def __init__(self, inputs: int, width: int, blocks: int, halves: bool = False, adds: bool = False) -> None:
+    def __init__(
+        self, inputs: int, width: int, blocks: int, halves: bool = False, adds: bool = False, skips: bool = False
+    ) -> None:
         super().__init__()
         self.inputs: int = inputs
         self.adds: bool = adds
+        self.skips: bool = skips
+        self.aligns: bool = skips and inputs > 1
         self.halves: bool = halves
         self.step: int = REDUCTION * (2 if halves else 1)
         widths = [*([width] if halves else []), width, 2 * width, 4 * width]
-        self.enter = Normalised(nn.Conv3d(inputs, width, 3, padding=1))
+        self.enter = Normalised(nn.Conv3d(inputs + self.aligns, width, 3, padding=1))
         self.down = nn.ModuleList(
             Normalised(nn.Conv3d(into, out, 4, stride=2, padding=1)) for into, out in pairwise(widths)
         )
@@ -143,24 +150,45 @@ class ResidualGenerator(nn.Module):
         """(n, inputs, d, h, w) -> (n, 1, d, h, w), or half of each side with `halves`. Sides divide by `step`."""
         if x.shape[1] != self.inputs or any(side % self.step for side in x.shape[2:]):
             raise ValueError(f"expected (n, {self.inputs}, multiples of {self.step}), got {tuple(x.shape)}")
-        coarse = enlarged_middle(x[:, :1]) if self.adds else None
-        layers = [self.enter, *self.down, *self.blocks, *self.up]
+        coarse = enlarged_middle(x[:, :1]) if self.adds or self.aligns else None
+        if coarse is not None and self.aligns:
+            x = torch.cat([x, coarse], dim=1)
+        image: Tensor = self.leave(self._risen(self._descended(x))).tanh()
+        return (image + coarse).clamp(-1, 1) if coarse is not None and self.adds else image
+
+    def _descended(self, x: Tensor) -> list[Tensor]:
+        """Features at the image's size, at half and at a quarter of it; without `skips` the last alone."""
+        steps = [self.enter, *self.down]
         if self.halves and not torch.is_grad_enabled():
-            x, layers = halved_features(self.enter, self.down[0], x), layers[2:]  # type: ignore[arg-type]
-        for layer in layers:
-            x = layer(x)
-        image: Tensor = self.leave(x).tanh()
-        return image if coarse is None else (image + coarse).clamp(-1, 1)
+            x, steps = halved_features(self.enter, self.down[0], x), steps[2:]  # type: ignore[arg-type]
+        kept = [x]
+        for step in steps:
+            kept = [*kept, step(kept[-1])] if self.skips else [step(kept[-1])]
+        return kept[-3:]
+
+    def _risen(self, kept: list[Tensor]) -> Tensor:
+        """The features behind the residual blocks and the way up."""
+        x = kept.pop()
+        for step in (*self.blocks, *self.up):
+            x = step(x)
+            if self.skips and isinstance(step, Normalised):
+                x = x + kept.pop()
+        return x
 
 
-def low_resolution(width: int, blocks: int, edges_at_twice: bool = True) -> ResidualGenerator:
+def low_resolution(width: int, blocks: int, edges_at_twice: bool = True, skips: bool = False) -> ResidualGenerator:
     """LR: edges of a whole scan to its image. 26 773 697 parameters at the authors' width 64 with 6 blocks."""
-    return ResidualGenerator(1, width, blocks, halves=edges_at_twice)
+    return ResidualGenerator(1, width, blocks, halves=edges_at_twice, skips=skips)
 
 
-def high_resolution(width: int, blocks: int, adds: bool = False) -> ResidualGenerator:
+def high_resolution(width: int, blocks: int, adds: bool = False, skips: bool = False) -> ResidualGenerator:
     """HR: a patch of the coarser image, then one of the edges, as two channels. 26 513 089 parameters, as above."""
-    return ResidualGenerator(2, width, blocks, adds=adds)
+    return ResidualGenerator(2, width, blocks, adds=adds, skips=skips)
+
+
+def spread(edges: Tensor, power: float) -> Tensor:
+    """Edges in [-1, 1] whose weights from 0 to 1 are raised to a power: below 1 the faint ones come forward."""
+    return edges if power == 1 else ((edges + 1) / 2).clamp(min=0) ** power * 2 - 1
 
 
 def enlarged_middle(coarse: Tensor) -> Tensor:

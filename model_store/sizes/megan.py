@@ -35,6 +35,8 @@ class EdgeSizes(BaseModel):
     sigma: Annotated[float, Field(ge=0.3, le=4)] = math.sqrt(2)
     low: Share = 0.1
     high: Share = 0.2
+    power: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of the weights, from 0 to 1, on their way into the networks (docs/decisions/0047); 1 leaves them."""
 
 
 class MEGANSizes(FamilySizes):
@@ -50,6 +52,8 @@ class MEGANSizes(FamilySizes):
     """LR reads edges at twice the size of the image that it makes."""
     adds_coarse: bool = False
     """HR networks make what is missing from the enlarged coarser image (docs/decisions/0047), the authors' all."""
+    skips: bool = False
+    """Features of the way down are added on the way up, and HR reads the enlarged coarser image too (there)."""
     edges: EdgeSizes = EdgeSizes()
 
     @property

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from evaluation.studies.megan import COARSE, EDGES, KERNELS, SHARP, VERY_SHARP, blacked_out, sharpened
 from model_store.networks.cascade import Cascade
+from model_store.sizes.megan import MEGANSizes, ScaleSizes
 from model_store.translator import Guide, Slab
 from tests.support.models.tiny_megan import write_megan
 from tests.support.models.tiny_models import write_tiny_hagan
@@ -35,6 +36,9 @@ def test_a_sharp_kernel_is_sharper_and_noisier_and_repeatable() -> None:
     assert deviations[1] > 1.5 * deviations[0] > deviations[0] > SHARP.noise_hu
 
 
+NARROW = ScaleSizes(width=2, blocks=1)
+
+
 def images(cascade: Cascade, drawn: torch.Tensor) -> torch.Tensor:
     guide = Guide(drawn, (32, 32, 32), ((0.0, 31.0),) * 3, 1)
     return torch.cat([event.planes for event in cascade.translate(guide) if isinstance(event, Slab)])
@@ -43,7 +47,7 @@ def images(cascade: Cascade, drawn: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("channel", [COARSE, EDGES])
 def test_a_hidden_input_decides_nothing(channel: int) -> None:
     torch.manual_seed(0)
-    cascade = Cascade.build([2, 2], [1, 1], edges_at_twice=True).eval()
+    cascade = Cascade.build(MEGANSizes(lr=NARROW, hr=[NARROW])).eval()
     drawn = torch.randint(0, 256, (32, 32, 32), dtype=torch.uint8)
     hidden = blacked_out(cascade, channel)
     before = images(hidden, drawn)

@@ -13,15 +13,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from model_store.importers.megan_weights import read
 from model_store.networks.cascade import Cascade
 from model_store.networks.lines import interpolation, planes, stretched
-from model_store.networks.megan import ResidualGenerator, low_resolution
+from model_store.networks.megan import ResidualGenerator, enlarged_middle, low_resolution
 from model_store.networks.megan_entry import halved_features
 from model_store.networks.patches import Stitcher, count, starts, windows
+from model_store.sizes.megan import EdgeSizes, MEGANSizes, ScaleSizes
 from model_store.translator import Guide, Pass, Slab
 from tests.support.models.megan_files import chain, generator_state, resize, run, write_files
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures" / "megan"
 TOLERANCE = 1e-3
 """At every voxel, of an image in [-1, 1]."""
+NARROW = ScaleSizes(width=2, blocks=1)
 needs_fixtures = pytest.mark.skipif(
     not FIXTURES.is_dir(), reason="the authors' outputs lie beside the repository, not in it"
 )
@@ -30,9 +32,8 @@ needs_fixtures = pytest.mark.skipif(
 def imported(paths: list[Path], folder: Path) -> Cascade:
     target = folder / "weights.safetensors"
     levels = read({"files": [str(path) for path in paths], "target": str(target)})["levels"]
-    cascade = Cascade.build(
-        [level["width"] for level in levels], [level["blocks"] for level in levels], bool(levels[0]["edges_at_twice"])
-    )
+    lr, *hr = (ScaleSizes(width=level["width"], blocks=level["blocks"]) for level in levels)
+    cascade = Cascade.build(MEGANSizes(lr=lr, hr=hr, edges_at_twice=bool(levels[0]["edges_at_twice"])))
     cascade.load_state_dict({key.removeprefix("cascade."): value for key, value in load_file(target).items()})
     return cascade.eval()
 
@@ -211,9 +212,10 @@ def test_sides_that_the_halvings_do_not_divide_are_refused() -> None:
         ResidualGenerator(1, 4, 1, halves=True)(torch.zeros(1, 1, 16, 12, 16))
 
 
-def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_all() -> None:
+@pytest.mark.parametrize("skips", [False, True])
+def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_all(skips: bool) -> None:
     torch.manual_seed(0)
-    cascade = Cascade.build([2, 3, 2], [1, 2, 1], edges_at_twice=True).eval()
+    cascade = Cascade.build(MEGANSizes(lr=NARROW, hr=[ScaleSizes(width=3, blocks=2), NARROW], skips=skips)).eval()
     for level, shape in zip(cascade.levels, [(32, 16, 24), (32, 32, 32), (32, 32, 32)], strict=True):
         assert isinstance(level, ResidualGenerator)
         with FlopCounterMode(display=False) as counter:  # with gradients, layer by layer
@@ -228,6 +230,35 @@ def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_
     assert shares[-1] - next(event.share for event in passes if event.scale == 2) == pytest.approx(
         patch / (patch + cascade.levels[1].work((32,) * 3) * 2 + cascade.levels[0].work((32, 32, 32)))
     )
+
+
+def test_features_that_skip_are_those_of_the_same_size_and_bring_the_enlarged_image_with_them() -> None:
+    """Held against the layers, one by one; LR's first two go in slabs without gradients."""
+    torch.manual_seed(0)
+    cascade = Cascade.build(MEGANSizes(lr=NARROW, hr=[NARROW], skips=True)).eval()
+    for level, x in zip(cascade.levels, (torch.randn(1, 1, 32, 16, 24), torch.randn(2, 2, 32, 32, 32)), strict=True):
+        assert isinstance(level, ResidualGenerator)
+        seen = torch.cat([x, enlarged_middle(x[:, :1])], 1) if level.aligns else x
+        kept = [level.enter(seen)]
+        for layer in level.down:
+            kept.append(layer(kept[-1]))
+        y = level.blocks[0](kept[-1])
+        y = level.up[0](y) + kept[-2]
+        y = level.up[1](y) + kept[-3]
+        expected = level.leave(y).tanh()
+        assert torch.allclose(level(x), expected, atol=1e-5)
+        with torch.no_grad():
+            assert torch.allclose(level(x), expected, atol=2e-5)
+
+
+def test_faint_edges_come_forward_as_the_card_says() -> None:
+    torch.manual_seed(0)
+    edges = drawn((32, 32, 32))
+    plain = Cascade.build(MEGANSizes(lr=NARROW, hr=[])).eval()
+    spread = Cascade.build(MEGANSizes(lr=NARROW, hr=[], edges=EdgeSizes(power=0.5))).eval()
+    spread.load_state_dict(plain.state_dict())
+    guide = whole((edges.float() / 255).sqrt() * 255, (16, 16, 16), 0)
+    assert torch.allclose(image(spread, whole(edges, (16, 16, 16), 0)), image(plain, guide), atol=1e-5)
 
 
 @pytest.mark.parametrize("planes", [2, 6, 16, 64])

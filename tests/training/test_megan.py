@@ -132,11 +132,15 @@ def test_what_is_added_to_the_coarser_image_lies_on_it(tmp_path: Path) -> None:
     assert float((enlarged - images).abs().mean()) < 0.5 * float((elsewhere - images).abs().mean())
 
 
-def test_a_model_that_adds_to_the_coarser_image_says_so(tmp_path: Path) -> None:
-    folder = train(tiny(tmp_path, adds_coarse=True), FAMILY)
+def test_a_model_says_what_is_not_the_papers(tmp_path: Path) -> None:
+    folder = train(tiny(tmp_path, adds_coarse=True, skips=True, edge_power=0.5), FAMILY)
     model = load(folder, Catalogue([folder.parent]).card(folder.name))
     assert isinstance(model, ServedMEGAN)
-    assert [level.adds for level in model.cascade.levels] == [False, True]
+    assert [(level.adds, level.skips, level.aligns) for level in model.cascade.levels] == [
+        (False, True, False),
+        (True, True, True),
+    ]
+    assert model.cascade.edge_power == 0.5
 
 
 def test_image_and_edges_are_deformed_alike(tmp_path: Path) -> None:

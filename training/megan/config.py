@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from model_store.card import FEWEST_LEVELS, spans_space
-from model_store.sizes.megan import LARGEST, LR_SIZES, EdgeSizes
+from model_store.sizes.megan import LARGEST, LR_SIZES, EdgeSizes, MEGANSizes, ScaleSizes
 from training.engine.config import CT_WINDOW, RUNNING, Asked, CourseConfig, Positive
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -34,6 +34,13 @@ class MEGANConfig(CourseConfig):
     adds_coarse: bool = Field(
         default=False, description="HR makes the difference to the coarser image, enlarged; learns far sooner."
     )
+    skips: bool = Field(
+        default=False, description="Features of the way down are added on the way up; HR reads the enlarged image too."
+    )
+    edge_power: float = Field(
+        default=1.0, gt=0, le=1, description="Of the edges' weights; below 1 the faint ones count for more."
+    )
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="In the residual blocks; 0.5 in the code.")
     grid: Literal["scan", "cube"] = Field(
         default="scan", description="True proportions, or stretched as by the authors."
     )
@@ -84,6 +91,14 @@ class MEGANConfig(CourseConfig):
         return window
 
     @property
-    def edges(self) -> EdgeSizes:
-        """How they are drawn, in training and later."""
-        return EdgeSizes()
+    def network(self) -> MEGANSizes:
+        """The cascade and how its edges are drawn, in training and later."""
+        hr = ScaleSizes(width=self.hr_width, blocks=self.hr_blocks)
+        return MEGANSizes(
+            lr=ScaleSizes(width=self.lr_width, blocks=self.lr_blocks),
+            hr=[hr] * self.doublings,
+            lr_size=self.lr_size,
+            adds_coarse=self.adds_coarse,
+            skips=self.skips,
+            edges=EdgeSizes(power=self.edge_power),
+        )

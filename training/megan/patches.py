@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from model_store.networks.lines import planes, stretched
+from model_store.networks.megan import spread
 from model_store.networks.patches import PATCH
 from training.engine.data import Scans
 from training.megan.augmentation import deformation, deformed
@@ -28,23 +29,18 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
         (n, 1, 32^3), and (n, 2, 32^3) of coarser patches and edges."""
         random = np.random.default_rng([self.config.seed, index])
         path = self.scans.paths[int(random.integers(len(self.scans.paths)))]
-        image, edges = self._load(path, random)
+        image, edges = self.load(path, random)
         scale, finest = index // self.config.iterations, self.config.doublings
         if scale == 0:
-            image, edges = _at(image, finest), _at(edges, finest - 1)
+            image, edges = at_scale(image, finest), at_scale(edges, finest - 1)
             if random.random() < self.config.deformed:
                 field = deformation(random)
                 image, edges = deformed(image, field), deformed(edges, field)
-            return image[None, None], edges[None, None]
-        fine, drawn = _at(image, finest - scale), _at(edges, finest - scale)
-        low = F.pad(_at(image, finest - scale + 1), (_MARGIN,) * 6, value=-1.0)
-        chosen = [_start(fine, random) for _ in range(self.config.batch_size)]
-        images = torch.stack([_cut(fine, at)[None] for at in chosen])
-        halves = [(a0 // 2, a1 // 2, a2 // 2) for a0, a1, a2 in chosen]
-        pairs = zip(halves, chosen, strict=True)
-        return images, torch.stack([torch.stack([_cut(low, half), _cut(drawn, at)]) for half, at in pairs])
+            return image[None, None], spread(edges, self.config.edge_power)[None, None]
+        coarse = at_scale(image, finest - scale + 1)
+        return patches(coarse, at_scale(image, finest - scale), at_scale(edges, finest - scale), self.config, random)
 
-    def _load(self, path: Path, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def load(self, path: Path, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The image, and one of the drawings of its edges."""
         parts = np.load(path, mmap_mode="r")
         chosen = parts[[0, int(random.integers(1, len(parts)))]].astype(np.float32)
@@ -59,7 +55,19 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
         return next(axis for axis, code in enumerate(self.config.axes) if code in "LR")
 
 
-def _at(volume: Tensor, halvings: int) -> Tensor:
+def patches(
+    coarse: Tensor, fine: Tensor, edges: Tensor, config: MEGANConfig, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """What an HR iteration sees of one scale of a scan, at random places; `coarse` is the scale below."""
+    low, drawn = F.pad(coarse, (_MARGIN,) * 6, value=-1.0), spread(edges, config.edge_power)
+    chosen = [_start(fine, random) for _ in range(config.batch_size)]
+    images = torch.stack([_cut(fine, at)[None] for at in chosen])
+    halves = [(a0 // 2, a1 // 2, a2 // 2) for a0, a1, a2 in chosen]
+    pairs = zip(halves, chosen, strict=True)
+    return images, torch.stack([torch.stack([_cut(low, half), _cut(drawn, at)]) for half, at in pairs])
+
+
+def at_scale(volume: Tensor, halvings: int) -> Tensor:
     """A volume of the finest scale at a coarser one, ends on ends as in inference."""
     if halvings == 0:
         return volume

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from model_store.card import IntensitySpec, Provenance, TranslatorCard
 from model_store.networks.cascade import Cascade
 from model_store.networks.layers import wide
+from model_store.networks.megan import ResidualBlock
 from model_store.networks.patches import PATCH
 from model_store.sizes.megan import MEGANSizes
 from training.engine.card import UNIT_RANGE
@@ -33,10 +34,10 @@ class MEGANTrainer(Trainer[MEGANConfig]):
     def __init__(self, config: MEGANConfig) -> None:
         super().__init__(config)
         scales = config.doublings + 1
-        widths, blocks = [config.lr_width], [config.lr_blocks]
-        widths += [config.hr_width] * config.doublings
-        blocks += [config.hr_blocks] * config.doublings
-        self.cascade = Cascade.build(widths, blocks, edges_at_twice=True, adds_coarse=config.adds_coarse)
+        self.cascade = Cascade.build(config.network)
+        for layer in self.cascade.modules():
+            if isinstance(layer, ResidualBlock):
+                layer.dropout = config.dropout
         critics: list[nn.Module] = [LowCritic(config.critic_width)]
         critics += [PatchCritic(config.critic_width) for _ in range(config.doublings)]
         self.critics = nn.ModuleList(critics)
@@ -111,7 +112,7 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
         return MEGANTrainer(config)
 
     def preparation(self, trainer: MEGANTrainer) -> Drawn:
-        config, edges = trainer.config, trainer.config.edges
+        config, edges = trainer.config, trainer.config.network.edges
         return Drawn(
             config.axes,
             config.grid,
@@ -157,7 +158,6 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
     def card(self, trainer: MEGANTrainer, scans: int) -> TranslatorCard:
         config = trainer.config
         low, high = config.window or UNIT_RANGE
-        hr = {"width": config.hr_width, "blocks": config.hr_blocks}
         sides = " -> ".join(str(config.lr_size << scale) for scale in range(config.doublings + 1))
         return TranslatorCard(
             name=config.name,
@@ -170,13 +170,7 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
             grid=config.grid,
             input_window=config.window,
             intensity=IntensitySpec(low=low, high=high, units="HU" if config.modality == "CT" else "a.u."),
-            network={
-                "lr": {"width": config.lr_width, "blocks": config.lr_blocks},
-                "hr": [hr] * config.doublings,
-                "lr_size": config.lr_size,
-                "adds_coarse": config.adds_coarse,
-                "edges": config.edges.model_dump(),
-            },
+            network=config.network.model_dump(),
             provenance=Provenance(
                 origin="trained",
                 iterations={"each_network": config.iterations},
