@@ -10,6 +10,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from contract.errors import VoxelsmithError
+from contract.pointers import setting
 from jobs.connection import check_server, connect
 from jobs.keys import ApiKeys
 from jobs.logs import configure
@@ -19,7 +20,6 @@ from service.app import create_app
 from service.dependencies import MAX_WAITERS, THREADS
 from service.endpoints.page import BUILT
 from service.http.descriptors import budget, raise_limit
-from service.http.pointers import setting
 from service.http.timeouts import PatientProtocol
 from service.key_rule import check_exposure
 

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from contract.errors import UnknownDirection, UnknownJob, UnknownModel, VoxelsmithError
 from contract.plain_text import plain
+from contract.pointers import described
 from contract.version import software_version
 from jobs.settings import misspelt
 from model_store.catalogue import NoSuchFolder
 from model_store.faults import Refusal
-from service.http.pointers import described
 from voxelsmith.commands import (
     dataset,
     demo,

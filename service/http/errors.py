@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from contract import errors as tree
-from service.http.pointers import parameters
+from contract.pointers import parameters
 
 PROBLEM_TYPE = "application/problem+json"
 log = logging.getLogger("voxelsmith.service")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contract.errors import InvalidRequest, TooManyTransfers
-from service.http.pointers import located
+from contract.pointers import located
 
 MAX_DEPTH = 16
 MAX_STRINGS = 32_768

@@ -76,7 +76,7 @@ def test_an_encoders_gradients_are_those_of_one_large_batch(scans: Path, tmp_pat
     for way in (WHOLE, IN_PARTS):
         values = {"data": scans, "out": tmp_path / "out", "model": model}
         of = encoder.FAMILY.trainer(EncoderConfig.model_validate(values | way))
-        real = torch.rand(2, 1, 2, 4, 2, generator=torch.Generator().manual_seed(1))
+        real = torch.rand(2, 1, 4, 8, 4, generator=torch.Generator().manual_seed(1))
         found.append(after_step(of, real))
     (losses, grads), (theirs, also) = found
     assert losses == pytest.approx(theirs, rel=1e-4)

@@ -19,7 +19,7 @@ def test_every_phase_of_the_recipe_runs(tmp_path: Path) -> None:
     radius = np.sqrt((x - 33.0) ** 2 + (y - 32.0) ** 2 + (z - 31.0) ** 2)
     ball = ((radius < 31) * 300 + (radius < 14) * 200).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(ball, np.diag([2.0, 2.0, 2.0, 1.0])), tmp_path / "scans" / "0.nii.gz")
-    small = {"batch_size": 1, "lr_size": 16, "lr_width": 2, "hr_width": 2, "critic_width": 2}
+    small = {"lr_size": 16, "lr_width": 2, "hr_width": 2, "critic_width": 2}
     config = config_of(tmp_path / "scans", tmp_path).model_copy(update=small)
     for scale in range(3):
         once = torch.load(fit(config, scale, Descent(1, 2)), weights_only=True)["network"]

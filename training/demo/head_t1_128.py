@@ -41,11 +41,14 @@ class Descent:
 
     iterations: int
     examples: int
+    patches: int = 1
+    """Of an HR example; LR's is a whole scan."""
     squares: float = 0.0
     """Weight of the squared error beside the L1 distance. Where LR cannot know, squares have the mean as optimum."""
+    dropout: float = 0.0
 
 
-DESCENTS = (Descent(4500, 2, squares=13.0), Descent(2500, 1), Descent(2500, 1))
+DESCENTS = (Descent(4000, 2, squares=13.0, dropout=0.1), Descent(3000, 1, patches=8), Descent(3000, 1, patches=12))
 OWN_COARSE = 0.85
 """Of the HR examples, whose coarser image is what the networks below make of the edges, as in use."""
 
@@ -66,9 +69,9 @@ SOURCES = (
 def config_of(data: Path, out: Path) -> MEGANConfig:
     """What the run is: three scales, 32 -> 64 -> 128, narrow networks."""
     return MEGANConfig(
-        data=data, out=out, name=NAME, iterations=20_000, batch_size=4, lr_size=32, doublings=2, lr_width=16,
+        data=data, out=out, name=NAME, lr_size=32, doublings=2, lr_width=16,
         lr_blocks=4, hr_width=16, hr_blocks=6, target_domain="T1-weighted MR", modality="MR", anatomy="head",
-        contrasts=8, adds_coarse=True, skips=True, edge_power=1 / 3, dropout=0.1, deformed=1.0, mirrored=0.5,
+        contrasts=8, adds_coarse=True, skips=True, edge_power=1 / 3, deformed=1.0, mirrored=0.5,
     )  # fmt: skip
 
 
@@ -77,6 +80,7 @@ def fit(config: MEGANConfig, scale: int, descent: Descent) -> Path:
 
     The networks of the scales below must be there.
     """
+    config = config.model_copy(update={"batch_size": descent.patches, "dropout": descent.dropout})
     trainer = MEGANTrainer(config)
     for below in range(scale):
         trainer.cascade.levels[below].load_state_dict(trained(config, below))

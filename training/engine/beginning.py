@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,13 +51,20 @@ def alone_in(out: Path) -> Iterator[None]:
     Raises:
         DataRefused: another one does.
     """
+    is_new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(held(out))
-        except BlockingIOError as err:
-            raise DataRefused(f"another training run writes {out}: wait for its end, or take another --out") from err
-        yield
+    try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(out))
+            except BlockingIOError as err:
+                told = f"another training run writes {out}: wait for its end, or take another --out"
+                raise DataRefused(told) from err
+            yield
+    finally:
+        if is_new:  # a run that was refused leaves nothing
+            with suppress(OSError):
+                out.rmdir()
 
 
 def check_same_run(config: CourseConfig) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import typer
 from pydantic import ValidationError
 
+from contract.pointers import located
 from contract.requests import REQUESTS
 from contract.state import JobKind
-from service.http.pointers import located
 from voxelsmith.commands.wording.option_names import by_option
 
 GROUPS = ("output", "preprocess")

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Required, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from contract.fields import MAX_SEED, OutputOptions
+from contract.pointers import located
 from contract.requests import GenerateRequest
 from contract.seeds import drawn_seed
-from service.http.pointers import located
 from volumes.attributes import MeasureName
 from volumes.formats import BY_NAME, listed
 from volumes.orientation import in_ras_order
