@@ -33,7 +33,7 @@ def configure(log_format: LogFormat) -> None:
     handler.setFormatter(JsonLines() if log_format == "json" else PlainLines(_TEXT))
     handler.addFilter(Measured())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     logging.getLogger(ACCESS).setLevel(logging.INFO if log_format == "json" else logging.WARNING)
 
 

@@ -1,4 +1,7 @@
-"""Quaternions of NIfTI's qform and the rotation matrices they stand for (nifti1.h, method 2)."""
+"""Quaternions of NIfTI's qform and the rotation matrices they stand for (nifti1.h, method 2).
+
+Not nibabel's: uploads are judged in the front end, which imports none of it (docs/decisions/0010).
+"""
 
 import numpy as np
 

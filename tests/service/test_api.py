@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from contract.state import JobState

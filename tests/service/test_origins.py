@@ -4,7 +4,7 @@
 import re
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples

@@ -5,7 +5,7 @@ import gzip
 import json
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import nibabel
 import numpy as np
 

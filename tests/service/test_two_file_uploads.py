@@ -5,7 +5,7 @@ import gzip
 import hashlib
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 import nibabel
 import numpy as np
 import pytest

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from contract.version import VERSION_FIELD, software_version
 from voxelsmith.http.connection import Connection, Streamed

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
-import httpx
+import httpx2 as httpx
 
 from contract.version import software_version
 from voxelsmith.problems import BadAddress, BadKey
