@@ -4,17 +4,16 @@
 the job that is at work, as `generate` leaves them (docs/decisions/0058).
 """
 
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from model_store.folder import held
 from volumes.whole_file import taking_the_place_of
 from voxelsmith.dataset.plan import Piece, Plan
 from voxelsmith.problems import DataSetRefused
@@ -43,18 +42,12 @@ class DataSetFolder:
             raise DataSetRefused(f"{self.root} is not empty and holds no data set; name a new folder")
         for folder in (self._done, self._making):
             folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._hidden, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._lock(descriptor)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self._hidden))
+            except BlockingIOError as err:
+                raise DataSetRefused(f"another command is making the data set in {self.root}") from err
             yield
-        finally:
-            os.close(descriptor)
-
-    def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            raise DataSetRefused(f"another command is making the data set in {self.root}") from err
 
     def agree(self, wished: Plan, *, is_seed_given: bool) -> Plan:
         """The plan to follow: the one that is here, as long as wished or longer. Where nothing is made it binds nobody.
