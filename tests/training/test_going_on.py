@@ -81,6 +81,8 @@ def test_resume_refuses_other_options_by_name_and_other_families(stopped: Path) 
     longer = voxelsmith("train", "progan", "--resume", stopped, "--iterations", "4")
     assert longer.exit_code == 0, longer.stderr
     assert card_of(stopped / "progan").provenance.iterations == {"adversarial": 4}
+    shorter = voxelsmith("train", "progan", "--resume", stopped, "--iterations", "3")
+    assert (shorter.exit_code, "has done 4 iterations" in " ".join(shorter.stderr.split())) == (1, True)
 
 
 def test_two_runs_do_not_write_one_folder(scans: Path, tmp_path: Path) -> None:

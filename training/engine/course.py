@@ -64,6 +64,11 @@ def _train(config: Config, family: Family[Config, Trained], progress: Progress |
     is_new = not resume(trainer, checkpoint, config.device)
     if is_new:
         family.start(trainer)
+    elif trainer.iteration > family.last(trainer):
+        raise DataRefused(
+            f"the run has done {trainer.iteration} iterations, and is asked for {family.last(trainer)}; "
+            f"`voxelsmith train export {config.out}` makes a model of it as it is"
+        )
     report = report_of(config, looked)
     if told is not None:
         told(report)
