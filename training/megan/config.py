@@ -1,6 +1,7 @@
 """What a MEGAN run is. The defaults are the paper's and, where it is silent, its released code's."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -68,6 +69,12 @@ class MEGANConfig(CourseConfig):
     )
     deformed: Share = Field(default=0.0, description="Of LR's iterations, with image and edges deformed alike.")
     mirrored: Share = Field(default=0.0, description="Of the iterations, with left and right exchanged.")
+    masks: Annotated[Path | None, Asked(must_exist=True)] = Field(
+        default=None, description="Folder of masks of pathologies, 0 and 1 to 4, each of the name of its scan."
+    )
+    resized: Share = Field(
+        default=0.5, description="Of the iterations, with a pathology of --masks shrunk or enlarged by up to 15%."
+    )
     halved: Share = Field(default=0.2, description="Low-resolution patches at half their resolution; 0.2 in the paper.")
 
     @field_validator("doublings")
