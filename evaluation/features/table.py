@@ -7,9 +7,9 @@ from evaluation.config import FeaturesName
 from evaluation.errors import EvaluationRefused
 from evaluation.features.astra import Astra
 from evaluation.features.medicalnet import MedicalNet
-from evaluation.features.network import FeatureNetwork
 from evaluation.features.own_encoder import OwnEncoder
-from evaluation.features.random_network import RandomNetwork
+from model_store.features.network import FeatureNetwork
+from model_store.features.random_network import RandomNetwork
 from model_store.generator import Generator
 
 
