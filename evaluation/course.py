@@ -15,7 +15,6 @@ from evaluation import doubts, measuring, report
 from evaluation.collected import Collected, Measuring, OnVolume, collect
 from evaluation.config import EvaluationConfig
 from evaluation.errors import EvaluationRefused
-from evaluation.features.network import FeatureNetwork
 from evaluation.features.table import network_of
 from evaluation.page.html import page_of
 from evaluation.part import Part, measured
@@ -23,6 +22,7 @@ from evaluation.preparing import neutral
 from evaluation.report import FEATURES, PAGE, REPORT, Report
 from evaluation.samples import Folder, Made, Samples, Seen
 from model_store.card import ModelCard
+from model_store.features.network import FeatureNetwork
 from model_store.folder import replacing, software_version
 from model_store.generator import Generator
 from model_store.last_evaluation import EVALUATION, LastEvaluation, Measured

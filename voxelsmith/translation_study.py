@@ -91,8 +91,8 @@ def unit_translation(translator: Translator, scan: Volume, edges: str = "compute
 
 
 def judged(card: AnyCard, folder: Path, scan_path: Path, truth_path: Path | None) -> dict[str, Any]:
-    """One model on one scan: per scale its detail, and where there is a truth the measures against it; of the finest scale
-    whether patches show.
+    """One model on one scan: per scale its detail, and where there is a truth the measures against it; of the finest
+    scale whether patches show.
 
     Raises:
         VerbNotSupported: the model does not translate.
