@@ -39,6 +39,7 @@ def edit(
     class_label: o.ClassLabel = None,
     noise: o.Noise = None,
     noise_seed: o.NoiseSeed = None,
+    score: o.Score = None,
     format_: o.Format = None,
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
@@ -68,7 +69,13 @@ def edit(
     if request is None:
         _require(source, change)
     about = {"source": source, "edit": change, "class_label": o.class_label(class_label)}
-    how = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": noise, "noise_seed": noise_seed}
+    how = {
+        "truncation": truncation,
+        "truncation_cutoff": truncation_cutoff,
+        "score": score,
+        "noise": noise,
+        "noise_seed": noise_seed,
+    }
     files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
     body = compose(
         "edit",
