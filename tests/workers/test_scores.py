@@ -18,9 +18,10 @@ from latents.sample import gaussian
 from model_store.card import REFERENCE, ModelCard
 from model_store.catalogue import Catalogue, read_card
 from model_store.features.network import features_of
-from model_store.features.reference import About, Reference, read, reference_of
+from model_store.features.reference import Reference, read, reference_of
 from model_store.features.shipped import shipped_network
 from model_store.load import load
+from tests.support.models.references import about
 from tests.support.models.tiny_models import write_card, write_tiny_hagan
 from workers.bench import Bench
 from workers.run import replay, run
@@ -29,12 +30,6 @@ from workers.writing.folder_sink import FolderSink
 
 SCANS = range(100, 108)
 """Seeds of the volumes that stand for the scans."""
-
-
-def about(card: ModelCard, **other: Any) -> About:
-    network = shipped_network("random")
-    told = {"features": network.name, "features_sha256": network.sha256, "model_sha256": card.sha256}
-    return About(**{**told, "among": "train", "preparation": {}, "software_version": "1", **other})
 
 
 @pytest.fixture(scope="module")

@@ -68,23 +68,10 @@ def edit(
     source, change = _source(seed, read_vector(latent, index, "--latent"), from_job, index), _change(changes)
     if request is None:
         _require(source, change)
-    about = {"source": source, "edit": change, "class_label": o.class_label(class_label)}
-    how = {
-        "truncation": truncation,
-        "truncation_cutoff": truncation_cutoff,
-        "score": score,
-        "noise": noise,
-        "noise_seed": noise_seed,
-    }
+    about = {"source": source, "edit": change, "class_label": o.class_label(class_label), "score": score}
+    how = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": noise, "noise_seed": noise_seed}
     files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
-    body = compose(
-        "edit",
-        request,
-        model=model,
-        **about,
-        **how,
-        output=files | g.chosen(spacing, shape, like, crop),
-    )
+    body = compose("edit", request, model=model, **about, **how, output=files | g.chosen(spacing, shape, like, crop))
     run_and_report("edit", body, None, o.Way(out, server, as_json, device, precision, threads, data), context.obj)
 
 
