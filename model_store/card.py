@@ -11,6 +11,8 @@ Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotat
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 """The two files that each model's folder has."""
+REFERENCE = "reference.safetensors"
+"""Of a model that scores its volumes: features of its scans."""
 Verb = Literal["generate", "encode", "edit", "translate"]
 """What can be asked of a model: the kinds of job that make or read volumes."""
 Task = Literal["synthesise", "encode", "refine", "translate"]
@@ -178,6 +180,11 @@ class ModelCard(AnyCard):
     classes: list[str] = Field(default_factory=list)
     has_encoder: bool = False
     """Without one a scan's latent is found by descent alone."""
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether its volumes can be held against scans: their realism, and the nearest scan."""
+        return REFERENCE in self.files
 
     @property
     def is_open(self) -> bool:

@@ -18,6 +18,8 @@ class Usable(BaseModel):
     # The card has properties of these names.
     can: list[Verb] = Field(alias="verbs")
     weights_sha256: str = Field(alias="sha256")
+    is_scored: bool = Field(alias="has_reference")
+    """Whether the model's folder holds features of its scans, so that its volumes can have `realism`."""
     status: Literal["ready"]
     broken: Literal[False]
     reason: None

@@ -48,7 +48,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Sample k is that of seed + k.")] = 0,
     device: o.Device = None,
     attach: Annotated[
-        bool, typer.Option("--attach", help="Leave the headline in the model's folder, for GET /models/{name}.")
+        bool,
+        typer.Option(
+            "--attach",
+            help="Leave headline and features of scans with the model, for its volumes' realism.",
+        ),
     ] = False,
     as_json: o.Json = False,
 ) -> None:
@@ -67,7 +71,9 @@ def evaluate(
     )  # fmt: skip
     found = _run(config, model or prepared_as, place)
     if attach and model is not None:
-        load("evaluation.course", "worker").attach(found, place.catalogue.folder(model))
+        missing = load("evaluation.attaching", "worker").attach(found, out, place.catalogue.folder(model))
+        if missing is not None:
+            warn(f"the model's volumes get no realism: {missing}")
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
