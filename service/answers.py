@@ -28,6 +28,9 @@ class Usable(BaseModel):
 class ReadyModel(Usable, ModelCard):
     """A generator."""
 
+    looks_inside: bool = Field(alias="is_open")
+    """Whether SeFa, mixing and refinement can be asked of it: they need the network's layers or its gradient."""
+
 
 class ReadyTranslator(Usable, TranslatorCard):
     """A model that makes volumes of scans. It has no latent and no shape of its own."""

@@ -561,6 +561,7 @@ export interface components {
             broken: false;
             reason: null;
             evaluation: components["schemas"]["LastEvaluation"] | null;
+            is_open: boolean;
         };
         ReadyTranslator: {
             /**
