@@ -50,6 +50,7 @@ def edit(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -77,6 +78,7 @@ def edit(
         **about,
         **how,
         output=files | g.chosen(spacing, shape, like, crop),
+        webhook=webhook,
     )
     run_and_report("edit", body, None, o.Way(out, server, as_json, device, precision, threads, data), context.obj)
 

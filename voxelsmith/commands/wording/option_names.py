@@ -32,7 +32,7 @@ _PLAIN = frozenset(
         *("model", "seed", "seeds", "latents", "latent_space", "num_samples", "truncation"),
         *("truncation_cutoff", "noise", "noise_seed", "format", "dtype", "intensity", "preview"),
         *("refine_steps", "reconstruct", "window", "orientation", "trim_blank_slices", "edges", "grid"),
-        *("crop", "name", "attribute", "count", "reject_below"),
+        *("crop", "name", "attribute", "count", "reject_below", "webhook"),
     }
 )
 """Fields whose options have their names."""
