@@ -71,15 +71,8 @@ def edit(
     about = {"source": source, "edit": change, "class_label": o.class_label(class_label)}
     how = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": noise, "noise_seed": noise_seed}
     files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
-    body = compose(
-        "edit",
-        request,
-        model=model,
-        **about,
-        **how,
-        output=files | g.chosen(spacing, shape, like, crop),
-        webhook=webhook,
-    )
+    output = files | g.chosen(spacing, shape, like, crop)
+    body = compose("edit", request, model=model, **about, **how, output=output, webhook=webhook)
     run_and_report("edit", body, None, o.Way(out, server, as_json, device, precision, threads, data), context.obj)
 
 

@@ -57,7 +57,12 @@ export function doing(record: JobRecord): string {
 /** How far the telling of a job's end has come. */
 export function toldOf({ receiver, state, attempts }: Webhook): string {
   const tried = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
-  const words = { waiting: "when the job ends", pending: attempts ? tried : "being told", delivered: "delivered", given_up: "given up" };
+  const words = {
+    waiting: "when the job ends",
+    pending: attempts ? tried : "being told",
+    delivered: "delivered",
+    given_up: "given up",
+  };
   return `Webhook to ${receiver}: ${words[state]}${state === "given_up" ? ` after ${tried}` : ""}`;
 }
 
