@@ -123,13 +123,13 @@ test("of two that are compared each can take the other's place, and none is comp
 
 test("a running job is canceled, and what it finished stays", async ({ page, request }) => {
   test.slow();
-  await generate(page, "brain-demo-256", 5, 12);
+  await generate(page, "brain-demo-256", 5, 64); // more than any machine makes before the click
   await expect(status(page)).toHaveAttribute("data-state", "running", SLOW);
   await page.getByRole("button", { name: "Cancel" }).click();
   await expect(status(page)).toHaveAttribute("data-state", "canceled", SLOW);
   const record = (await (await request.get(`/jobs/${jobOf(page)}`)).json()) as { state: string; results: unknown[] };
   expect(record.state).toBe("canceled");
-  expect(record.results.length).toBeLessThan(12);
+  expect(record.results.length).toBeLessThan(64);
 });
 
 test.describe("two clicks on Cancel", () => {

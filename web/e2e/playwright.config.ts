@@ -18,7 +18,7 @@ export default defineConfig({
   retries: process.env["CI"] ? 1 : 0, // told as flaky; see docs/decisions/0031
   timeout: 180_000,
   expect: { timeout: 60_000 },
-  reporter: [["list"]],
+  reporter: [["list"], ["./summary.ts"]],
   use: {
     actionTimeout: 90_000,
     launchOptions: chromium(),

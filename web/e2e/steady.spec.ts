@@ -1,5 +1,5 @@
 // Nothing jumps: how far the layout shifts by itself while the views load, and on a phone.
-import { generate, jobOf, succeeded } from "./page";
+import { generate, jobOf, SLOW, succeeded } from "./page";
 import { expect, type Page, test } from "./test";
 
 declare global {
@@ -41,6 +41,8 @@ for (const [name, width, height] of [
     const data = { model: "tiny", seed: 80, num_samples: 3 };
     const posted = await request.post("/generate", { data, headers: { Prefer: "wait=60" } });
     const { id } = (await posted.json()) as { id: string };
+    const state = async (): Promise<string> => (await (await request.get(`/jobs/${id}`)).json()).state;
+    await expect.poll(state, SLOW).toBe("succeeded"); // the wait above ends after a minute
     await watch(page);
     await page.setViewportSize({ width, height });
     for (const view of [...VIEWS, `jobs/${id}`, `jobs/${id}?mosaic=coronal`]) {
