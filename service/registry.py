@@ -19,7 +19,7 @@ from jobs.keys import ANYBODY, ApiKey, Scope
 from jobs.overview import Worker
 from jobs.results.directions import FittedDirections
 from jobs.results.store import ResultStore
-from model_store.card import AnyCard, DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from model_store.catalogue import Catalogue, NoSuchFolder
 from model_store.faults import FolderFault
 from model_store.last_evaluation import LastEvaluation
