@@ -30,6 +30,8 @@ class ReadyModel(Usable, ModelCard):
 
     looks_inside: bool = Field(alias="is_open")
     """Whether SeFa, mixing and refinement can be asked of it: they need the network's layers or its gradient."""
+    is_scored: bool = Field(alias="has_reference")
+    """Whether the model's folder holds features of its scans, so that its volumes can have `realism`."""
 
 
 class ReadyTranslator(Usable, TranslatorCard):

@@ -39,6 +39,7 @@ def edit(
     class_label: o.ClassLabel = None,
     noise: o.Noise = None,
     noise_seed: o.NoiseSeed = None,
+    score: o.Score = None,
     format_: o.Format = None,
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
@@ -68,7 +69,7 @@ def edit(
     source, change = _source(seed, read_vector(latent, index, "--latent"), from_job, index), _change(changes)
     if request is None:
         _require(source, change)
-    about = {"source": source, "edit": change, "class_label": o.class_label(class_label)}
+    about = {"source": source, "edit": change, "class_label": o.class_label(class_label), "score": score}
     how = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": noise, "noise_seed": noise_seed}
     files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
     output = files | g.chosen(spacing, shape, like, crop)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from contract.fields import LatentSpace
+from contract.requests import GenerateRequest
 from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose, read_vectors
@@ -28,6 +29,10 @@ def generate(
     class_label: o.ClassLabel = None,
     noise: o.Noise = None,
     noise_seed: o.NoiseSeed = None,
+    score: o.Score = None,
+    reject_below: Annotated[
+        float | None, typer.Option(metavar="REALISM", help=o.told(GenerateRequest, "reject_below"))
+    ] = None,
     format_: o.Format = None,
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
@@ -60,6 +65,8 @@ def generate(
         class_label=o.class_label(class_label),
         noise=noise,
         noise_seed=noise_seed,
+        score=score,
+        reject_below=reject_below,
         output={
             "format": format_,
             "dtype": dtype,

@@ -34,12 +34,12 @@ _PLAIN = frozenset(
         *("model", "seed", "seeds", "latents", "latent_space", "num_samples", "truncation"),
         *("truncation_cutoff", "noise", "noise_seed", "format", "dtype", "intensity", "preview"),
         *("refine_steps", "reconstruct", "window", "orientation", "trim_blank_slices", "edges", "grid"),
-        *("crop", "name", "attribute", "count", "reject_below", "webhook"),
+        *("crop", "name", "attribute", "count", "reject_below", "score", "webhook"),
     }
 )
 """Fields whose options have their names."""
 _WORDS = re.compile(
-    r"\b(num_samples|latent_space|truncation_cutoff|noise_seed|class_label|refine_steps|max_strength)\b"
+    r"\b(num_samples|latent_space|truncation_cutoff|noise_seed|class_label|refine_steps|max_strength|reject_below)\b"
 )
 _SEVERAL = re.compile(r"\b(seeds?|latents)\b")
 
