@@ -56,6 +56,7 @@ assert (files("jobs") / "scripts" / "prelude.lua").is_file()
 assert sys.argv[1] == "worker" or (files("service") / "static" / "index.html").is_file()
 assert (files("model_store") / "demo" / "brain-demo-256" / "card.json").is_file()
 if sys.argv[1] == "worker":
+    import onnxruntime
     import workers.main
 END
 "$target/bin/voxelsmith" "$image" --help >"$folder/help"

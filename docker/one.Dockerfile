@@ -25,7 +25,7 @@ COPY model_store /src/model_store
 COPY training /src/training
 COPY evaluation /src/evaluation
 COPY voxelsmith /src/voxelsmith
-RUN /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt '/src[worker]'
+RUN /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt '/src[worker,onnx]'
 
 FROM python:3.11.13-slim-bookworm
 # /data is closed to all but the one who runs it, as the queue's folder has to be; a new volume takes that over.

@@ -24,7 +24,7 @@ COPY training /src/training
 COPY evaluation /src/evaluation
 COPY voxelsmith /src/voxelsmith
 # The page is the API's.
-RUN WITHOUT_PAGE=1 /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt '/src[worker]'
+RUN WITHOUT_PAGE=1 /opt/voxelsmith/bin/pip install --no-build-isolation -c /src/constraints.txt '/src[worker,onnx]'
 
 FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin voxelsmith \

@@ -14,6 +14,8 @@ Place = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """The last four bytes are the IPv4 address that a gateway sends to."""
+_RESERVED = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+"""By IANA's registries no public addresses, which not every version of Python knows."""
 
 
 class AddressRule:
@@ -60,6 +62,8 @@ def _inner(address: Address) -> Address:
 
 
 def _is_public(address: Address) -> bool:
+    if any(address in network for network in _RESERVED):
+        return False
     if isinstance(address, ipaddress.IPv6Address):
         return address in _UNICAST and address.is_global
     return address.is_global and not address.is_multicast

@@ -56,7 +56,7 @@ class _Judge:
             found = True
             inside = _MESSAGES[kind].get(number)
             if inside is None:
-                raise GraphRefused(f"The ONNX file has a field in a {kind} that is not known here.")
+                raise GraphRefused(f"It is no ONNX file, or has a field in a {kind} that is not known here.")
             if inside:
                 self._take(inside, value, nested)
         return found

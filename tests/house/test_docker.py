@@ -117,7 +117,7 @@ def test_the_api_image_has_no_extra_and_the_others_the_workers_extra() -> None:
         image: [line for line in lines(image) if re.search(r"pip install .*/src", line)] for image in DOCKERFILES
     }
     assert [line.split()[-1] for line in installs["api"]] == ["/src"]
-    assert {installs[image][-1].split()[-1] for image in ("worker", "one")} == {"'/src[worker]'"}
+    assert {installs[image][-1].split()[-1] for image in ("worker", "one")} == {"'/src[worker,onnx]'"}
 
 
 def test_the_apptainer_recipe_names_files_that_are_there_and_the_images_base() -> None:

@@ -41,7 +41,7 @@ def held(kind: str, folder: Path) -> Any:
     "kind",
     ["array", "lists", "float16", "NIfTI-1", "NIfTI-2", "pair", "MGH", "path", "bytes", "file", "buffer"],
 )
-def test_voxels_and_place_are_kept(kind: str, tmp_path: Path) -> None:
+def test_voxels_and_place_are_kept(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scan = held(kind, tmp_path)
     with as_file(scan) as path:
         volume = read(path)
@@ -53,6 +53,7 @@ def test_voxels_and_place_are_kept(kind: str, tmp_path: Path) -> None:
     else:
         assert np.array_equal(volume.affine, AFFINE)
     assert not volume.assumed
+    assert not caplog.records, "nibabel has nothing to say to the user"
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii"]
 
 

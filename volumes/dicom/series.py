@@ -7,7 +7,7 @@ from volumes.dicom.images import Frame, Image
 from volumes.volume import VolumeError
 
 MOST_TOLD = 20
-NONE = "There are no DICOM images in it. Send the one volume in it, or pack the images of one series."
+NONE = "There are no DICOM images in it. Send the one volume in it by itself, or pack the images of one series."
 
 
 @dataclass(frozen=True)

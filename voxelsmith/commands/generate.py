@@ -51,6 +51,7 @@ def generate(
     as_json: o.Json = False,
 ) -> None:
     """Make volumes from seeds or latents."""
+    files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
     body = compose(
         "generate",
         request,
@@ -67,13 +68,7 @@ def generate(
         noise_seed=noise_seed,
         score=score,
         reject_below=reject_below,
-        output={
-            "format": format_,
-            "dtype": dtype,
-            "intensity": intensity,
-            "preview": preview,
-            **g.chosen(spacing, shape, like, crop),
-        },
+        output=files | g.chosen(spacing, shape, like, crop),
         webhook=webhook,
     )
     way = o.Way(out, server, as_json, device, precision, threads)

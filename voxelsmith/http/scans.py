@@ -65,7 +65,9 @@ def _of_image(image: Any) -> Any:
     array = _stored(np.asanyarray(image.dataobj))
     if not isinstance(image, nibabel.Nifti1Pair):  # of which NIfTI-2 is one too
         return _of_array(array, image.affine)
-    header = nibabel.Nifti2Header.from_header(image.header)
+    # Its check would mend the size of the header, and tell the user that it did.
+    header = nibabel.Nifti2Header.from_header(image.header, check=False)
+    header["sizeof_hdr"] = header.sizeof_hdr
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     codes = {name: int(image.header[name]) for name in ("sform_code", "qform_code")}
