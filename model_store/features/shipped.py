@@ -4,13 +4,13 @@ from typing import Literal
 
 import torch
 
+from model_store.features.distortion_network import DistortionNetwork
 from model_store.features.network import FeatureNetwork
 from model_store.features.random_network import RandomNetwork
 
-ShippedName = Literal["random"]
+ShippedName = Literal["distortion", "random"]
 
 
 def shipped_network(name: ShippedName, device: torch.device | str = "cpu") -> FeatureNetwork:
     """The network of a name, on a device."""
-    networks = {"random": RandomNetwork}
-    return networks[name](device)
+    return DistortionNetwork(device) if name == "distortion" else RandomNetwork(device)

@@ -41,7 +41,7 @@ def evaluate(
         str | None, typer.Option("--class", metavar="NAME|INDEX", help="Of a conditional model; without, all in turn.")
     ] = None,
     truncation: o.Truncation = None,
-    features: Annotated[FeaturesName, typer.Option(help="The network that volumes are compared by.")] = "random",
+    features: Annotated[FeaturesName, typer.Option(help="The network that volumes are compared by.")] = "distortion",
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Of --features medicalnet.")
     ] = None,
