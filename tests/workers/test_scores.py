@@ -37,7 +37,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, Reference]
     """A model, and a reference of its own samples."""
     folder = tmp_path_factory.mktemp("scored")
     card = write_tiny_hagan(folder, "tiny", classes=(), encoder=False)
-    network, model = shipped_network("random"), load(folder / "tiny", card)
+    network, model = shipped_network("distortion"), load(folder / "tiny", card)
     samples = Made(card, lambda: model, len(SCANS), SCANS[0], None, None)
     rows = [features_of(network, torch.from_numpy(one.make().unit.copy())[None, None])[0].numpy() for one in samples]
     return card, reference_of(np.stack(rows).astype(np.float64), about(card))
@@ -192,7 +192,7 @@ def test_a_reference_is_written_whole_beside_a_card_that_names_its_digest(
     assert card.files[REFERENCE] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert {file.name for file in path.parent.iterdir()} == {"card.json", REFERENCE, "weights.safetensors"}
     found = read(path, card)
-    assert (found.about, found.features.shape) == (own[1].about, (len(SCANS), 624))
+    assert (found.about, found.features.shape) == (own[1].about, (len(SCANS), 64))
     np.testing.assert_array_equal(found.features, own[1].features)
     many = reference_of(np.random.default_rng(0).normal(size=(2100, 4)), about(card))
     assert many.features.shape == (2000, 4)
