@@ -152,6 +152,11 @@ class AnyCard(CardPart):
         """What can be asked of the model."""
 
     @property
+    def abilities(self) -> dict[str, Any]:
+        """What is shown beside the card: what can be asked of the model, by the names of the answer's fields."""
+        return {"verbs": list(self.verbs)}
+
+    @property
     def sha256(self) -> str:
         """The model's digest: that of its weights file."""
         return self.files[WEIGHTS]
@@ -190,6 +195,10 @@ class ModelCard(AnyCard):
     def is_open(self) -> bool:
         """Whether its layers can be looked into and have a gradient: what SeFa, mixing and descent need."""
         return True
+
+    @property
+    def abilities(self) -> dict[str, Any]:
+        return {**super().abilities, "is_open": self.is_open, "has_reference": self.has_reference}
 
     @property
     def verbs(self) -> tuple[Verb, ...]:

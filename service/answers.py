@@ -18,8 +18,6 @@ class Usable(BaseModel):
     # The card has properties of these names.
     can: list[Verb] = Field(alias="verbs")
     weights_sha256: str = Field(alias="sha256")
-    is_scored: bool = Field(alias="has_reference")
-    """Whether the model's folder holds features of its scans, so that its volumes can have `realism`."""
     status: Literal["ready"]
     broken: Literal[False]
     reason: None
@@ -29,6 +27,11 @@ class Usable(BaseModel):
 
 class ReadyModel(Usable, ModelCard):
     """A generator."""
+
+    looks_inside: bool = Field(alias="is_open")
+    """Whether SeFa, mixing and refinement can be asked of it: they need the network's layers or its gradient."""
+    is_scored: bool = Field(alias="has_reference")
+    """Whether the model's folder holds features of its scans, so that its volumes can have `realism`."""
 
 
 class ReadyTranslator(Usable, TranslatorCard):

@@ -19,7 +19,7 @@ from jobs.keys import ANYBODY, ApiKey, Scope
 from jobs.overview import Worker
 from jobs.results.directions import FittedDirections
 from jobs.results.store import ResultStore
-from model_store.card import AnyCard, DirectionCard, ModelCard
+from model_store.card import AnyCard, DirectionCard
 from model_store.catalogue import Catalogue, NoSuchFolder
 from model_store.faults import FolderFault
 from model_store.last_evaluation import LastEvaluation
@@ -153,8 +153,7 @@ class Registry:
 
 def ready_model(card: AnyCard, evaluation: LastEvaluation | None = None) -> dict[str, Any]:
     """A card as the service shows it, with the model's last evaluation."""
-    facts = card.model_dump(mode="json") | {"sha256": card.sha256, "verbs": list(card.verbs)}
-    facts["has_reference"] = isinstance(card, ModelCard) and card.has_reference
+    facts = card.model_dump(mode="json") | card.abilities | {"sha256": card.sha256}
     judged = None if evaluation is None else evaluation.model_dump(mode="json")
     return {**facts, "status": "ready", "broken": False, "reason": None, "evaluation": judged}
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from model_store.importers.megan_weights import read
 from model_store.networks.cascade import Cascade
 from model_store.networks.lines import interpolation, planes, stretched
-from model_store.networks.megan import ResidualGenerator, enlarged_middle, low_resolution
+from model_store.networks.megan import Doubling, ResidualGenerator, enlarged_middle, low_resolution
 from model_store.networks.megan_entry import halved_features
 from model_store.networks.patches import Stitcher, count, starts, windows
 from model_store.sizes.megan import EdgeSizes, MEGANSizes, ScaleSizes
@@ -177,10 +178,11 @@ def test_windows_are_those_of_the_authors() -> None:
         starts(31)
 
 
-def test_a_network_that_is_the_identity_leaves_no_seam() -> None:
+@pytest.mark.parametrize("blends", [False, True])
+def test_a_network_that_is_the_identity_leaves_no_seam(blends: bool) -> None:
     shape = (72, 52, 33)
     truth = torch.rand(shape, generator=torch.Generator().manual_seed(1))
-    stitcher, made = Stitcher(shape), torch.full(shape, torch.nan)
+    stitcher, made = Stitcher(shape, blends), torch.full(shape, torch.nan)
     finished = 0
     for at in windows(shape):
         patch = truth[tuple(slice(first, first + 32) for first in at)]
@@ -212,6 +214,17 @@ def test_sides_that_the_halvings_do_not_divide_are_refused() -> None:
         ResidualGenerator(1, 4, 1, halves=True)(torch.zeros(1, 1, 16, 12, 16))
 
 
+def test_doubling_in_eight_parts_is_the_transposed_convolution() -> None:
+    torch.manual_seed(0)
+    layer = Doubling(256, 3)
+    x = torch.randn(2, 256, 3, 4, 5).contiguous(memory_format=torch.channels_last_3d)
+    plain = F.conv_transpose3d(x, layer.weight, layer.bias, stride=2, padding=1)
+    with torch.inference_mode():
+        made = layer(x)
+    assert not torch.equal(made, plain)
+    torch.testing.assert_close(made, plain, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("skips", [False, True])
 def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_all(skips: bool) -> None:
     torch.manual_seed(0)
@@ -219,8 +232,9 @@ def test_arithmetic_is_counted_as_torch_counts_it_and_shares_go_from_nothing_to_
     for level, shape in zip(cascade.levels, [(32, 16, 24), (32, 32, 32), (32, 32, 32)], strict=True):
         assert isinstance(level, ResidualGenerator)
         with FlopCounterMode(display=False) as counter:  # with gradients, layer by layer
-            level(torch.zeros(1, level.inputs, *shape))
-        assert counter.get_total_flops() == 2 * level.work(shape)
+            made = level(torch.zeros(1, level.inputs, *shape))
+        twice = level.leave.weight.numel() * made.numel() // 7  # the last layer's kernel has one row more
+        assert counter.get_total_flops() == 2 * (level.work(shape) + twice)
     guide = whole(drawn((64, 64, 64)), (64, 64, 64), 2)
     passes = [event for event in cascade.translate(guide) if isinstance(event, Pass)]
     shares = [event.share for event in passes]

@@ -133,7 +133,7 @@ def test_what_is_added_to_the_coarser_image_lies_on_it(tmp_path: Path) -> None:
 
 
 def test_a_model_says_what_is_not_the_papers(tmp_path: Path) -> None:
-    folder = train(tiny(tmp_path, adds_coarse=True, skips=True, edge_power=0.5), FAMILY)
+    folder = train(tiny(tmp_path, adds_coarse=True, skips=True, blends=True, edge_power=0.5), FAMILY)
     model = load(folder, Catalogue([folder.parent]).card(folder.name))
     assert isinstance(model, ServedMEGAN)
     assert [(level.adds, level.skips, level.aligns) for level in model.cascade.levels] == [
@@ -141,6 +141,7 @@ def test_a_model_says_what_is_not_the_papers(tmp_path: Path) -> None:
         (True, True, True),
     ]
     assert model.cascade.edge_power == 0.5
+    assert model.network.blends
 
 
 def test_image_and_edges_are_deformed_alike(tmp_path: Path) -> None:
@@ -162,6 +163,58 @@ def test_left_and_right_are_exchanged_where_asked(tmp_path: Path) -> None:
     assert torch.equal(image.flip(3), mirrored)
     assert torch.equal(edges.flip(3), drawn)
     assert not torch.equal(image, mirrored)
+
+
+def save_masks(folder: Path, scans: Path) -> Path:
+    """Of the first scan: its inner ball, off the grid's middle."""
+    folder.mkdir()
+    image = nibabel.load(scans / "0.nii.gz")
+    ball = (np.asarray(image.dataobj) == 500).astype(np.uint8) * 2
+    nibabel.save(nibabel.Nifti1Image(ball, image.affine), folder / "0.nii.gz")
+    return folder
+
+
+def test_pathologies_lie_over_the_edges_and_change_their_size_with_the_image(tmp_path: Path) -> None:
+    plain = tiny(tmp_path, lr_size=32)
+    masks = save_masks(tmp_path / "masks", plain.data)
+    sized = [tiny(tmp_path, lr_size=32, masks=masks, resized=share) for share in (0.0, 1.0)]
+    scans = prepare_folder(
+        plain.data, plain.cache, FAMILY.preparation(FAMILY.trainer(sized[0])), masks=FAMILY.masks(sized[0])
+    )
+    ill, healthy = (np.load(path) for path in scans.paths)
+    assert (len(ill), len(healthy)) == (3, 3)
+    assert np.array_equal(healthy[:2], np.load(prepared(plain).paths[1]))
+    assert (healthy[2] == -1).all()
+    inside = ill[2] == ill[2].max()
+    assert ill[1][inside].min() == pytest.approx(127 / 127.5 - 1, abs=1e-3)
+    one = Scans(scans.paths[:1], None, scans.network_range)
+    counts = []
+    for index in range(4):
+        (image, edges), (changed, drawn) = (
+            Examples(one, config).load(scans.paths[0], np.random.default_rng(index)) for config in sized
+        )
+        bright, dense = (float((part > 0.5).sum()) for part in (image, changed))
+        assert float((image[:2] - changed[:2]).abs().max()) == 0  # far from the pathology all is as it was
+        counts.append((dense / bright, float((drawn > -0.1).sum() / (edges > -0.1).sum())))
+    sizes, marked = np.array(counts).T
+    assert sizes.min() < 0.95
+    assert sizes.max() > 1.05
+    assert np.corrcoef(sizes, marked)[0, 1] > 0.95
+    folder = train(tiny(tmp_path, "ill", masks=masks), FAMILY)
+    assert "with masks of pathologies" in (folder / "card.json").read_text()
+
+
+def test_masks_that_belong_to_no_scan_or_do_not_fit_theirs_are_named(tmp_path: Path) -> None:
+    config = tiny(tmp_path)
+    masks = save_masks(tmp_path / "masks", config.data)
+    ball = nibabel.load(masks / "0.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.asarray(ball.dataobj)[1:], ball.affine), masks / "1.nii.gz")
+    with pytest.raises(DataRefused, match=r"1\.nii\.gz: The mask does not lie on the scan's grid"):
+        train(tiny(tmp_path, masks=masks), FAMILY)
+    (masks / "1.nii.gz").rename(masks / "2.nii.gz")
+    with pytest.raises(DataRefused, match=r"there is no scan 2\.nii\.gz"):
+        train(tiny(tmp_path, "other", masks=masks), FAMILY)
+    assert not (tmp_path / "other").exists()
 
 
 def test_conditions_are_degraded_as_often_as_the_paper_says(tmp_path: Path) -> None:

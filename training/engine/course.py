@@ -76,7 +76,9 @@ def _train(config: Config, family: Family[Config, Trained], progress: Progress |
     if told is not None and (needed := estimate(trainer, family)) is not None:
         told(needed)
     how = family.preparation(trainer)
-    scans = prepare_folder(config.data, config.cache, how, family.classes(config), config.skip_unreadable)
+    scans = prepare_folder(
+        config.data, config.cache, how, family.classes(config), config.skip_unreadable, family.masks(config)
+    )
     begin(config, report, scans)
     family.survey(trainer, scans)
     if is_new:

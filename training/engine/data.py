@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -53,6 +53,13 @@ class Prepares(Protocol):
         """The scan as the network sees it. Raises: VolumeError."""
 
 
+class PreparesWithMask(Prepares, Protocol):
+    """The same of families that learn from masks beside their scans."""
+
+    def masked_array(self, scan: Volume, mask: Volume) -> NDArray[np.float32]:
+        """The scan with what the mask marks in it. Raises: VolumeError."""
+
+
 @dataclass(frozen=True)
 class Scans:
     """Prepared scans: files of float16 (A0, A1, A2) in a network's range; one label each where there are classes."""
@@ -78,11 +85,13 @@ def scans_in(folder: Path) -> list[Path]:
 
 
 def prepare_folder(
-    folder: Path, cache: Path, how: Prepares, classes: Sequence[str] = (), skip_unreadable: bool = False
-) -> Scans:
+    folder: Path, cache: Path, how: Prepares, classes: Sequence[str] = (), skip_unreadable: bool = False,
+    masks: Path | None = None,
+) -> Scans:  # fmt: skip
     """Every scan of `folder` on the network's grid. What `cache` holds, prepared the same way, is not made again.
 
-    With `skip_unreadable` those that cannot be read are left out, and the log says which and why.
+    With `skip_unreadable` those that cannot be read are left out, and the log says which and why. `masks`: a folder of
+    masks by the names of their scans, for a `how` that takes such.
 
     Raises:
         DataRefused: no scans, unreadable ones, all of which it names, or labels that do not fit `classes`.
@@ -92,10 +101,11 @@ def prepare_folder(
     cache.mkdir(parents=True, exist_ok=True)
     recipe = json.dumps([READING, asdict(how)], sort_keys=True)
     prepared: dict[int, Path] = {}
+    beside = masks_of(files, masks) if masks is not None else {}
     unreadable = []
     for place, path in enumerate(files):
         try:
-            prepared[place] = _prepare_file(path, cache, how, recipe)
+            prepared[place] = _prepare_file(path, cache, how, recipe, beside.get(path.name))
         except VolumeError as err:
             unreadable.append(f"{path.name}: {err.detail}")
     _tell_of_unreadable(unreadable, len(files), skip_unreadable)
@@ -103,6 +113,18 @@ def prepare_folder(
     kept = None if labels is None else tuple(labels[place] for place in prepared)
     spacings = [_spacing(path) for path in prepared.values()]
     return Scans(tuple(prepared.values()), kept, how.network_range, tuple(s for s in spacings if s is not None))
+
+
+def masks_of(scans: Sequence[Path], folder: Path) -> dict[str, Path]:
+    """The masks of a folder by the names of the scans whose names they have; a scan may have none.
+
+    Raises: DataRefused, where there is none, or one of no scan.
+    """
+    masks, names = {path.name: path for path in scans_in(folder)}, {path.name for path in scans}
+    strays = sorted(masks.keys() - names)
+    if strays:
+        raise DataRefused(f"a mask has the name of its scan; there is no scan {strays[0]} ({len(strays)} such files)")
+    return masks
 
 
 def _spacing(prepared: Path) -> Spacing | None:
@@ -137,20 +159,20 @@ def _tell_of_others(folder: Path, files: Sequence[Path]) -> None:
         LOG.warning("%d files of the data folder are in no format that is read: %s", len(others), shown)
 
 
-def _prepare_file(path: Path, cache: Path, how: Prepares, recipe: str) -> Path:
+def _prepare_file(path: Path, cache: Path, how: Prepares, recipe: str, mask: Path | None) -> Path:
     """Raises: VolumeError."""
     known_by = hashlib.sha256()
-    take_bytes(path, known_by.update)
+    for one in (path, *([] if mask is None else [mask])):
+        take_bytes(one, known_by.update)
     known_by.update(recipe.encode())
     target = cache / f"{known_by.hexdigest()[:24]}.npy"
     beside = target.with_suffix(BESIDE_PREPARED)
     if target.exists() and beside.exists():
         return target
-    with as_one_file(path) as whole:
-        scan = read(whole, LARGEST)
+    scan = _read(path)
     for sentence in scan.assumed:
         LOG.warning("%s: %s", path.name, sentence)
-    array, spacing = _laid(scan, how)
+    array, spacing = _laid(scan, how, None if mask is None else _read(mask))
     with replacing(beside) as partial:
         partial.write_text(json.dumps({"spacing_mm": spacing}))
     with replacing(target) as partial, partial.open("wb") as file:
@@ -158,8 +180,16 @@ def _prepare_file(path: Path, cache: Path, how: Prepares, recipe: str) -> Path:
     return target
 
 
-def _laid(scan: Volume, how: Prepares) -> tuple[NDArray[np.float32], Spacing | None]:
+def _read(path: Path) -> Volume:
+    """Raises: VolumeError."""
+    with as_one_file(path) as whole:
+        return read(whole, LARGEST)
+
+
+def _laid(scan: Volume, how: Prepares, mask: Volume | None) -> tuple[NDArray[np.float32], Spacing | None]:
     """The scan as the network sees it, and the voxel size that its grid has over this scan."""
+    if mask is not None:
+        return cast("PreparesWithMask", how).masked_array(scan, mask), None
     if not isinstance(how, Preparation):
         return how.array(scan), None
     seen = prepare(scan, how)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -39,6 +40,10 @@ class Family(ABC, Generic[Config, Trained]):
     def classes(self, config: Config) -> Sequence[str]:  # noqa: ARG002 -- for the families that have some
         """Names in the order of the labels."""
         return ()
+
+    def masks(self, config: Config) -> Path | None:  # noqa: ARG002 -- for the families that learn from masks
+        """Folder of masks, of the names of their scans."""
+        return None
 
     def heaviest(self, trainer: Trained) -> tuple[int, ...]:  # noqa: ARG002 -- for the families whose networks grow
         """Iterations among which is the one that needs the most memory."""

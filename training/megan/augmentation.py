@@ -7,6 +7,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.transforms.utils import create_rotate, create_scale
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from training.megan.config import MEGANConfig
@@ -15,7 +17,10 @@ LEAST_SIGMA, LARGEST_SIGMA = 0.5, 1.5
 """Of a blur, in voxels of the coarser patch; the paper gives none."""
 TURN_RAD, SCALING, BENT = 0.25, 0.15, 0.06
 """Largest turn about each axis and change of size; deviation of what bends, in halves of the image's sides."""
+RESIZED = 0.15
+"""Largest change of a pathology's size, the paper's."""
 _KNOTS = 4
+Float = NDArray[np.float32]
 _RADIUS = math.ceil(3 * LARGEST_SIGMA)
 
 
@@ -58,6 +63,30 @@ def deformed(image: Tensor, how: Deformation) -> Tensor:
     bends = F.interpolate(how.bends[None], size=image.shape, mode="trilinear", align_corners=True)[0].movedim(0, -1)
     found = F.grid_sample((image + 1)[None, None], (points @ how.matrix.T + bends)[None], align_corners=True)
     return found[0, 0] - 1
+
+
+def with_pathology_resized(parts: Float, mask: Float, random: np.random.Generator) -> Float:
+    """Image and edges (2, d, h, w) with one pathology of the mask (d, h, w) shrunk or enlarged about its middle by up
+    to 15% (section 3.2), in both alike. What lies around it makes room, up to twice its radius away."""
+    groups, count = ndimage.label(mask > -1)
+    if not count:
+        return parts
+    places = np.argwhere(groups == 1 + int(random.integers(count)))
+    middle = places.mean(axis=0)
+    radius = float(np.linalg.norm(places - middle, axis=1).max()) + 1
+    factor = 1 + random.uniform(-RESIZED, RESIZED)
+    box = tuple(
+        slice(max(0, int(at - 2 * radius)), min(side, int(at + 2 * radius) + 2))
+        for at, side in zip(middle, mask.shape, strict=True)
+    )
+    offsets = np.asarray(np.mgrid[box]) - middle.reshape(3, 1, 1, 1)
+    beyond = np.clip(np.linalg.norm(offsets, axis=0) / radius - 1, 0, 1)
+    fade = beyond**2 * (3 - 2 * beyond)  # 0 inside, 1 from twice the radius on
+    points = middle.reshape(3, 1, 1, 1) + offsets * (1 / factor + (1 - 1 / factor) * fade)
+    made = parts.copy()
+    for target, part in zip(made, parts, strict=True):
+        target[box] = ndimage.map_coordinates(part, points, order=1, mode="nearest")
+    return made
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:

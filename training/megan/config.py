@@ -1,6 +1,7 @@
 """What a MEGAN run is. The defaults are the paper's and, where it is silent, its released code's."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -37,6 +38,7 @@ class MEGANConfig(CourseConfig):
     skips: bool = Field(
         default=False, description="Features of the way down are added on the way up; HR reads the enlarged image too."
     )
+    blends: bool = Field(default=False, description="Patches pass into each other, so that no borders show.")
     edge_power: float = Field(
         default=1.0, gt=0, le=1, description="Of the edges' weights; below 1 the faint ones count for more."
     )
@@ -67,6 +69,12 @@ class MEGANConfig(CourseConfig):
     )
     deformed: Share = Field(default=0.0, description="Of LR's iterations, with image and edges deformed alike.")
     mirrored: Share = Field(default=0.0, description="Of the iterations, with left and right exchanged.")
+    masks: Annotated[Path | None, Asked(must_exist=True)] = Field(
+        default=None, description="Folder of masks of pathologies, 0 and 1 to 4, each of the name of its scan."
+    )
+    resized: Share = Field(
+        default=0.5, description="Of the iterations, with a pathology of --masks shrunk or enlarged by up to 15%."
+    )
     halved: Share = Field(default=0.2, description="Low-resolution patches at half their resolution; 0.2 in the paper.")
 
     @field_validator("doublings")
@@ -100,5 +108,6 @@ class MEGANConfig(CourseConfig):
             lr_size=self.lr_size,
             adds_coarse=self.adds_coarse,
             skips=self.skips,
+            blends=self.blends,
             edges=EdgeSizes(power=self.edge_power),
         )

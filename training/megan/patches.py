@@ -12,7 +12,7 @@ from model_store.networks.lines import planes, stretched
 from model_store.networks.megan import spread
 from model_store.networks.patches import PATCH
 from training.engine.data import Scans
-from training.megan.augmentation import deformation, deformed
+from training.megan.augmentation import deformation, deformed, with_pathology_resized
 from training.megan.config import MEGANConfig
 
 _MARGIN = PATCH // 4
@@ -42,8 +42,11 @@ class Examples(Dataset[tuple[Tensor, Tensor]]):
 
     def load(self, path: Path, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """The image, and one of the drawings of its edges."""
-        parts = np.load(path, mmap_mode="r")
-        chosen = parts[[0, int(random.integers(1, len(parts)))]].astype(np.float32)
+        parts, masks = np.load(path, mmap_mode="r"), self.config.masks
+        drawings = len(parts) if masks is None else len(parts) - 1
+        chosen = parts[[0, int(random.integers(1, drawings))]].astype(np.float32)
+        if masks is not None and random.random() < self.config.resized:
+            chosen = with_pathology_resized(chosen, parts[-1], random)
         if random.random() < self.config.mirrored:
             chosen = np.flip(chosen, 1 + self._sideways).copy()
         image, edges = torch.from_numpy(chosen)

@@ -1,6 +1,7 @@
 """Training of MEGAN (Uzunova et al., section 2.2): conditional GANs with an L1 distance, LR first, then HR by HR."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from model_store.networks.megan import ResidualBlock
 from model_store.networks.patches import PATCH
 from model_store.sizes.megan import MEGANSizes
 from training.engine.card import UNIT_RANGE
-from training.engine.data import TrainingVolumes
+from training.engine.data import TrainingVolumes, masks_of, scans_in
 from training.engine.export import tensors_of
 from training.engine.family import Family
 from training.engine.trainer import Trainer
@@ -23,7 +24,7 @@ from training.megan.augmentation import degraded
 from training.megan.config import MEGANConfig
 from training.megan.networks import LowCritic, PatchCritic
 from training.megan.patches import Examples
-from training.megan.preparation import Drawn
+from training.megan.preparation import Drawn, DrawnWithMasks
 
 BETAS = (0.5, 0.999)
 
@@ -108,12 +109,17 @@ class MEGANTrainer(Trainer[MEGANConfig]):
 class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
     """What is exported is the cascade, trained one network after the other."""
 
+    def check(self, config: MEGANConfig) -> None:
+        if config.masks is not None:
+            masks_of(scans_in(config.data), config.masks)
+
     def trainer(self, config: MEGANConfig) -> MEGANTrainer:
         return MEGANTrainer(config)
 
     def preparation(self, trainer: MEGANTrainer) -> Drawn:
         config, edges = trainer.config, trainer.config.network.edges
-        return Drawn(
+        kind = Drawn if config.masks is None else DrawnWithMasks
+        return kind(
             config.axes,
             config.grid,
             config.lr_size,
@@ -124,6 +130,9 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
             edges.high,
             config.contrasts,
         )
+
+    def masks(self, config: MEGANConfig) -> Path | None:
+        return config.masks
 
     def heaviest(self, trainer: MEGANTrainer) -> tuple[int, ...]:
         """Of LR and of HR."""
@@ -174,7 +183,7 @@ class MEGANFamily(Family[MEGANConfig, MEGANTrainer]):
             provenance=Provenance(
                 origin="trained",
                 iterations={"each_network": config.iterations},
-                notes=f"Trained on {scans} scans.",
+                notes=f"Trained on {scans} scans{', with masks of pathologies' if config.masks else ''}.",
             ),
         )
 

@@ -51,6 +51,7 @@ def edit(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -71,7 +72,8 @@ def edit(
     about = {"source": source, "edit": change, "class_label": o.class_label(class_label), "score": score}
     how = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": noise, "noise_seed": noise_seed}
     files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
-    body = compose("edit", request, model=model, **about, **how, output=files | g.chosen(spacing, shape, like, crop))
+    output = files | g.chosen(spacing, shape, like, crop)
+    body = compose("edit", request, model=model, **about, **how, output=output, webhook=webhook)
     run_and_report("edit", body, None, o.Way(out, server, as_json, device, precision, threads, data), context.obj)
 
 

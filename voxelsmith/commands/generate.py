@@ -44,6 +44,7 @@ def generate(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -73,6 +74,7 @@ def generate(
             "preview": preview,
             **g.chosen(spacing, shape, like, crop),
         },
+        webhook=webhook,
     )
     way = o.Way(out, server, as_json, device, precision, threads)
     run_and_report("generate", body, None, way, context.obj)

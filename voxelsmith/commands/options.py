@@ -34,6 +34,9 @@ Server = Annotated[
     str | None,
     typer.Option("--server", metavar="URL", callback=address, help="Send it to a server; without, run here."),
 ]
+Webhook = Annotated[
+    str | None, typer.Option("--webhook", metavar="URL", help="Address that --server tells when the job has ended.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[
     Path | None,

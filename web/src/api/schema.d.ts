@@ -560,13 +560,14 @@ export interface components {
             has_encoder: boolean;
             verbs: ("generate" | "encode" | "edit" | "translate")[];
             sha256: string;
-            has_reference: boolean;
             /** @constant */
             status: "ready";
             /** @constant */
             broken: false;
             reason: null;
             evaluation: components["schemas"]["LastEvaluation"] | null;
+            is_open: boolean;
+            has_reference: boolean;
         };
         ReadyTranslator: {
             /**
@@ -611,7 +612,6 @@ export interface components {
             ] | null;
             verbs: ("generate" | "encode" | "edit" | "translate")[];
             sha256: string;
-            has_reference: boolean;
             /** @constant */
             status: "ready";
             /** @constant */
