@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import type { ModelCard, ResultFile } from "../api/types";
-import { arranged, isScored, nearestOf, realismOf } from "./realism";
+import type { ResultFile } from "../api/types";
+import { arranged, nearestOf, realismOf } from "./realism";
 
 const result = (index: number, realism: number | null): ResultFile => ({ index, realism, nearest: null }) as ResultFile;
 const four = [result(0, 0.5), result(1, 1.25), result(2, null), result(3, 0.5)];
@@ -20,12 +20,4 @@ test("a realism is told with what is remarkable of the nearest scan", () => {
   expect(realismOf(copy)).toBe("Realism 2.50, near a scan");
   expect(nearestOf(copy)).toContain("number 7, at 0.05, nearer than");
   expect(nearestOf(four[0] as ResultFile)).toBeUndefined();
-});
-
-test("small volumes are scored where that is asked for, and no model without scans scores", () => {
-  const card = (side: number, has: boolean): ModelCard =>
-    ({ shape: [side, side, side], has_reference: has }) as ModelCard;
-  expect([isScored(card(64, true), null), isScored(card(256, true), null)]).toEqual([false, true]);
-  expect([isScored(card(64, true), true), isScored(card(256, true), false)]).toEqual([true, false]);
-  expect(isScored(card(256, false), true)).toBe(false);
 });

@@ -1,5 +1,5 @@
 // How likely volumes are beside the scans of their model: in words, in order, and only those above a number.
-import type { ModelCard, ResultFile } from "../api/types";
+import type { ResultFile } from "../api/types";
 import { figure } from "../text/words";
 
 export type Order = "made" | "most" | "least";
@@ -9,13 +9,6 @@ export const ORDERS: readonly (readonly [Order, string])[] = [
   ["most", "Most realistic first"],
   ["least", "Least realistic first"],
 ];
-
-/** Volumes of so many voxels have a realism where nobody asks for it: as the service has it. */
-const SCORED_VOXELS = 256 ** 3;
-
-export function isScored(card: ModelCard, wish: boolean | null): boolean {
-  return card.has_reference && (wish ?? card.shape[0] * card.shape[1] * card.shape[2] >= SCORED_VOXELS);
-}
 
 /** Those of at least that realism in that order; what has none comes last, and falls to no filter but 0. */
 export function arranged(results: readonly ResultFile[], order: Order, least: number): ResultFile[] {

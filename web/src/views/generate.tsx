@@ -7,7 +7,6 @@ import { asProblem, type Problem } from "../api/problem";
 import type { GenerateRequest, JobRecord, ModelCard } from "../api/types";
 import { generators, preferred, rememberModel } from "../catalogue";
 import { draft } from "../jobs/draft";
-import { isScored } from "../jobs/realism";
 import { remember, throwDice } from "../jobs/seeds";
 import { announce, useJob } from "../jobs/watch";
 import { note, route } from "../route";
@@ -31,8 +30,7 @@ interface Form {
   truncation: number | null;
   label: string;
   noise: "constant" | "random";
-  /** null: as the model has it. */
-  score: boolean | null;
+  score: boolean;
   /** 0: every sample is taken. */
   leastRealism: number;
   output: Output;
@@ -45,7 +43,7 @@ const FRESH: Form = {
   truncation: null,
   label: "",
   noise: "constant",
-  score: null,
+  score: false,
   leastRealism: 0,
   output: USUAL,
 };
@@ -75,7 +73,7 @@ function requestOf(
   if (truncation !== null) request.truncation = truncation;
   if (hasNoise(card)) request.noise = noise;
   if (card.has_reference && leastRealism > 0) request.reject_below = leastRealism;
-  else if (card.has_reference && score !== null) request.score = score;
+  else if (card.has_reference && score) request.score = true;
   return request;
 }
 
@@ -116,7 +114,7 @@ function takeOver({ request }: JobRecord): void {
     truncation: old.truncation ?? null,
     label: labelOf(request),
     noise: old.noise ?? "constant",
-    score: old.score ?? null,
+    score: old.score ?? false,
     leastRealism: old.reject_below ?? 0,
     output: outputOf(old.output),
   });
@@ -171,7 +169,7 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
             <>
               <Check
                 label="Compare each volume with the model's scans"
-                isOn={leastRealism > 0 || isScored(card, score)}
+                isOn={leastRealism > 0 || score}
                 onChange={(next) => change({ score: next, leastRealism: next ? leastRealism : 0 })}
               />
               <NumberSlider
