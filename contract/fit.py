@@ -1,6 +1,5 @@
 """Whether what a request asks for fits a model's card: one rule a function, over plain values. No torch."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -11,8 +10,6 @@ from volumes.grids.field_of_view import LEAST_SIDE, MAX_SIDE, Shape, places_in_w
 
 PATCH = 32
 """Voxels along a side."""
-SCORED_VOXELS = 256**3
-"""Of a volume from which on a score costs at most 15% of making it, on a CPU; of 64^3 it costs half."""
 
 
 def unfit(pointer: str, reason: str) -> InvalidRequest:
@@ -175,11 +172,6 @@ def check_score(card: ModelCard, wishes: Mapping[str, object]) -> None:
     for pointer, wish in wishes.items():
         if wish and not card.has_reference:
             raise unfit(pointer, "this model has no reference of scans to hold volumes against")
-
-
-def is_scored(card: ModelCard, wish: bool | None) -> bool:
-    """Whether volumes are held against the reference: as wished, else where that is little beside making them."""
-    return card.has_reference and (math.prod(card.shape) >= SCORED_VOXELS if wish is None else wish)
 
 
 def check_mix(card: ModelCard, crossover: int) -> None:

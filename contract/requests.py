@@ -57,8 +57,8 @@ class _Rendering(JobRequest):
     noise_seed: Seed | None = None
     """Of random noise: sample k takes noise_seed + k, all volumes of an edit the same. Without one it is the seed that
     they are made from."""
-    score: bool | None = None
-    """Whether each volume is held against the scans of its model's reference. Without it, where that costs little."""
+    score: bool = False
+    """Whether each volume is held against the scans of its model's reference."""
     output: OutputOptions = OutputOptions()
 
     @model_validator(mode="after")
@@ -80,9 +80,10 @@ class _Rendering(JobRequest):
         fit.check_score(card, {"/score": self.score})
         fit.check_output(self.output, *fit.made_by(card))
 
-    def is_scored(self, card: ModelCard) -> bool:
+    @property
+    def is_scored(self) -> bool:
         """Whether its volumes are held against the model's reference."""
-        return fit.is_scored(card, self.score)
+        return self.score
 
     def told(self) -> dict[str, Any]:
         names = ("class_label", "truncation", "truncation_cutoff", "noise")
@@ -108,8 +109,6 @@ class GenerateRequest(_Rendering):
     def _rejects_what_is_drawn(self) -> Self:
         if self.reject_below is not None and self.latents:
             raise ValueError("reject_below draws other seeds; it does not go with latents")
-        if self.reject_below is not None and self.score is False:
-            raise ValueError("reject_below needs the score that score false leaves out")
         return self
 
     @model_validator(mode="after")
@@ -142,8 +141,9 @@ class GenerateRequest(_Rendering):
     def reads_reference(self) -> bool:
         return self.reject_below is not None
 
-    def is_scored(self, card: ModelCard) -> bool:
-        return fit.is_scored(card, True if self.reads_reference else self.score)
+    @property
+    def is_scored(self) -> bool:
+        return self.score or self.reads_reference
 
     def settled(self) -> Self:
         """Random noise (docs/decisions/0020): a sample made from a seed takes that seed for its noise too, unless the

@@ -135,7 +135,7 @@ def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
         cutoff=request.truncation_cutoff,
         noise=request.noise,
         noise_seed=request.noise_seed,
-        is_scored=request.is_scored(bench.generator(request.model).card),
+        is_scored=request.is_scored,
     )
 
 

@@ -93,6 +93,7 @@ def write(path: Path, reference: Reference) -> None:
     """Raises: OSError."""
     arrays = {name: np.ascontiguousarray(getattr(reference, name).astype(kind)) for name, kind in _TYPES.items()}
     save_file(arrays, path, metadata={_KEY: reference.about.model_dump_json()})
+    path.chmod(0o644)  # as the weights: a service may run as another user
 
 
 def read(path: Path, card: ModelCard) -> Reference:

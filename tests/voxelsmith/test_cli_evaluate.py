@@ -62,7 +62,7 @@ def test_the_report_can_be_printed_as_json_and_left_with_the_model(
     assert isinstance(card, ModelCard)
     assert card.has_reference
     left = read(tmp_path / "models" / "tiny" / REFERENCE, card)
-    assert (left.about.among, left.about.features, len(left.features)) == ("train", "random", 8)
+    assert (left.about.among, left.about.features, len(left.features)) == ("train", "distortion", 8)
 
 
 @pytest.mark.parametrize(

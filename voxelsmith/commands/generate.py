@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from contract.fields import LatentSpace
-from contract.requests import GenerateRequest
 from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose, read_vectors
@@ -30,9 +29,7 @@ def generate(
     noise: o.Noise = None,
     noise_seed: o.NoiseSeed = None,
     score: o.Score = None,
-    reject_below: Annotated[
-        float | None, typer.Option(metavar="REALISM", help=o.told(GenerateRequest, "reject_below"))
-    ] = None,
+    reject_below: o.RejectBelow = None,
     format_: o.Format = None,
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,

@@ -57,6 +57,7 @@ TruncationCutoff = Annotated[
 Noise = Annotated[fields.Noise | None, typer.Option(help=told(GenerateRequest, "noise"))]
 NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", help=told(GenerateRequest, "noise_seed"))]
 Score = Annotated[bool | None, typer.Option("--score/--no-score", help=told(GenerateRequest, "score"))]
+RejectBelow = Annotated[float | None, typer.Option(metavar="REALISM", help=told(GenerateRequest, "reject_below"))]
 Format = Annotated[FileFormat | None, typer.Option("--format", help=told(OutputOptions, "format"))]
 Dtype = Annotated[OutputType | None, typer.Option("--dtype", help=told(OutputOptions, "dtype"))]
 Intensity = Annotated[fields.Intensity | None, typer.Option("--intensity", help=told(OutputOptions, "intensity"))]

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { unzipSync } from "fflate";
 
-import { drawn, generate, jobOf, succeeded } from "./page";
+import { choose, drawn, generate, jobOf, succeeded } from "./page";
 import { expect, test } from "./test";
 
 test("all samples of a job in one plane; one opens, a selection is one archive", async ({ page, request }) => {
@@ -37,6 +37,27 @@ test("all samples of a job in one plane; one opens, a selection is one archive",
   await expect(page).toHaveURL(/show=001/);
   await expect(page.getByTestId("pane-0")).toContainText("Seed 91");
   await drawn(page);
+});
+
+test("samples tell their realism, by which they are put in order and chosen", async ({ page }) => {
+  await page.goto("/");
+  await choose(page, "tiny");
+  await page.getByRole("checkbox", { name: "Compare each volume" }).check();
+  await generate(page, "tiny", 90, 3);
+  await succeeded(page);
+  await page.getByRole("button", { name: "Mosaic" }).click();
+  const tiles = page.getByRole("list", { name: "All samples" }).getByRole("listitem");
+  await expect(tiles).toHaveCount(3);
+  const told = async (): Promise<number[]> =>
+    (await tiles.getByText(/^Realism /).allTextContents()).map((text) => Number(/[\d.]+/.exec(text)?.[0]));
+  const made = await told();
+  expect(made).toHaveLength(3);
+  await page.getByLabel("Order").selectOption("Most realistic first");
+  expect(await told()).toEqual([...made].sort((one, other) => other - one));
+  await page.getByLabel("Realism from").fill("1000");
+  await page.getByLabel("Realism from").press("Enter");
+  await expect(tiles).toHaveCount(0);
+  await expect(page.getByText("0 of 3 volumes")).toBeVisible();
 });
 
 test("what Edit made is taken away from Edit", async ({ page }) => {

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from model_store.card import DirectionCard, ModelCard
+from tests.support.models.references import write_any_reference
 from tests.support.models.tiny_megan import write_megan
 from tests.support.models.tiny_models import write_card, write_tiny_hagan
 from tests.support.models.tiny_onnx import write_onnx
@@ -21,6 +22,7 @@ def main() -> None:
     card = write_tiny_hagan(models, "tiny", title="Tiny: noise at 32^3")
     for k, name in enumerate(("first-axis", "second-axis")):
         write_direction(models / "tiny", card, name, k)
+    write_any_reference(models / "tiny")
     write_tiny_hagan(models, "tiny-classes", classes=("mild", "severe"), encoder=False, seed=1)
     write_direction(models / "tiny-style", write_stylegan(models, "tiny-style", base=(4, 4, 4)), "coarse", 0)
     write_megan(models, "tiny-translator")

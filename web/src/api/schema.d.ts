@@ -706,8 +706,8 @@ export interface components {
             noise?: "constant" | "random";
             /** @default null */
             noise_seed?: number | null;
-            /** @default null */
-            score?: boolean | null;
+            /** @default false */
+            score?: boolean;
             /**
              * @default {
              *       "format": "nii.gz",
@@ -777,8 +777,8 @@ export interface components {
             noise?: "constant" | "random";
             /** @default null */
             noise_seed?: number | null;
-            /** @default null */
-            score?: boolean | null;
+            /** @default false */
+            score?: boolean;
             /**
              * @default {
              *       "format": "nii.gz",

@@ -11,7 +11,7 @@ import { remember, throwDice } from "../jobs/seeds";
 import { announce, useJob } from "../jobs/watch";
 import { note, route } from "../route";
 import { unitOf } from "../text/words";
-import { Button, Select } from "../ui/controls";
+import { Button, Check, Select } from "../ui/controls";
 import { ModelPicker } from "../ui/modelcard";
 import { Empty, ProblemNotice } from "../ui/notices";
 import { NumberSlider } from "../ui/numberslider";
@@ -30,6 +30,9 @@ interface Form {
   truncation: number | null;
   label: string;
   noise: "constant" | "random";
+  score: boolean;
+  /** 0: every sample is taken. */
+  leastRealism: number;
   output: Output;
 }
 
@@ -40,6 +43,8 @@ const FRESH: Form = {
   truncation: null,
   label: "",
   noise: "constant",
+  score: false,
+  leastRealism: 0,
   output: USUAL,
 };
 const NOISE = [
@@ -59,11 +64,16 @@ function hasNoise(card: ModelCard): boolean {
   return card.latent.has_style_space && card.network.noise !== false;
 }
 
-function requestOf({ seed, count, truncation, label, noise, output }: Form, card: ModelCard): GenerateRequest {
+function requestOf(
+  { seed, count, truncation, label, noise, score, leastRealism, output }: Form,
+  card: ModelCard,
+): GenerateRequest {
   const about = { model: card.name, ...givenFor(card, label) };
   const request: GenerateRequest = { ...about, seed, num_samples: count, output: { ...output, preview: true } };
   if (truncation !== null) request.truncation = truncation;
   if (hasNoise(card)) request.noise = noise;
+  if (card.has_reference && leastRealism > 0) request.reject_below = leastRealism;
+  else if (card.has_reference && score) request.score = true;
   return request;
 }
 
@@ -104,13 +114,15 @@ function takeOver({ request }: JobRecord): void {
     truncation: old.truncation ?? null,
     label: labelOf(request),
     noise: old.noise ?? "constant",
+    score: old.score ?? false,
+    leastRealism: old.reject_below ?? 0,
     output: outputOf(old.output),
   });
 }
 
 /** `news` is what the service last told. */
 function GenerateForm({ news }: { news: JobRecord | null }) {
-  const { model, seed, count, truncation, label, noise, output } = form.value;
+  const { model, seed, count, truncation, label, noise, score, leastRealism, output } = form.value;
   const cards = generators("generate");
   const card = preferred(cards, model);
   const isPosting = useSignal(false);
@@ -152,6 +164,24 @@ function GenerateForm({ news }: { news: JobRecord | null }) {
           <Truncation card={card} value={truncation} onChange={(next) => change({ truncation: next })} />
           {hasNoise(card) && (
             <Select label="Noise" value={noise} options={NOISE} onChange={(next) => change({ noise: next })} />
+          )}
+          {card.has_reference && (
+            <>
+              <Check
+                label="Compare each volume with the model's scans"
+                isOn={leastRealism > 0 || score}
+                onChange={(next) => change({ score: next, leastRealism: next ? leastRealism : 0 })}
+              />
+              <NumberSlider
+                label="Least realism"
+                min={0}
+                max={2}
+                step={0.05}
+                value={leastRealism}
+                hint="Below it a sample is drawn again by other seeds, at most 10 in all. 0 takes every sample; 1 lies among the scans."
+                onInput={(next) => change({ leastRealism: next })}
+              />
+            </>
           )}
           <NumberSlider
             label="Samples"

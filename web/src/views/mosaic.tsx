@@ -4,9 +4,10 @@ import { useSignal } from "@preact/signals";
 import { saveFile } from "../api/save";
 import type { JobRecord, ResultFile } from "../api/types";
 import { expected } from "../jobs/kinds";
+import { arranged, nearestOf, ORDERS, type Order, realismOf } from "../jobs/realism";
 import { note, route } from "../route";
 import { bytes, isViewable, nameOf, volumes } from "../text/words";
-import { Button, Segments } from "../ui/controls";
+import { Button, NumberField, Segments, Select } from "../ui/controls";
 import { type Plane, PLANES, Preview } from "../ui/preview";
 import { attempt } from "../ui/toast";
 import { MAX_ARCHIVE_BYTES, saveSeveral, stemOf } from "./saving";
@@ -41,24 +42,42 @@ export function MosaicButton({ record }: { record: JobRecord }) {
 
 export function Mosaic({ record, plane }: { record: JobRecord; plane: Plane }) {
   const picked = useSignal<ReadonlySet<string>>(new Set());
-  const { results } = record;
+  const order = useSignal<Order>("made");
+  const least = useSignal(0);
+  const isScored = record.results.some(({ realism }) => realism !== null);
+  const results = isScored ? arranged(record.results, order.value, least.value) : record.results;
   const chosen = results.filter(({ name }) => picked.value.has(name));
   const turn = (name: string, isOn: boolean): void => {
     const rest = [...picked.value].filter((other) => other !== name);
     picked.value = new Set(isOn ? [...rest, name] : rest);
   };
-  const toCome = Math.max(0, expected(record) - results.length);
+  const toCome = Math.max(0, expected(record) - record.results.length);
   return (
     <>
       <div class="mosaic-head">
         <Segments label="Plane" value={plane} options={NAMES} onChange={(next) => note({ mosaic: next })} />
         <Selection
           record={record}
+          count={results.length}
           chosen={chosen}
           onAll={() => (picked.value = new Set(results.map(({ name }) => name)))}
           onNone={() => (picked.value = new Set())}
         />
       </div>
+      {isScored && (
+        <div class="mosaic-head">
+          <Select label="Order" value={order.value} options={ORDERS} onChange={(next) => (order.value = next)} />
+          <NumberField
+            label="Realism from"
+            min={0}
+            max={1000}
+            step={0.05}
+            value={least.value}
+            onChange={(next) => (least.value = next)}
+            after={<span class="hint">{`${results.length} of ${volumes(record.results.length)}`}</span>}
+          />
+        </div>
+      )}
       <ul class="mosaic" aria-label="All samples">
         {results.map((result) => (
           <li key={result.name}>
@@ -80,7 +99,7 @@ export function Mosaic({ record, plane }: { record: JobRecord; plane: Plane }) {
           </li>
         ))}
       </ul>
-      {results.length > 0 && !results.some(({ preview }) => preview) && (
+      {record.results.length > 0 && !record.results.some(({ preview }) => preview) && (
         <p class="hint">This job was asked for without pictures.</p>
       )}
     </>
@@ -89,12 +108,14 @@ export function Mosaic({ record, plane }: { record: JobRecord; plane: Plane }) {
 
 interface SelectionProps {
   record: JobRecord;
+  /** Of the samples that are shown. */
+  count: number;
   chosen: readonly ResultFile[];
   onAll: () => void;
   onNone: () => void;
 }
 
-function Selection({ record, chosen, onAll, onNone }: SelectionProps) {
+function Selection({ record, count, chosen, onAll, onNone }: SelectionProps) {
   const done = useSignal<number | null>(null);
   const size = chosen.reduce((sum, { size_bytes: bytesOfOne }) => sum + bytesOfOne, 0);
   const isTooLarge = size > MAX_ARCHIVE_BYTES;
@@ -106,7 +127,7 @@ function Selection({ record, chosen, onAll, onNone }: SelectionProps) {
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset cannot lie in a row in every browser
     <div class="actions" role="group" aria-label="Selection">
-      <Button kind="quiet" isDisabled={chosen.length === record.results.length} onClick={onAll}>
+      <Button kind="quiet" isDisabled={chosen.length === count} onClick={onAll}>
         Select all
       </Button>
       <Button kind="quiet" isDisabled={chosen.length === 0} onClick={onNone}>
@@ -136,6 +157,7 @@ interface TileProps {
 
 function Tile({ record, result, plane, isPicked, onPick }: TileProps) {
   const name = nameOf(result);
+  const realism = realismOf(result);
   return (
     <div class={`tile${isPicked ? " is-picked" : ""}`}>
       <button
@@ -159,6 +181,11 @@ function Tile({ record, result, plane, isPicked, onPick }: TileProps) {
           onClick={() => void attempt(() => saveFile(result.url, `${stemOf(record)}-${result.name}`))}
         />
       </div>
+      {realism && (
+        <p class="tile-score hint" title={nearestOf(result)}>
+          {realism}
+        </p>
+      )}
     </div>
   );
 }

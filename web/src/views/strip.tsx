@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { JobRecord, ResultFile } from "../api/types";
 import { expected } from "../jobs/kinds";
+import { nearestOf, realismOf } from "../jobs/realism";
 import { shortNameOf } from "../text/words";
 import { Button } from "../ui/controls";
 import { Preview } from "../ui/preview";
@@ -45,6 +46,11 @@ export function Strip({ record, count = 0, selected, compared, onSelect }: Strip
               >
                 <Preview url={previewOf(record, result)} alt="" />
                 <span class="thumb-name">{shortNameOf(result)}</span>
+                {result.realism !== null && (
+                  <span class="thumb-score" title={nearestOf(result)}>
+                    {realismOf(result)}
+                  </span>
+                )}
               </button>
             ) : (
               <span class="thumb to-come">
