@@ -53,6 +53,8 @@ def translated(
                 returning = Returning(reorient(result, card.axes).array, sketch.canvas, background)
             returning.take(event)
         else:
+            if not event.done:
+                return_freed_memory()  # what the scale before took, in pieces of another size
             yield _told(event)
     yield Product(result, made_from)
 
