@@ -37,7 +37,7 @@ from workers.writing.units import MEASURED, in_units
 R = TypeVar("R", bound=JobRequest)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Job(Generic[R]):
     """What a recipe works from."""
 
@@ -55,6 +55,12 @@ class Job(Generic[R]):
     """Of the scan's file."""
     mask: Volume | None = None
     """Of pathologies, on the scan's grid."""
+
+    def take_scan(self) -> Volume:
+        """The scan, which the job holds no longer: of a large one the result needs the memory."""
+        assert self.scan is not None
+        scan, self.scan = self.scan, None
+        return scan
 
 
 def generate(job: Job[GenerateRequest]) -> Iterator[Event]:
@@ -218,7 +224,7 @@ def _translate(job: Job[TranslateRequest]) -> Iterator[Event]:
     translator = job.bench.translator(job.request.model)
     if job.scan is None:
         raise InvalidRequest("A translation needs a volume.")
-    yield from translated(job.request, translator, job.scan, job.mask, ScanDigest(job.scan_sha256))
+    yield from translated(job.request, translator, job.take_scan(), job.mask, ScanDigest(job.scan_sha256))
 
 
 RECIPES: Mapping[str, Callable[[Job[Any]], Iterator[Event]]] = {

@@ -85,6 +85,7 @@ def run(
                 finished = writer.resume(record, kind_of(bench.device)) if request.goes_on else 0
                 digest = (record["scan"] or {}).get("sha256", "")
                 job = Job(request, bench, scan, direction, placement, finished, digest, _scan(mask_path, limits))
+                del scan  # the job's from here on
                 found["assumed"] = _assumed(job, writer)
                 for event in RECIPES[request.kind](job):
                     _take(event, writer, behind, sink, clock, found)
