@@ -18,7 +18,7 @@ VoxelsmithError
 ├── QueueFull, QueueUnavailable, StoreUnavailable, StoreFull, TooManyTransfers
 └── JobFailure                a running job that cannot go on
     ├── ModelBroken, NonFiniteOutput, GpuOutOfMemory, OutOfMemory, MemoryLimit, WorkerLost, DeadlineExceeded,
-    │   InternalFailure
+    │   NoLikelySample, InternalFailure
 JobCanceled                   not an error: the way a running job leaves when its cancel flag is seen
 JobHandedBack, LeaseLost      not errors either: the job goes on elsewhere
 """
@@ -174,6 +174,10 @@ class WorkerLost(JobFailure):
 
 class DeadlineExceeded(JobFailure):
     code, title = "deadline_exceeded", "The job took too long"
+
+
+class NoLikelySample(JobFailure):
+    code, title = "no_likely_sample", "No sample is as realistic as was asked for"
 
 
 class InternalFailure(JobFailure):

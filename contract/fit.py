@@ -1,6 +1,7 @@
 """Whether what a request asks for fits a model's card: one rule a function, over plain values. No torch."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from contract.errors import InvalidRequest, UnreadableVolume, VerbNotSupported
@@ -10,6 +11,8 @@ from volumes.grids.field_of_view import LEAST_SIDE, MAX_SIDE, Shape, places_in_w
 
 PATCH = 32
 """Voxels along a side."""
+SCORED_VOXELS = 256**3
+"""Of a volume from which on a score costs at most 15% of making it, on a CPU; of 64^3 it costs half."""
 
 
 def unfit(pointer: str, reason: str) -> InvalidRequest:
@@ -165,6 +168,18 @@ def check_noise(card: ModelCard, noise: str) -> None:
     has_noise = card.latent.has_style_space and card.network.get("noise", True) is not False
     if noise == "random" and not has_noise:
         raise unfit("/noise", "this model's network has no noise inputs; leave it constant")
+
+
+def check_score(card: ModelCard, wishes: Mapping[str, object]) -> None:
+    """`wishes` by their pointers. Raises: InvalidRequest, where the model has nothing to hold volumes against."""
+    for pointer, wish in wishes.items():
+        if wish and not card.has_reference:
+            raise unfit(pointer, "this model has no reference of scans to hold volumes against")
+
+
+def is_scored(card: ModelCard, wish: bool | None) -> bool:
+    """Whether volumes are held against the reference: as wished, else where that is little beside making them."""
+    return card.has_reference and (math.prod(card.shape) >= SCORED_VOXELS if wish is None else wish)
 
 
 def check_mix(card: ModelCard, crossover: int) -> None:

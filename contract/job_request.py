@@ -70,6 +70,11 @@ class JobRequest(Notifying):
         return None
 
     @property
+    def reads_reference(self) -> bool:
+        """Whether its model's reference decides which volumes are made."""
+        return False
+
+    @property
     def targets(self) -> Sequence[float]:
         """Values of that direction's attribute that it goes to."""
         return ()

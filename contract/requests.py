@@ -35,6 +35,8 @@ from contract.seeds import drawn_seed
 from contract.state import JobKind
 from model_store.card import AnyCard, ModelCard, Task, Verb
 
+MOST_REJECTED = 10.0
+"""Realism is 1 where a volume lies among the scans, and ten times that no model's volumes have."""
 EDGE_VALUES, MASK_VALUES = (0.0, 255.0), (0.0, 4.0)
 """Of an edge image, and of a mask: background and four kinds of tissue."""
 
@@ -55,6 +57,8 @@ class _Rendering(JobRequest):
     noise_seed: Seed | None = None
     """Of random noise: sample k takes noise_seed + k, all volumes of an edit the same. Without one it is the seed that
     they are made from."""
+    score: bool | None = None
+    """Whether each volume is held against the scans of its model's reference. Without it, where that costs little."""
     output: OutputOptions = OutputOptions()
 
     @model_validator(mode="after")
@@ -73,7 +77,12 @@ class _Rendering(JobRequest):
         fit.check_class(card, self.class_label, is_read=not is_styled)
         fit.check_truncation(card, self.truncation, self.truncation_cutoff, self.origins())
         fit.check_noise(card, self.noise)
+        fit.check_score(card, {"/score": self.score})
         fit.check_output(self.output, *fit.made_by(card))
+
+    def is_scored(self, card: ModelCard) -> bool:
+        """Whether its volumes are held against the model's reference."""
+        return fit.is_scored(card, self.score)
 
     def told(self) -> dict[str, Any]:
         names = ("class_label", "truncation", "truncation_cutoff", "noise")
@@ -92,6 +101,16 @@ class GenerateRequest(_Rendering):
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SAMPLES)] | None = None
     latents: Annotated[list[Latent], Field(min_length=1, max_length=MAX_SAMPLES), OneAsList] | None = None
     latent_space: LatentSpace = "z"
+    reject_below: Annotated[float, Field(gt=0, le=MOST_REJECTED)] | None = None
+    """Draw a sample again, with other seeds, while its realism is less than this: at most 10 times in all."""
+
+    @model_validator(mode="after")
+    def _rejects_what_is_drawn(self) -> Self:
+        if self.reject_below is not None and self.latents:
+            raise ValueError("reject_below draws other seeds; it does not go with latents")
+        if self.reject_below is not None and self.score is False:
+            raise ValueError("reject_below needs the score that score false leaves out")
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -119,6 +138,13 @@ class GenerateRequest(_Rendering):
     def origins(self) -> list[Origin]:
         return [self.latent_space if self.latents else "seed"]
 
+    @property
+    def reads_reference(self) -> bool:
+        return self.reject_below is not None
+
+    def is_scored(self, card: ModelCard) -> bool:
+        return fit.is_scored(card, True if self.reads_reference else self.score)
+
     def settled(self) -> Self:
         """Random noise (docs/decisions/0020): a sample made from a seed takes that seed for its noise too, unless the
         request names a `noise_seed`; for samples from latents one is drawn."""
@@ -133,6 +159,7 @@ class GenerateRequest(_Rendering):
     def check_generator(self, card: ModelCard) -> None:
         latents = enumerate(self.latents or [])
         fit.check_latents(card, ((f"/latents/{k}", latent, self.latent_space) for k, latent in latents))
+        fit.check_score(card, {"/reject_below": self.reject_below})
         super().check_generator(card)
 
 

@@ -52,6 +52,16 @@ class JobError(Envelope):
     detail: str
 
 
+class Nearest(Envelope):
+    """The scan of a model's reference that a volume is nearest to, by features."""
+
+    index: int
+    """Its row in the reference, which names no scans."""
+    distance: float
+    is_nearer: bool
+    """Than that scan is to the scan nearest to it, as a copy is."""
+
+
 class ResultFile(Envelope):
     """One stored volume (or other file) of a job."""
 
@@ -68,6 +78,11 @@ class ResultFile(Envelope):
     """Of the noise that it was made with; None: the model's constant noise."""
     scan_sha256: str | None = None
     """Of the scan that it was made from, where that was no latent."""
+    realism: float | None = None
+    """Of a volume that was held against its model's reference: from 1 on it lies among the scans."""
+    nearest: Nearest | None = None
+    seeds_tried: list[int] | None = None
+    """Of a sample of a request with `reject_below`: what was drawn for it, last the seed that it is made from."""
     preview: str | None = None
     label: str | None = None
     """What the file is where the index does not say it: "reconstruction", "reconstruction-scan-grid", "strength=-3"."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 NUM_SAMPLES = 512
 """As the HA-GAN paper's plot of features has them (figure 4)."""
-FeaturesName = Literal["random", "own", "astra", "medicalnet"]
+FeaturesName = Literal["distortion", "random", "own", "astra", "medicalnet"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class EvaluationConfig:
     """None: the classes of a conditional model in turn."""
     truncation: float | None = None
     """None: the card's."""
-    features: FeaturesName = "random"
+    features: FeaturesName = "distortion"
     weights: Path | None = None
     """The file of `medicalnet`."""
     seed: int = 0

@@ -15,7 +15,6 @@ from evaluation import doubts, measuring, report
 from evaluation.collected import Collected, Measuring, OnVolume, collect
 from evaluation.config import EvaluationConfig
 from evaluation.errors import EvaluationRefused
-from evaluation.features.network import FeatureNetwork
 from evaluation.features.table import network_of
 from evaluation.page.html import page_of
 from evaluation.part import Part, measured
@@ -23,14 +22,13 @@ from evaluation.preparing import neutral
 from evaluation.report import FEATURES, PAGE, REPORT, Report
 from evaluation.samples import Folder, Made, Samples, Seen
 from model_store.card import ModelCard
+from model_store.features.network import FeatureNetwork
 from model_store.folder import replacing, software_version
 from model_store.generator import Generator
-from model_store.last_evaluation import EVALUATION, LastEvaluation, Measured
 from model_store.load import load
 from volumes.orientation import in_ras_order
 from volumes.scan import Preparation, preparation_by
 
-MEASURES = ("fid", "kid", "mmd", "precision", "recall", "density", "coverage")
 PARTS = ".parts"
 """Folder under `out` with a file per volume; gone when the report is written."""
 
@@ -169,45 +167,6 @@ def _what(config: EvaluationConfig, model: Model | None) -> report.Generated:
     return report.Generated(
         kind="model", name=model.card.name, sha256=model.card.sha256, truncation=level, class_label=config.class_label
     )
-
-
-def headline(found: Report) -> LastEvaluation:
-    """What a model's folder keeps of its report."""
-    near, pairs = found.nearest, found.ms_ssim_pairs
-    named = {
-        **{name: getattr(found, name) for name in MEASURES},
-        "ms_ssim_pairs": pairs.generated,
-        "realism": found.realism.mean,
-        "share_nearer": near.share_nearer,
-        "share_below": near.share_below,
-        "detail": found.detail.generated,
-    }
-    measures = {name: _figure(one) for name, one in named.items()}
-    measures["fid_at_infinity"] = Measured(value=found.fid.at_infinity, reason=found.fid.note)
-    measures["ms_ssim_pairs"] = Measured(value=pairs.generated.value, floor=pairs.reference.value)
-    measures["detail"] = Measured(value=found.detail.generated.value, floor=found.detail.reference.value)
-    return LastEvaluation(
-        model_sha256=found.generated.sha256 or "",
-        software_version=found.software_version,
-        seed=found.seed,
-        truncation=found.generated.truncation,
-        reference=found.counts.reference,
-        generated=found.counts.generated,
-        train=found.counts.train,
-        features=found.features.name,
-        features_sha256=found.features.sha256,
-        measures=measures,
-    )
-
-
-def _figure(one: report.Estimate) -> Measured:
-    return Measured(value=one.value, floor=None if one.floor is None else one.floor.median, reason=one.reason)
-
-
-def attach(found: Report, folder: Path) -> None:
-    """Into the model's folder, where the service finds it. Raises: OSError."""
-    with replacing(folder / EVALUATION) as partial:
-        partial.write_text(headline(found).model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _prepared(how: Preparation) -> report.Preparation:

@@ -12,10 +12,10 @@ from evaluation.collected import Collected
 from evaluation.distances import frechet, kernels, memorisation, ms_ssim, neighbours, spread
 from evaluation.distances.frechet import Features
 from evaluation.distances.spread import Measure
+from model_store.features.neighbours import FEWEST_REALISM
 
 FEWEST_NEIGHBOURS = 50
 """Volumes a side, below which precision, recall, density and coverage say more of the sample than of the model."""
-FEWEST_REALISM = 8
 FEWEST_SPREAD = 4
 """Volumes a side, of which half can be drawn."""
 MOST_REDUCED = 64

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evaluation.distances import memorisation, ms_ssim
 from evaluation.distances.detail import Spacing, detail_inside, detail_of
-from evaluation.features.network import FeatureNetwork, features_of, resized
+from model_store.features.network import FeatureNetwork, features_of, resized
 from model_store.folder import replacing
 from volumes.orientation import in_ras_order, to_network
 

@@ -11,6 +11,8 @@ Triple = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotat
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 """The two files that each model's folder has."""
+REFERENCE = "reference.safetensors"
+"""Of a model that scores its volumes: features of its scans."""
 Verb = Literal["generate", "encode", "edit", "translate"]
 """What can be asked of a model: the kinds of job that make or read volumes."""
 Task = Literal["synthesise", "encode", "refine", "translate"]
@@ -150,6 +152,11 @@ class AnyCard(CardPart):
         """What can be asked of the model."""
 
     @property
+    def abilities(self) -> dict[str, Any]:
+        """What is shown beside the card: what can be asked of the model, by the names of the answer's fields."""
+        return {"verbs": list(self.verbs)}
+
+    @property
     def sha256(self) -> str:
         """The model's digest: that of its weights file."""
         return self.files[WEIGHTS]
@@ -180,9 +187,18 @@ class ModelCard(AnyCard):
     """Without one a scan's latent is found by descent alone."""
 
     @property
+    def has_reference(self) -> bool:
+        """Whether its volumes can be held against scans: their realism, and the nearest scan."""
+        return REFERENCE in self.files
+
+    @property
     def is_open(self) -> bool:
         """Whether its layers can be looked into and have a gradient: what SeFa, mixing and descent need."""
         return True
+
+    @property
+    def abilities(self) -> dict[str, Any]:
+        return {**super().abilities, "is_open": self.is_open, "has_reference": self.has_reference}
 
     @property
     def verbs(self) -> tuple[Verb, ...]:

@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from model_store.card import ModelCard
+from model_store.features.reference import Reference
 from model_store.loaded_model import LoadedModel
 
 
@@ -19,6 +20,10 @@ class Generator(LoadedModel, Protocol):
 
     @property
     def card(self) -> ModelCard: ...
+
+    @property
+    def reference(self) -> Reference | None:
+        """What its volumes are held against, where its folder holds it."""
 
     def map(self, z: Tensor, label: int | None = None) -> Tensor:
         """(n, z_dim) -> styles w (n, num_styles, w_dim)."""

@@ -9,8 +9,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from model_store.card import WEIGHTS, AnyCard, ModelCard, TranslatorCard
-from model_store.families.base import Served
+from model_store.card import REFERENCE, WEIGHTS, AnyCard, ModelCard, TranslatorCard
+from model_store.families.base import Served, ServedGenerator
 from model_store.families.hagan import ServedHAGAN
 from model_store.families.megan import ServedMEGAN
 from model_store.families.onnx import ServedONNX
@@ -19,6 +19,7 @@ from model_store.families.split_shuffle import ServedSplitShuffle
 from model_store.families.stylegan import ServedStyleGAN
 from model_store.families.stylegan3d import ServedStyleGAN3D
 from model_store.faults import FolderFault, UnreadableModel
+from model_store.features import reference
 from model_store.generator import Generator
 from model_store.integrity import check_files
 from model_store.loaded_model import LoadedModel
@@ -92,6 +93,8 @@ def load(
     model.load_state_dict(tensors, strict=True, assign=True)
     model.requires_grad_(False).eval()
     model.settle()
+    if isinstance(model, ServedGenerator) and model.card.has_reference:
+        model.reference = reference.read(folder / REFERENCE, model.card)
     return model
 
 

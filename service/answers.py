@@ -28,6 +28,11 @@ class Usable(BaseModel):
 class ReadyModel(Usable, ModelCard):
     """A generator."""
 
+    looks_inside: bool = Field(alias="is_open")
+    """Whether SeFa, mixing and refinement can be asked of it: they need the network's layers or its gradient."""
+    is_scored: bool = Field(alias="has_reference")
+    """Whether the model's folder holds features of its scans, so that its volumes can have `realism`."""
+
 
 class ReadyTranslator(Usable, TranslatorCard):
     """A model that makes volumes of scans. It has no latent and no shape of its own."""

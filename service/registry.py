@@ -153,7 +153,7 @@ class Registry:
 
 def ready_model(card: AnyCard, evaluation: LastEvaluation | None = None) -> dict[str, Any]:
     """A card as the service shows it, with the model's last evaluation."""
-    facts = card.model_dump(mode="json") | {"sha256": card.sha256, "verbs": list(card.verbs)}
+    facts = card.model_dump(mode="json") | card.abilities | {"sha256": card.sha256}
     judged = None if evaluation is None else evaluation.model_dump(mode="json")
     return {**facts, "status": "ready", "broken": False, "reason": None, "evaluation": judged}
 

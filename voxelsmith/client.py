@@ -45,6 +45,8 @@ class Calls(Answers):
         class_label: int | str | None = None,
         noise: str | None = None,
         noise_seed: int | None = None,
+        score: bool | None = None,
+        reject_below: float | None = None,
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
@@ -60,6 +62,7 @@ class Calls(Answers):
             model=model, num_samples=num_samples, seed=seed, seeds=None if seeds is None else list(seeds), noise=noise,
             latents=listed(latents), latent_space=latent_space, truncation=truncation, output=output, webhook=webhook,
             truncation_cutoff=truncation_cutoff, class_label=class_label, noise_seed=noise_seed,
+            score=score, reject_below=reject_below,
         )  # fmt: skip
         return await self.submit("generate", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 
@@ -104,6 +107,7 @@ class Calls(Answers):
         class_label: int | str | None = None,
         noise: str | None = None,
         noise_seed: int | None = None,
+        score: bool | None = None,
         output: Mapping[str, Any] | None = None,
         wait_s: int | None = None,
         idempotency_key: str | None = None,
@@ -115,6 +119,7 @@ class Calls(Answers):
         body = without_none(
             model=model, source=source, edit=edit, truncation=truncation, truncation_cutoff=truncation_cutoff,
             class_label=class_label, noise=noise, noise_seed=noise_seed, output=output, webhook=webhook,
+            score=score,
         )  # fmt: skip
         return await self.submit("edit", body, wait_s=wait_s, idempotency_key=idempotency_key, priority=priority)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from contract.errors import UnreadableVolume, VerbNotSupported
 from contract.requests import TranslateRequest
+from evaluation.distances.detail import detail_inside
 from evaluation.studies.megan import COARSE, EDGES, KERNELS, Kernel, Row, blacked_out, sharpened, table
 from evaluation.translation import Measures, Unit, Watched, as_json, mean_of, measure, seam_ratio
 from model_store.card import AnyCard, TranslatorCard
@@ -90,8 +91,8 @@ def unit_translation(translator: Translator, scan: Volume, edges: str = "compute
 
 
 def judged(card: AnyCard, folder: Path, scan_path: Path, truth_path: Path | None) -> dict[str, Any]:
-    """One model on one scan: per scale the measures against the truth, where there is one, and of the finest scale
-    whether patches show.
+    """One model on one scan: per scale its detail, and where there is a truth the measures against it; of the finest
+    scale whether patches show.
 
     Raises:
         VerbNotSupported: the model does not translate.
@@ -111,12 +112,14 @@ def judged(card: AnyCard, folder: Path, scan_path: Path, truth_path: Path | None
         at = finest if scale == finest.doublings else Watched(served, scale)
         image = made if at is finest else unit_translation(at, scan)
         row: dict[str, Any] = {"scale": scale + 1, "shape": list(at.image.shape)}
+        row["detail"] = detail_inside(image, scan.spacing_mm)
         if truth is not None:
             row |= as_json(measure(image, unit_truth(truth, served.card)))
         found["scales"].append(row)
     if truth is not None:  # what leaving the scan as it is would give
-        own = unit_truth(scan, served.card)
-        found["original"] = as_json(measure(own, unit_truth(truth, served.card)))
+        own, real = unit_truth(scan, served.card), unit_truth(truth, served.card)
+        found["original"] = {"detail": detail_inside(own, scan.spacing_mm), **as_json(measure(own, real))}
+        found["truth"] = {"detail": detail_inside(real, scan.spacing_mm)}
     return found
 
 

@@ -30,7 +30,9 @@ from workers.steps.edits import walk
 from workers.steps.fitting import fit_direction
 from workers.steps.inversion import invert
 from workers.steps.recipe_events import Event, Finding, Finished, Latent, Product, ScanDigest, Stage
+from workers.steps.redrawing import likely
 from workers.steps.rendering import Renderer
+from workers.steps.scoring import STALE
 from workers.steps.translation import translated
 from workers.writing.units import MEASURED, in_units
 
@@ -55,6 +57,8 @@ class Job(Generic[R]):
     """Of the scan's file."""
     mask: Volume | None = None
     """Of pathologies, on the scan's grid."""
+    seeds_tried: Sequence[Sequence[int]] = ()
+    """Of each finished volume, where other seeds were tried than its own."""
 
     def take_scan(self) -> Volume:
         """The scan, which the job holds no longer: of a large one the result needs the memory."""
@@ -75,8 +79,13 @@ def generate(job: Job[GenerateRequest]) -> Iterator[Event]:
         raise InvalidRequest("The request names neither seed, seeds nor latents.")
     else:
         seeds = request.seeds or [(request.seed or 0) + k for k in range(request.samples)]
+        if request.reject_below is not None:
+            yield from likely(renderer, seeds, request.reject_below, job.seeds_tried)
+            return
         noisy = [renderer.with_noise(renderer.draw(seed), k, seed) for k, seed in enumerate(seeds)]
     yield from renderer.products([(latent, None) for latent in noisy], job.finished)
+    if renderer.is_stale:
+        yield Finding(warnings=_stale(renderer))
 
 
 def edit(job: Job[EditRequest]) -> Iterator[Event]:
@@ -95,6 +104,7 @@ def edit(job: Job[EditRequest]) -> Iterator[Event]:
     doubts = [
         *(plausibility.of_direction(job.direction) if job.direction else ()),
         *plausibility.of_strengths(strengths),
+        *_stale(renderer),
     ]
     yield Finding(metrics={"strengths": strengths} if job.request.targets else None, warnings=doubts)
 
@@ -111,11 +121,15 @@ def _on_scan(
             yield from (Finished(latent), Finished(latent))
             continue
         yield Stage("forward", done, 2 * len(latents))
-        made = renderer.volume(latent, grid=above)
-        yield Finished(latent) if finished > done else Product(made, latent, label)
+        made, score = renderer.scored(latent, grid=above)
+        yield Finished(latent) if finished > done else Product(made, latent, label, score=score)
         yield Stage("resample", done + 1, 2 * len(latents))
         background = renderer.card.intensity.network_range[0]
-        yield Product(resample(made, own, background), latent, f"{label} scan-grid")
+        yield Product(resample(made, own, background), latent, f"{label} scan-grid", score=score)
+
+
+def _stale(renderer: Renderer) -> list[str]:
+    return [STALE] if renderer.is_stale else []
 
 
 def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
@@ -127,6 +141,7 @@ def _renderer(request: GenerateRequest | EditRequest, bench: Bench) -> Renderer:
         cutoff=request.truncation_cutoff,
         noise=request.noise,
         noise_seed=request.noise_seed,
+        is_scored=request.is_scored(bench.generator(request.model).card),
     )
 
 

@@ -84,7 +84,9 @@ def run(
             try:
                 finished = writer.resume(record, kind_of(bench.device)) if request.goes_on else 0
                 digest = (record["scan"] or {}).get("sha256", "")
-                job = Job(request, bench, scan, direction, placement, finished, digest, _scan(mask_path, limits))
+                tried = [entry.seeds_tried or () for entry in writer.results]
+                mask = _scan(mask_path, limits)
+                job = Job(request, bench, scan, direction, placement, finished, digest, mask, tried)
                 del scan  # the job's from here on
                 found["assumed"] = _assumed(job, writer)
                 for event in RECIPES[request.kind](job):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.distances.frechet import Features
-from evaluation.distances.neighbours import distances, kth
+from model_store.features.neighbours import distances, kth
 
 QUANTILE = 0.05
 SIDE = 32

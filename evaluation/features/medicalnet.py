@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from evaluation.errors import EvaluationRefused
-from evaluation.features.network import Shape
 from evaluation.features.resnet3d import ResNet3D
+from model_store.features.network import Shape
 from model_store.importers.jail import ImportRefused, run_jailed
 from model_store.integrity import sha256_of
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from evaluation.errors import EvaluationRefused
-from evaluation.features.network import Shape
+from model_store.features.network import Shape
 from model_store.generator import Generator
 from volumes.orientation import in_ras_order, to_network
 

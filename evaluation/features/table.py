@@ -7,9 +7,9 @@ from evaluation.config import FeaturesName
 from evaluation.errors import EvaluationRefused
 from evaluation.features.astra import Astra
 from evaluation.features.medicalnet import MedicalNet
-from evaluation.features.network import FeatureNetwork
 from evaluation.features.own_encoder import OwnEncoder
-from evaluation.features.random_network import RandomNetwork
+from model_store.features.network import FeatureNetwork
+from model_store.features.shipped import shipped_network
 from model_store.generator import Generator
 
 
@@ -25,4 +25,6 @@ def network_of(
         return OwnEncoder(model())
     if name == "medicalnet" and weights is not None:
         return MedicalNet(weights, device)
-    return Astra(device) if name == "astra" else RandomNetwork(device)
+    if name == "distortion" or name == "random":
+        return shipped_network(name, device)
+    return Astra(device)

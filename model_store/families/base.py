@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from model_store.card import AnyCard, ModelCard, Task, TranslatorCard
 from model_store.families.float16_gradients import widened
+from model_store.features.reference import Reference
 from model_store.loaded_model import Shape
 from model_store.sizes.base import FamilySizes
 from model_store.translator import Drawing, Guide, Pass, Slab
@@ -62,10 +63,12 @@ class ServedGenerator(Served):
     card: ModelCard
     critic: FeatureCritic | None
     """Set by a family whose weights hold one."""
+    reference: Reference | None
+    """Set where the model's folder holds one."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
-        self.critic = None
+        self.critic = self.reference = None
 
     @abstractmethod
     def map(self, z: Tensor, label: int | None = None) -> Tensor: ...

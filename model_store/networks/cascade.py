@@ -30,9 +30,11 @@ _MARGIN = PATCH // 4
 class Cascade(nn.Module):
     """The networks of all scales, LR first, and their way from edges to an image."""
 
-    def __init__(self, lr: ResidualGenerator, hr: Sequence[ResidualGenerator], edge_power: float = 1.0) -> None:
+    def __init__(
+        self, lr: ResidualGenerator, hr: Sequence[ResidualGenerator], edge_power: float = 1.0, blends: bool = False
+    ) -> None:
         super().__init__()
-        self.edge_power = edge_power
+        self.edge_power, self._blends = edge_power, blends
         self.levels = nn.ModuleList([lr, *hr])
 
     @property
@@ -46,7 +48,7 @@ class Cascade(nn.Module):
         """The networks of a card."""
         lr = low_resolution(sizes.lr.width, sizes.lr.blocks, sizes.edges_at_twice, sizes.skips)
         hr = [high_resolution(scale.width, scale.blocks, sizes.adds_coarse, sizes.skips) for scale in sizes.hr]
-        return cls(lr, hr, sizes.edges.power)
+        return cls(lr, hr, sizes.edges.power, sizes.blends)
 
     @torch.inference_mode()
     def translate(self, guide: Guide, batch: int = BATCH, last: int | None = None) -> Iterator[Pass | Slab]:
@@ -88,7 +90,7 @@ class Cascade(nn.Module):
         """One scale from the one before, which has background around it for the patches at its ends."""
         shape = _halved(guide.shape, guide.doublings - scale)
         row = _EdgeRow(guide, shape, self.edge_power)
-        stitcher, todo, done = Stitcher(shape), windows(shape), 0
+        stitcher, todo, done = Stitcher(shape, self._blends), windows(shape), 0
         while chosen := list(islice(todo, batch)):
             yield course.at(scale, done)
             inputs = torch.stack([torch.stack([_coarse(padded, at), row.patch(at)]) for at in chosen])

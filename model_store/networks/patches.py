@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 PATCH, STRIDE, RIM = 32, 20, 6
+_NOTHING = 1e-6
+"""Less than any voxel of a patch counts where patches blend."""
 Window = tuple[int, int, int]
 """First voxel on A0, A1, A2."""
 
@@ -40,27 +42,29 @@ def count(shape: tuple[int, int, int]) -> int:
 
 
 class Stitcher:
-    """Takes patches in the order of `windows`, gives planes back as soon as no later patch reaches them."""
+    """Takes patches in the order of `windows`, gives planes back as soon as no later patch reaches them.
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.shape = shape
+    blends: patches count less and less towards their ends instead (docs/decisions/0061), as no authors' file does.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], blends: bool = False) -> None:
+        self.shape, self._blends = shape, blends
         self.first = 0
         """Index of the first plane that is not finished."""
-        depth, inside, plane = PATCH, PATCH - 2 * RIM, shape[1:]
-        self._whole, self._middle = torch.zeros(depth, *plane), torch.zeros(depth, *plane)
-        # How many patches lie over a voxel is a product over the axes, but for the window that comes twice.
-        self._wholes = [_cover(starts(side), 0, PATCH, side) for side in shape]
-        self._middles = [_cover(starts(side), RIM, inside, side) for side in shape]
+        plane = shape[1:]
+        self._whole, self._middle = torch.zeros(PATCH, *plane), torch.zeros(PATCH, *plane)
+        self._profiles = torch.ones(PATCH), _slopes() if blends else _middle()
+        # How much of patches lies over a voxel is a product over the axes, but for the window that comes twice.
+        self._along = [[_cover(starts(side), profile, side) for side in shape] for profile in self._profiles]
         self._last = [side - PATCH for side in shape]
 
     def add(self, window: Window, patch: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Adds a patch (32, 32, 32) on the CPU; yields (first plane, planes) that were finished before it."""
         if window[0] > self.first:
             yield self._finished(window[0] - self.first)
-        _, a1, a2 = window
-        self._whole[:, a1 : a1 + PATCH, a2 : a2 + PATCH] += patch
-        low, high = RIM, PATCH - RIM
-        self._middle[low:high, a1 + low : a1 + high, a2 + low : a2 + high] += patch[low:high, low:high, low:high]
+        place = slice(None), *(slice(first, first + PATCH) for first in window[1:])
+        self._whole[place] += patch
+        self._middle[place] += patch * _cube(self._profiles[1])
 
     def rest(self) -> tuple[int, Tensor]:
         """The last planes, once every patch was added."""
@@ -68,9 +72,9 @@ class Stitcher:
 
     def _finished(self, depth: int) -> tuple[int, Tensor]:
         first, last = self.first, self.first + depth
-        planes = self._middle[:depth] / self._covered(self._middles, RIM, first, last).clamp_min(1)
-        whole = self._whole[:depth] / self._covered(self._wholes, 0, first, last)
-        for part in _rims(self.shape, first, last):
+        planes = self._middle[:depth] / self._covered(1, first, last).clamp_min(_NOTHING)
+        whole = self._whole[:depth] / self._covered(0, first, last)
+        for part in () if self._blends else _rims(self.shape, first, last):
             planes[part] = whole[part]
         for sums in (self._whole, self._middle):
             sums[:-depth] = sums[depth:].clone()
@@ -78,18 +82,40 @@ class Stitcher:
         self.first = last
         return first, planes
 
-    def _covered(self, along: list[Tensor], rim: int, first: int, last: int) -> Tensor:
-        """(last - first, A1, A2): patches, or middles of them, over each voxel."""
+    def _covered(self, which: int, first: int, last: int) -> Tensor:
+        """(last - first, A1, A2): how much of patches, or of their middles, lies over each voxel."""
+        along, profile = self._along[which], self._profiles[which]
         total = along[0][first:last, None, None] * along[1][:, None] * along[2]
-        a0, a1, a2 = (slice(start + rim, start + PATCH - rim) for start in self._last)
-        total[max(0, a0.start - first) : max(0, a0.stop - first), a1, a2] += 1
+        start = self._last[0]
+        low, high = max(first, start), min(last, start + PATCH)
+        if low < high:
+            a1, a2 = (slice(begin, begin + PATCH) for begin in self._last[1:])
+            total[low - first : high - first, a1, a2] += _cube(profile)[low - start : high - start]
         return total
 
 
-def _cover(firsts: list[int], offset: int, length: int, side: int) -> Tensor:
+def _middle() -> Tensor:
+    """Along one axis of a patch, how much its voxels count: the middle alone."""
+    profile = torch.zeros(PATCH)
+    profile[RIM : PATCH - RIM] = 1
+    return profile
+
+
+def _slopes() -> Tensor:
+    """The same where patches blend: 1 where no other patch lies, towards the ends in a straight line to nothing."""
+    rising = (torch.arange(PATCH) + 0.5) / (PATCH - STRIDE)
+    return torch.minimum(rising, rising.flip(0)).clamp_max(1)
+
+
+def _cube(profile: Tensor) -> Tensor:
+    """(32, 32, 32): the product over the axes."""
+    return profile[:, None, None] * profile[:, None] * profile
+
+
+def _cover(firsts: list[int], profile: Tensor, side: int) -> Tensor:
     covered = torch.zeros(side)
     for first in firsts:
-        covered[first + offset : first + offset + length] += 1
+        covered[first : first + PATCH] += profile
     return covered
 
 

@@ -54,6 +54,8 @@ class MEGANSizes(FamilySizes):
     """HR networks make what is missing from the enlarged coarser image (docs/decisions/0047), the authors' all."""
     skips: bool = False
     """Features of the way down are added on the way up, and HR reads the enlarged coarser image too (there)."""
+    blends: bool = False
+    """Patches pass into each other instead of ending at the borders of their middles (docs/decisions/0061)."""
     edges: EdgeSizes = EdgeSizes()
 
     @property

@@ -124,6 +124,7 @@ STATUS: dict[type[tree.VoxelsmithError], int] = {
     tree.MemoryLimit: 503,
     tree.WorkerLost: 503,
     tree.DeadlineExceeded: 504,
+    tree.NoLikelySample: 422,
     tree.InternalFailure: 500,
     # Of HTTP alone.
     MalformedHttp: 400,

@@ -67,7 +67,7 @@ def test_a_report_has_every_measure_and_its_files(found: tuple[Report, Path]) ->
         "realism", "nearest", "detail", "features", "counts",
     } <= set(stored)  # fmt: skip
     assert stored["counts"] == {"reference": 6, "generated": 5, "train": 4}
-    assert stored["features"]["name"] == "random"
+    assert stored["features"]["name"] == "distortion"
     assert sorted(path.name for path in out.iterdir()) == ["features.npz", "report.html", "report.json"]
     with np.load(out / "features.npz") as arrays:
         assert arrays["generated"].shape == (5, report.features.size)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from evaluation.distances import frechet, kernels, memorisation, ms_ssim, neighbours, spread
+from model_store.features.neighbours import MOST_REALISM
 
 Points = NDArray[np.float64]
 
@@ -162,7 +163,7 @@ def test_one_distribution_has_the_expected_coverage() -> None:
 def test_realism_is_the_largest_ratio_and_repeated_points_divide_by_nothing() -> None:
     line = np.array([[0.0], [1.0], [2.0], [3.0], [10.0]])
     assert neighbours.realism(line, np.array([[1.5], [4.0]]), k=1) == pytest.approx([2.0, 1.0])
-    assert neighbours.realism(line, line[:1], k=1)[0] == neighbours.MOST_REALISM
+    assert neighbours.realism(line, line[:1], k=1)[0] == MOST_REALISM
     repeated = np.zeros((6, 2))
     assert neighbours.realism(repeated, np.array([[0.0, 0.0], [1.0, 0.0]]), k=3).tolist() == [1000.0, 0.0]
     assert neighbours.manifold(repeated, repeated + 1, k=3, density_k=3).precision == 0

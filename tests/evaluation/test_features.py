@@ -14,10 +14,10 @@ from evaluation.distances.neighbours import realism
 from evaluation.errors import EvaluationRefused
 from evaluation.features.astra import PACKAGES, Astra, InflatedResNet
 from evaluation.features.medicalnet import MedicalNet
-from evaluation.features.network import FeatureNetwork, features_of, resized
 from evaluation.features.own_encoder import OwnEncoder
-from evaluation.features.random_network import RandomNetwork
 from evaluation.features.resnet3d import ResNet3D
+from model_store.features.network import FeatureNetwork, features_of, resized
+from model_store.features.random_network import RandomNetwork
 from model_store.load import load
 from tests.support.damage import KINDS, STRENGTHS
 from tests.support.models.tiny_models import write_tiny_hagan

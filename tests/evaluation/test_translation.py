@@ -79,10 +79,10 @@ def test_ssim_of_a_mask_counts_the_windows_whose_middle_is_in_it() -> None:
         ssim(a, b, 1.0, where=np.zeros(a.shape, dtype=bool))
 
 
-def stitched(offset: float) -> np.ndarray:
+def stitched(offset: float, blends: bool = False) -> np.ndarray:
     """Of patches of one noise, each with an offset of its own."""
     noise = torch.from_numpy(RANDOM.random((92, 72, 72)).astype(np.float32))
-    stitcher, parts = Stitcher((92, 72, 72)), []
+    stitcher, parts = Stitcher((92, 72, 72), blends), []
     for a0, a1, a2 in windows((92, 72, 72)):
         patch = noise[a0 : a0 + PATCH, a1 : a1 + PATCH, a2 : a2 + PATCH] + offset * float(RANDOM.random())
         parts += [planes for _, planes in stitcher.add((a0, a1, a2), patch)]
@@ -99,6 +99,7 @@ def test_seams_are_where_the_middle_of_another_patch_begins() -> None:
 def test_patches_that_do_not_fit_together_show_and_others_do_not() -> None:
     assert seam_ratio(stitched(0.0)) == pytest.approx(1.0, abs=0.02)
     assert (seam_ratio(stitched(1.0)) or 0) > 1.1
+    assert seam_ratio(stitched(1.0, blends=True)) == pytest.approx(1.0, abs=0.03)
     assert seam_ratio(np.full((64, 64, 64), 0.5, dtype=np.float32)) is None
     assert seam_ratio(RANDOM.random((32, 32, 32)).astype(np.float32)) is None
 

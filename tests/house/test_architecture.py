@@ -30,7 +30,7 @@ OURS: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "volumes": {"numpy", "nibabel", "SimpleITK", "isal", "PIL", "scipy", "pydicom"},
     "latents": {"torch"},
-    "model_store": {"torch", "safetensors", "pydantic", "onnxruntime"},
+    "model_store": {"torch", "safetensors", "pydantic", "onnxruntime", "numpy"},
     "contract": {"pydantic"},
     "jobs": {"pydantic", "pydantic_settings", "redis", "rq", "obstore"},
     "service": {"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client"},
@@ -44,7 +44,9 @@ SERVICE_MAY = re.compile(
     r"(jobs|contract)(\..+)?|model_store\.(bucket|card|catalogue|faults|integrity|last_evaluation)"
     r"|volumes\.(formats|grids\.field_of_view|upload_check|two_files|reader_limits|volume)|volumes\.dicom\.(jail|signs)"
 )
-TORCH_IN_MODEL_STORE = re.compile(r"(load|loaded_model|generator|translator)\.py|(families|networks|importers)/.+")
+TORCH_IN_MODEL_STORE = re.compile(
+    r"(load|loaded_model|generator|translator)\.py|(families|features|networks|importers)/.+"
+)
 MAINS = {"service/main.py", "workers/main.py", "workers/health_check.py", "workers/supervisor.py", "voxelsmith/cli.py"}
 LOADS_BY_NAME = {"voxelsmith/extras.py", "model_store/importers/jail.py"}
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|misc|manager|handlers?)(_|$)", re.IGNORECASE)

@@ -53,7 +53,8 @@ def test_a_wheel_holds_the_page_both_models_and_every_module(wheel: Path) -> Non
     inside = set(zipfile.ZipFile(wheel).namelist())
     kept = [path for room in ROOMS for kind in ("*.py", "*.lua", "py.typed") for path in (ROOT / room).rglob(kind)]
     wanted = {path.relative_to(ROOT).as_posix() for path in kept}
-    wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "model_store" / "demo").rglob("*.*")}
+    for shipped in ("demo", "features/distortion"):
+        wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "model_store" / shipped).rglob("*.*")}
     wanted |= {"service/static/index.html", "service/static/assets/index.js"}
     assert wanted <= inside
     assert {name.partition("/")[0] for name in inside if ".dist-info/" not in name} == set(ROOMS)

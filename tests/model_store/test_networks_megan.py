@@ -178,10 +178,11 @@ def test_windows_are_those_of_the_authors() -> None:
         starts(31)
 
 
-def test_a_network_that_is_the_identity_leaves_no_seam() -> None:
+@pytest.mark.parametrize("blends", [False, True])
+def test_a_network_that_is_the_identity_leaves_no_seam(blends: bool) -> None:
     shape = (72, 52, 33)
     truth = torch.rand(shape, generator=torch.Generator().manual_seed(1))
-    stitcher, made = Stitcher(shape), torch.full(shape, torch.nan)
+    stitcher, made = Stitcher(shape, blends), torch.full(shape, torch.nan)
     finished = 0
     for at in windows(shape):
         patch = truth[tuple(slice(first, first + 32) for first in at)]

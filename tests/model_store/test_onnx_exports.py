@@ -10,6 +10,7 @@ import torch
 
 from model_store.importers.onnx import Meaning, import_onnx
 from model_store.load import load
+from model_store.networks.onnx import Session
 
 ROOT = Path(__file__).parents[2]
 KINDS = {
@@ -32,7 +33,7 @@ def blocks() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "block"), list(zip(KINDS, blocks(), strict=True)), ids=list(KINDS))
+@pytest.mark.parametrize(("kind", "block"), list(zip(KINDS, blocks()[:-1], strict=True)), ids=list(KINDS))
 def test_the_lines_of_the_docs_export_what_is_imported(tmp_path: Path, kind: str, block: str) -> None:
     assert len(block.splitlines()) == 3
     z_dim = int(re.findall(r"randn\(1, (\d+)\)", block)[0])
@@ -55,3 +56,23 @@ def test_the_lines_of_the_docs_export_what_is_imported(tmp_path: Path, kind: str
         torch.testing.assert_close(model.synthesise(model.map(z)), volumes, rtol=0, atol=1e-4)
         if latents is not None:
             torch.testing.assert_close(model.encode(volumes)[:, 0], latents, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_norms_with_short_sums_come_nearer_to_their_true_values(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.GroupNorm(2, 4)).eval()
+    volume = torch.randn(1, 4, 64, 64, 64) + 3
+    true = encoder.double()(volume.double()).detach()
+    encoder.float()
+
+    def distance(name: str) -> float:
+        torch.onnx.export(encoder, (volume,), tmp_path / name, dynamo=True, external_data=False)
+        session = Session((tmp_path / name).read_bytes(), torch.device("cpu"), 1)
+        made = session.run({session.inputs[0]: volume}, session.outputs[0])
+        return float((made.double() - true).abs().max())
+
+    plain = distance("plain.onnx")
+    exec(blocks()[-1], {"torch": torch, "encoder": encoder})  # the lines of the docs
+    assert distance("short.onnx") < min(2e-6, plain / 5)

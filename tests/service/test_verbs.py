@@ -37,7 +37,9 @@ def test_models_say_what_they_can_and_refuse_the_rest(
     write_tiny_hagan(tmp_path / "models", "tiny")
     write_onnx(tmp_path / "models", "closed")
     with serving(settings.model_copy(update={"port": 0, "models_url": str(tmp_path / "models")})) as api:
-        assert api.http.get("/models/tiny").json()["verbs"] == ["generate", "encode", "edit"]
+        generators = {name: api.http.get(f"/models/{name}").json() for name in ("tiny", "closed")}
+        assert all(model["verbs"] == ["generate", "encode", "edit"] for model in generators.values())
+        assert [model["is_open"] for model in generators.values()] == [True, False]
         translator = api.http.get("/models/m").json()
         assert (translator["verbs"], translator["target_domain"]) == (["translate"], "T1-weighted MR")
         assert "latent" not in translator

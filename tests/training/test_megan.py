@@ -133,7 +133,7 @@ def test_what_is_added_to_the_coarser_image_lies_on_it(tmp_path: Path) -> None:
 
 
 def test_a_model_says_what_is_not_the_papers(tmp_path: Path) -> None:
-    folder = train(tiny(tmp_path, adds_coarse=True, skips=True, edge_power=0.5), FAMILY)
+    folder = train(tiny(tmp_path, adds_coarse=True, skips=True, blends=True, edge_power=0.5), FAMILY)
     model = load(folder, Catalogue([folder.parent]).card(folder.name))
     assert isinstance(model, ServedMEGAN)
     assert [(level.adds, level.skips, level.aligns) for level in model.cascade.levels] == [
@@ -141,6 +141,7 @@ def test_a_model_says_what_is_not_the_papers(tmp_path: Path) -> None:
         (True, True, True),
     ]
     assert model.cascade.edge_power == 0.5
+    assert model.network.blends
 
 
 def test_image_and_edges_are_deformed_alike(tmp_path: Path) -> None:

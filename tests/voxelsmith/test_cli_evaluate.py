@@ -1,6 +1,7 @@
 """voxelsmith evaluate: its report on standard output, and wrong use in a sentence."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from model_store.card import REFERENCE, ModelCard
 from model_store.catalogue import Catalogue
+from model_store.features.reference import read
 from tests.support.models.tiny_models import write_tiny_hagan
 from volumes.files import write
 from volumes.volume import Volume
@@ -19,6 +22,7 @@ from voxelsmith.cli import app
 def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
     folder.mkdir()
+    (tmp_path / "train").mkdir()
     for seed in range(2):
         array = np.random.default_rng(seed).random((24, 24, 24), dtype=np.float32)
         write(Volume(array, np.eye(4)), folder / f"{seed}.nii.gz", format="nii.gz", provenance={})
@@ -37,8 +41,16 @@ def run(tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return invoke
 
 
-def test_the_report_can_be_printed_as_json(run: Callable[..., Result], tmp_path: Path) -> None:
-    done = run("--model", "tiny", "--num-samples", 2, "--seed", 7, "--json", "--attach")
+def test_the_report_can_be_printed_as_json_and_left_with_the_model(
+    run: Callable[..., Result], scans: Path, tmp_path: Path
+) -> None:
+    for k, path in enumerate(scans.iterdir()):
+        for copy in range(4):
+            shutil.copy(path, scans.with_name("train") / f"{k}{copy}.nii.gz")
+    done = run(
+        *("--model", "tiny", "--num-samples", 2, "--seed", 7, "--json", "--attach"),
+        *("--train", scans.with_name("train")),
+    )
     assert done.exit_code == 0, done.stderr
     printed = json.loads(done.stdout)
     assert printed == json.loads((tmp_path / "out" / "report.json").read_text())
@@ -46,6 +58,11 @@ def test_the_report_can_be_printed_as_json(run: Callable[..., Result], tmp_path:
     attached = Catalogue([tmp_path / "models"]).evaluations()["tiny"]
     assert attached.measures["fid"].value == printed["fid"]["value"]
     assert attached.seed == 7
+    card = Catalogue([tmp_path / "models"]).card("tiny")
+    assert isinstance(card, ModelCard)
+    assert card.has_reference
+    left = read(tmp_path / "models" / "tiny" / REFERENCE, card)
+    assert (left.about.among, left.about.features, len(left.features)) == ("train", "random", 8)
 
 
 @pytest.mark.parametrize(

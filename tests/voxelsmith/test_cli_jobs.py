@@ -351,11 +351,28 @@ def test_volumes_take_a_chosen_grid_and_a_replay_gives_it_again(run: Run, tmp_pa
     assert nibabel.load(out / "seed-5_shape-8x9x10_foreground.nii.gz").shape == (8, 9, 10)
 
 
-def test_a_webhook_takes_a_service_to_send_it(run: Run, tmp_path: Path) -> None:
-    body = '{"model": "tiny", "seed": 5, "webhook": "https://receiver.example/"}'
-    result = run("generate", "--request", "-", "--out", tmp_path / "out", input=body)
-    assert result.exit_code == 2
-    assert "a webhook is sent by a service" in result.stderr
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "--model", "tiny", "--seed", "5"),
+        ("encode", "SCAN", "--model", "tiny"),
+        ("edit", "--model", "tiny", "--seed", "5", "--direction", "d", "--strengths", "1"),
+        ("translate", "SCAN", "--model", "tiny"),
+        ("directions", "fit", "tiny", "--sefa", "p", "--count", "1"),
+    ],
+)
+def test_a_webhook_takes_a_service_to_send_it(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    scan = tmp_path / "scan.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((40, 40, 40), np.int16), np.eye(4)), scan)
+    named = [str(scan) if word == "SCAN" else word for word in words]
+    command = (*named, "--out", tmp_path / "out", "--webhook")
+    for address, told in (
+        ("https://receiver.example/", "a webhook is sent by a service"),
+        ("ftp://receiver.example/", "--webhook: must be an address such as"),
+    ):
+        result = run(*command, address)
+        assert result.exit_code == 2
+        assert told in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(

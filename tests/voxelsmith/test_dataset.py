@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from typer.testing import CliRunner, Result
 
 from tests.support.disks import fill, small_disk
+from tests.support.models.references import write_any_reference
 from tests.support.models.tiny_models import write_tiny_hagan
 from tests.support.processes import eventually
 from voxelsmith import Client, VolumeDataset
@@ -43,6 +44,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("VOXELSMITH_THREADS", "1")
     write_tiny_hagan(tmp_path / "models", "sorted", classes=("mild", "severe"))
+    write_any_reference(tmp_path / "models" / "sorted")
     return tmp_path / "models"
 
 
@@ -83,7 +85,7 @@ def finished(out: Path) -> set[int]:
 @pytest.mark.filterwarnings("ignore:NvImgCodec:UserWarning")  # MONAI's, of a library that is not installed
 def test_a_data_set_grows_and_tells_of_every_volume(models: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    measures = ("--measure", "volume_above:0", "--measure", "mean_intensity")
+    measures = ("--measure", "volume_above:0", "--measure", "mean_intensity", "--measure", "realism")
     made = make(models, out, "--count", 2, "--seed", 7, *measures)
     assert made.exit_code == 0, made.output
     before = inodes(out)
@@ -95,6 +97,7 @@ def test_a_data_set_grows_and_tells_of_every_volume(models: Path, tmp_path: Path
     ]  # fmt: skip
     assert [(row["seed"], row["class"]) for row in rows] == [("7", "mild"), ("8", "severe"), ("9", "mild")]
     assert all(float(row["volume_above_0"]) > 0 and 0 < float(row["mean_intensity"]) < 255 for row in rows)
+    assert all(0 < float(row["realism"]) < 1 for row in rows)
     assert before.items() <= inodes(out).items()
     (out / rows[0]["file"]).unlink()
     assert make(models, out, "--count", 2, *measures).exit_code == 0
@@ -166,6 +169,8 @@ def test_classes_come_in_turn_and_each_job_has_one() -> None:
         ({}, {"seed": 2**53 - 65}, "/seed: at most"),
         ({}, {"measures": ["volume_above"]}, "a measure is"),
         ({}, {"measures": ["volume_above:nan"]}, "a measure is"),
+        ({}, {"measures": ["realism:1"]}, "a measure is"),
+        ({}, {"measures": ["realism"]}, "no reference of scans"),
         ({}, {"measures": ["mean_intensity"], "output": {"format": "npy"}}, "cannot be read again"),
         ({}, {"measures": ["mean_intensity"], "output": {"format": "dicom"}}, "cannot be read again"),
         ({}, {"classes": "grave"}, "classes are balanced, or some of mild, severe"),

@@ -71,7 +71,7 @@ def config_of(data: Path, out: Path) -> MEGANConfig:
     return MEGANConfig(
         data=data, out=out, name=NAME, lr_size=32, doublings=2, lr_width=16,
         lr_blocks=4, hr_width=16, hr_blocks=6, target_domain="T1-weighted MR", modality="MR", anatomy="head",
-        contrasts=8, adds_coarse=True, skips=True, edge_power=1 / 3, deformed=1.0, mirrored=0.5,
+        contrasts=8, adds_coarse=True, skips=True, blends=True, edge_power=1 / 3, deformed=1.0, mirrored=0.5,
     )  # fmt: skip
 
 

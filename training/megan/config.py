@@ -38,6 +38,7 @@ class MEGANConfig(CourseConfig):
     skips: bool = Field(
         default=False, description="Features of the way down are added on the way up; HR reads the enlarged image too."
     )
+    blends: bool = Field(default=False, description="Patches pass into each other, so that no borders show.")
     edge_power: float = Field(
         default=1.0, gt=0, le=1, description="Of the edges' weights; below 1 the faint ones count for more."
     )
@@ -107,5 +108,6 @@ class MEGANConfig(CourseConfig):
             lr_size=self.lr_size,
             adds_coarse=self.adds_coarse,
             skips=self.skips,
+            blends=self.blends,
             edges=EdgeSizes(power=self.edge_power),
         )

@@ -71,7 +71,7 @@ def dataset(
     measure: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[:VALUE]", help="mean_intensity, volume_above:VALUE, volume_below:VALUE; repeatable."
+            metavar="NAME[:VALUE]", help="mean_intensity, volume_above:VALUE, volume_below:VALUE, realism; repeatable."
         ),
     ] = None,
     suffix: Annotated[str | None, typer.Option(help="Contrast in BIDS file names; T1w where none is named.")] = None,

@@ -82,6 +82,7 @@ def fit(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -105,6 +106,7 @@ def fit(
         "unit_rows": unit_rows,
         "transform": transform,
         "ridge": _ridge(ridge),
+        "webhook": webhook,
     }
     body = compose("fit_direction", request, model, **fitted)
     way = o.Way(out, server, as_json, device, precision, threads, data)

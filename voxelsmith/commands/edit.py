@@ -39,6 +39,7 @@ def edit(
     class_label: o.ClassLabel = None,
     noise: o.Noise = None,
     noise_seed: o.NoiseSeed = None,
+    score: o.Score = None,
     format_: o.Format = None,
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
@@ -50,6 +51,7 @@ def edit(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -67,17 +69,11 @@ def edit(
     source, change = _source(seed, read_vector(latent, index, "--latent"), from_job, index), _change(changes)
     if request is None:
         _require(source, change)
-    about = {"source": source, "edit": change, "class_label": o.class_label(class_label)}
+    about = {"source": source, "edit": change, "class_label": o.class_label(class_label), "score": score}
     how = {"truncation": truncation, "truncation_cutoff": truncation_cutoff, "noise": noise, "noise_seed": noise_seed}
     files = {"format": format_, "dtype": dtype, "intensity": intensity, "preview": preview}
-    body = compose(
-        "edit",
-        request,
-        model=model,
-        **about,
-        **how,
-        output=files | g.chosen(spacing, shape, like, crop),
-    )
+    output = files | g.chosen(spacing, shape, like, crop)
+    body = compose("edit", request, model=model, **about, **how, output=output, webhook=webhook)
     run_and_report("edit", body, None, o.Way(out, server, as_json, device, precision, threads, data), context.obj)
 
 

@@ -38,6 +38,7 @@ def encode(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -65,6 +66,7 @@ def encode(
             "preview": preview,
             **g.chosen(spacing, shape, like, crop),
         },
+        webhook=webhook,
     )
     if (scan is None) == (body.get("source") is None):
         raise typer.BadParameter("give either SCAN or --from-job")

@@ -41,14 +41,18 @@ def evaluate(
         str | None, typer.Option("--class", metavar="NAME|INDEX", help="Of a conditional model; without, all in turn.")
     ] = None,
     truncation: o.Truncation = None,
-    features: Annotated[FeaturesName, typer.Option(help="The network that volumes are compared by.")] = "random",
+    features: Annotated[FeaturesName, typer.Option(help="The network that volumes are compared by.")] = "distortion",
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Of --features medicalnet.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Sample k is that of seed + k.")] = 0,
     device: o.Device = None,
     attach: Annotated[
-        bool, typer.Option("--attach", help="Leave the headline in the model's folder, for GET /models/{name}.")
+        bool,
+        typer.Option(
+            "--attach",
+            help="Leave headline and features of scans with the model, for its volumes' realism.",
+        ),
     ] = False,
     as_json: o.Json = False,
 ) -> None:
@@ -67,7 +71,9 @@ def evaluate(
     )  # fmt: skip
     found = _run(config, model or prepared_as, place)
     if attach and model is not None:
-        load("evaluation.course", "worker").attach(found, place.catalogue.folder(model))
+        missing = load("evaluation.attaching", "worker").attach(found, out, place.catalogue.folder(model))
+        if missing is not None:
+            warn(f"the model's volumes get no realism: {missing}")
     if as_json:
         print_json(found.model_dump(mode="json"))
         return

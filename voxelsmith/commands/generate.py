@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from contract.fields import LatentSpace
+from contract.requests import GenerateRequest
 from voxelsmith.commands import grids as g
 from voxelsmith.commands import options as o
 from voxelsmith.commands.bodies import compose, read_vectors
@@ -28,6 +29,10 @@ def generate(
     class_label: o.ClassLabel = None,
     noise: o.Noise = None,
     noise_seed: o.NoiseSeed = None,
+    score: o.Score = None,
+    reject_below: Annotated[
+        float | None, typer.Option(metavar="REALISM", help=o.told(GenerateRequest, "reject_below"))
+    ] = None,
     format_: o.Format = None,
     dtype: o.Dtype = None,
     intensity: o.Intensity = None,
@@ -39,6 +44,7 @@ def generate(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -59,6 +65,8 @@ def generate(
         class_label=o.class_label(class_label),
         noise=noise,
         noise_seed=noise_seed,
+        score=score,
+        reject_below=reject_below,
         output={
             "format": format_,
             "dtype": dtype,
@@ -66,6 +74,7 @@ def generate(
             "preview": preview,
             **g.chosen(spacing, shape, like, crop),
         },
+        webhook=webhook,
     )
     way = o.Way(out, server, as_json, device, precision, threads)
     run_and_report("generate", body, None, way, context.obj)

@@ -277,7 +277,7 @@ def _report(card: AnyCard, place: Surroundings, as_json: bool) -> None:
 
 
 def _facts(card: AnyCard) -> dict[str, Any]:
-    return {**card.model_dump(mode="json"), "verbs": list(card.verbs)}
+    return card.model_dump(mode="json") | card.abilities
 
 
 def _broken_rows(broken: dict[str, str]) -> list[dict[str, Any]]:

@@ -34,6 +34,9 @@ Server = Annotated[
     str | None,
     typer.Option("--server", metavar="URL", callback=address, help="Send it to a server; without, run here."),
 ]
+Webhook = Annotated[
+    str | None, typer.Option("--webhook", metavar="URL", help="Address that --server tells when the job has ended.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Data = Annotated[
     Path | None,
@@ -53,6 +56,7 @@ TruncationCutoff = Annotated[
 ]
 Noise = Annotated[fields.Noise | None, typer.Option(help=told(GenerateRequest, "noise"))]
 NoiseSeed = Annotated[int | None, typer.Option("--noise-seed", help=told(GenerateRequest, "noise_seed"))]
+Score = Annotated[bool | None, typer.Option("--score/--no-score", help=told(GenerateRequest, "score"))]
 Format = Annotated[FileFormat | None, typer.Option("--format", help=told(OutputOptions, "format"))]
 Dtype = Annotated[OutputType | None, typer.Option("--dtype", help=told(OutputOptions, "dtype"))]
 Intensity = Annotated[fields.Intensity | None, typer.Option("--intensity", help=told(OutputOptions, "intensity"))]

@@ -41,6 +41,7 @@ def translate(
     out: o.Out = Path("voxelsmith-out"),
     request: o.RequestFile = None,
     server: o.Server = None,
+    webhook: o.Webhook = None,
     device: o.Device = None,
     precision: o.Precision = None,
     threads: o.Threads = None,
@@ -62,6 +63,7 @@ def translate(
             "preview": preview,
             **g.chosen(spacing, shape, like, crop),
         },
+        webhook=webhook,
     )
     if (scan is None) == (body.get("source") is None):
         raise typer.BadParameter("give either SCAN or --from-job")

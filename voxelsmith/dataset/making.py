@@ -17,6 +17,7 @@ from model_store.integrity import sha256_of
 from volumes.attributes import measure
 from volumes.files import read
 from volumes.formats import BY_NAME
+from volumes.volume import Volume
 from voxelsmith.dataset.folder import DataSetFolder, Row, write_json
 from voxelsmith.dataset.layouts import LAYOUTS, write_table
 from voxelsmith.dataset.plan import Piece, Plan, Wishes, planned, voxels_of
@@ -141,7 +142,7 @@ def _made(piece: Piece, folder: DataSetFolder, maker: Maker, on_done: Callable[[
             found = _finished(piece, making)
         if not found:
             raise JobStopped(f"the job of volumes {piece.name} left nothing")
-        rows = [_row(piece.plan, index, making / name, made_with) for index, (name, made_with) in found.items()]
+        rows = [_row(piece.plan, index, making / found[index][0], *found[index][1:]) for index in found]
         names = {str(row["file"]): found[row["index"]][0] for row in rows}
         write_json(told, {"rows": rows, "names": names})
     record = json.loads(told.read_text())
@@ -150,9 +151,9 @@ def _made(piece: Piece, folder: DataSetFolder, maker: Maker, on_done: Callable[[
     return list(record["rows"])
 
 
-def _finished(piece: Piece, making: Path) -> dict[int, tuple[str, dict[str, Any]]]:
-    """The volumes that a job's provenance.json tells of and that are whole: by index the file's name, and what it was
-    made with. Raises: DataSetRefused, where another model made them."""
+def _finished(piece: Piece, making: Path) -> dict[int, tuple[str, dict[str, Any], float | None]]:
+    """The volumes that a job's provenance.json tells of and that are whole: by index the file's name, what it was
+    made with, and its realism. Raises: DataSetRefused, where another model made them."""
     try:
         told = json.loads((making / "provenance.json").read_bytes())
     except FileNotFoundError:
@@ -161,11 +162,11 @@ def _finished(piece: Piece, making: Path) -> dict[int, tuple[str, dict[str, Any]
         raise DataSetRefused("the model's weights have changed while the data set was made; name a new folder")
     versions = told["software"]
     made_with = {"software": versions["version"], "torch": versions["torch"], **told["device"]}
-    found: dict[int, tuple[str, dict[str, Any]]] = {}
+    found: dict[int, tuple[str, dict[str, Any], float | None]] = {}
     for entry in told["results"]:
         name, index = Path(entry["name"]).name, entry["latent"]["seed"] - piece.plan.seed
         if index in piece.indices and _is_whole(making / name, entry["sha256"]):
-            found[index] = name, made_with
+            found[index] = name, made_with, entry.get("realism")
     return found
 
 
@@ -173,7 +174,7 @@ def _is_whole(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
 
 
-def _row(plan: Plan, index: int, path: Path, made_with: Mapping[str, Any]) -> Row:
+def _row(plan: Plan, index: int, path: Path, made_with: Mapping[str, Any], realism: float | None) -> Row:
     row: Row = {
         "file": LAYOUTS[plan.layout].place(plan, index),
         "index": index,
@@ -183,8 +184,14 @@ def _row(plan: Plan, index: int, path: Path, made_with: Mapping[str, Any]) -> Ro
         "sha256": sha256_of(path),
         "made_with": made_with,
     }
-    volume = read(path) if plan.measures else None
-    return row | {how.column: measure(volume, how.name, how.threshold) for how in plan.measures if volume is not None}
+    volume: Volume | None = None
+    for how in plan.measures:
+        if how.name == "realism":
+            row[how.column] = realism
+            continue
+        volume = volume or read(path)
+        row[how.column] = measure(volume, how.name, how.threshold)
+    return row
 
 
 def _describe(plan: Plan, folder: DataSetFolder) -> None:

@@ -40,15 +40,15 @@ class Wishes(TypedDict, total=False):
     output: Mapping[str, Any] | None
     """As of POST /generate, without previews."""
     measures: Sequence[str]
-    """mean_intensity, volume_above:VALUE, volume_below:VALUE."""
+    """mean_intensity, volume_above:VALUE, volume_below:VALUE, realism."""
 
 
 class Measured(BaseModel):
-    """A measurement that the manifest tells of each volume, of the numbers in its file."""
+    """A measurement that the manifest tells of each volume, of the numbers in its file; `realism` is its job's."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: MeasureName
+    name: MeasureName | Literal["realism"]
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
     @property
@@ -81,6 +81,10 @@ class Plan(BaseModel):
     @classmethod
     def _without_previews(cls, output: Any) -> Any:
         return {**output, "preview": False} if isinstance(output, Mapping) else output
+
+    @property
+    def is_scored(self) -> bool:
+        return any(how.name == "realism" for how in self.measures)
 
     def class_of(self, index: int) -> str | None:
         return self.classes[index % len(self.classes)] if self.classes else None
@@ -118,6 +122,7 @@ class Piece:
         seeds = [plan.seed + index for index in self.indices]
         body: dict[str, Any] = {"model": plan.model, "seeds": seeds, "output": plan.output.model_dump(mode="json")}
         told = {"class_label": plan.class_of(self.indices[0]), "truncation": plan.truncation}
+        told |= {"score": True} if plan.is_scored else {}
         return body | {name: value for name, value in told.items() if value is not None}
 
     def without(self, made: Collection[int]) -> "Piece | None":
@@ -153,6 +158,8 @@ def planned(card: Mapping[str, Any], **wishes: Unpack[Wishes]) -> Plan:
         GenerateRequest.model_validate(Piece(plan, [0]).body)
     except ValidationError as err:
         raise DataSetRefused("this cannot be a data set", located(err, fields)) from err
+    if plan.is_scored and not card.get("has_reference"):
+        raise DataSetRefused("this model has no reference of scans that gives volumes a realism")
     _check(plan)
     return plan
 
@@ -172,7 +179,7 @@ def _check(plan: Plan) -> None:
         told = f"of the layout {plan.layout} must be {listed(formats)}"
         raise DataSetRefused("the layout has no such files", [("/output/format", told)])
     row = BY_NAME[plan.output.format]
-    if plan.measures and (row.reader is None or row.is_series):
+    if any(how.name != "realism" for how in plan.measures) and (row.reader is None or row.is_series):
         raise DataSetRefused("volumes of that format cannot be read again to be measured")
 
 
@@ -196,8 +203,8 @@ def _classes(known: list[str], wished: str | None) -> list[str]:
 def _measured(text: str) -> Measured:
     name, _, threshold = text.partition(":")
     try:
-        if (name == "mean_intensity") == bool(threshold):
+        if (name in ("mean_intensity", "realism")) == bool(threshold):
             raise ValueError
         return Measured.model_validate({"name": name, "threshold": float(threshold) if threshold else None})
     except ValueError as err:
-        raise DataSetRefused("a measure is mean_intensity, volume_above:VALUE or volume_below:VALUE") from err
+        raise DataSetRefused("a measure is mean_intensity, volume_above:VALUE, volume_below:VALUE or realism") from err

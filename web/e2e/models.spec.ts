@@ -1,4 +1,7 @@
 // The models: what stands on a card, samples on request, why a broken one is broken.
+import { join } from "node:path";
+
+import { succeeded } from "./page";
 import { expect, test } from "./test";
 
 test("a model shows its size, its digests and its directions, and samples once they are asked for", async ({
@@ -33,6 +36,21 @@ test("a model shows its size, its digests and its directions, and samples once t
   await expect(shown.getByRole("row", { name: /First axis.*SeFa/ })).toBeVisible();
   await shown.getByRole("link", { name: "Generate", exact: true }).click();
   await expect(page.getByRole("main").getByLabel("Model", { exact: true })).toHaveValue("tiny");
+});
+
+test("of a network that is not looked into only what it can is offered", async ({ page, scans }) => {
+  await page.goto("/#/edit?model=tiny&tab=new");
+  await expect(page.getByText("From the weights", { exact: true })).toBeVisible();
+  await page.getByLabel("Model", { exact: true }).selectOption("tiny-onnx");
+  await expect(page.getByLabel("Measure", { exact: true })).toBeVisible();
+  await expect(page.getByText("From the weights", { exact: true })).toHaveCount(0);
+  await page.goto("/#/encode?model=tiny");
+  await page.getByRole("slider", { name: "Refinement" }).fill("20");
+  await page.getByLabel("Model", { exact: true }).selectOption("tiny-onnx");
+  await expect(page.getByRole("slider", { name: "Refinement" })).toHaveCount(0);
+  await page.locator("input[type=file]").setInputFiles(join(scans, "ball.nii.gz"));
+  await page.getByRole("button", { name: "Encode and reconstruct" }).click();
+  await succeeded(page);
 });
 
 test("a broken model says why", async ({ page }) => {

@@ -1,7 +1,7 @@
 // Translate: a scan in another appearance, beside the scan, over it, and with its edges.
 import { join } from "node:path";
 
-import { canvas, drawn, jobOf, pane, succeeded } from "./page";
+import { canvas, choose as chooseModel, drawn, jobOf, pane, succeeded } from "./page";
 import { apart, expect, lit, look, type Page, test } from "./test";
 
 interface Told {
@@ -11,6 +11,7 @@ interface Told {
 
 async function choose(page: Page, scan: string): Promise<void> {
   await page.goto("/#/translate");
+  await chooseModel(page, "tiny-translator");
   await page.locator("input[type=file]").first().setInputFiles(scan);
   await drawn(page);
 }
@@ -23,12 +24,13 @@ async function translate(page: Page): Promise<void> {
 test("the tab offers translators alone, and the others generators alone", async ({ page }) => {
   await page.goto("/#/translate");
   const model = page.getByLabel("Model", { exact: true });
-  await expect(model.locator("option")).toHaveCount(1);
-  await expect(model).toHaveValue("tiny-translator");
+  await expect(model.locator("option")).toHaveText([/head-t1-128/, /tiny-translator/]);
+  await expect(model).toHaveValue("head-t1-128"); // what ships stands before others
   for (const view of ["generate", "encode", "edit"]) {
     await page.goto(`/#/${view}`);
     await expect(model.locator("option[value=tiny]")).toHaveCount(1);
-    await expect(model.locator("option[value=tiny-translator]")).toHaveCount(0);
+    for (const translator of ["tiny-translator", "head-t1-128"])
+      await expect(model.locator(`option[value=${translator}]`)).toHaveCount(0);
   }
 });
 

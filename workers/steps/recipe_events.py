@@ -9,6 +9,7 @@ from torch import Tensor
 from contract.fields import LatentSpace
 from contract.state import Placement
 from model_store.card import DirectionCard
+from model_store.features.reference import Score
 from volumes.volume import Volume
 
 
@@ -50,7 +51,7 @@ class Stage:
     """Of all the job's work, what is done, where it is known; the time left is estimated from it."""
 
 
-def _are_there() -> None:
+def are_there() -> None:
     """The voxels are in memory."""
 
 
@@ -61,8 +62,11 @@ class Product:
     volume: Volume
     made_from: Latent | ScanDigest
     label: str | None = None
-    await_voxels: Callable[[], None] = _are_there
+    await_voxels: Callable[[], None] = are_there
     """To be called before the voxels are read: they may still be on their way from the device."""
+    score: Score | None = None
+    seeds_tried: tuple[int, ...] = ()
+    """Of a sample that was drawn again while it was unlikely, the seed that it is made from last."""
 
     @property
     def latent(self) -> Latent:

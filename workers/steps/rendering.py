@@ -11,12 +11,14 @@ from contract.fields import JobSource, LatentSource, SeedSource
 from contract.fit import class_index
 from latents.sample import gaussian
 from latents.truncate import toward_mean
+from model_store.features.reference import Reference, Score
 from volumes.grids.grid import Grid, own_grid
 from volumes.orientation import from_network
 from volumes.volume import Volume
 from workers.bench import Bench
 from workers.device.gpu_to_host import Landing
-from workers.steps.recipe_events import Event, Finished, Latent, Product, Stage
+from workers.steps.recipe_events import Event, Finished, Latent, Product, Stage, are_there
+from workers.steps.scoring import Scorer
 
 
 class Renderer:
@@ -31,6 +33,7 @@ class Renderer:
         cutoff: int | None = None,
         noise: Literal["constant", "random"] = "constant",
         noise_seed: int | None = None,
+        is_scored: bool = False,
     ) -> None:
         self.bench = bench
         self.generator = bench.generator(model)
@@ -44,6 +47,9 @@ class Renderer:
         self.cutoff = own.cutoff if cutoff is None else cutoff
         self.noise, self._noise_seed = noise, noise_seed
         self._landing = Landing()
+        self.is_stale = False
+        """Whether volumes should have a score, and this version lacks the features of the model's reference."""
+        self._scorer = self._scorer_of(self.generator.reference) if is_scored else None
 
     def draw(self, seed: int) -> Latent:
         """The latent of a seed: z, or the style where the request truncates it otherwise than the card does."""
@@ -92,32 +98,59 @@ class Renderer:
             return latent
         return replace(latent, noise_seed=own_seed if self._noise_seed is None else self._noise_seed + k)
 
-    def synthesise(self, latent: Latent) -> Tensor:
-        """The volume (A0, A1, A2) in the network's range, float32 on the CPU."""
-
-        def forward() -> Tensor:
-            with torch.inference_mode():
-                return self.generator.synthesise(self.styles(latent), latent.noise_seed)[0, 0].cpu()
-
-        array: Tensor = self.bench.attempt(forward, keep=self.card.name)
-        return array
-
     def volume(self, latent: Latent, grid: Grid | None = None) -> Volume:
         """The volume of a latent, on `grid` or else on the card's own, centred on the origin."""
-        array = self.synthesise(latent).numpy()
+        return self.scored(latent, grid)[0]
+
+    def scored(self, latent: Latent, grid: Grid | None = None) -> tuple[Volume, Score | None]:
+        """The same with its score, where this request's volumes have one."""
+
+        def forward() -> tuple[Tensor, Score | None]:
+            made, score = self._made(latent)
+            return made.cpu(), score
+
+        array, score = self.bench.attempt(forward, keep=self.card.name)
+        return self._placed(array, grid), score
+
+    def product(self, latent: Latent, label: str | None = None) -> Product:
+        """The same as a product. From a GPU its voxels are still on their way, so that it is free for the next one."""
+        found = self.likely(latent, 0.0, label)
+        if not isinstance(found, Product):
+            raise TypeError("no realism is under 0")
+        return found
+
+    def likely(self, latent: Latent, least: float, label: str | None = None) -> Product | Score:
+        """The product of a latent, or its score where its realism is under `least`."""
+
+        def forward() -> tuple[Tensor, Score | None, Callable[[], None]] | Score:
+            made, score = self._made(latent)
+            if score is not None and score.realism < least:
+                return score
+            array, await_voxels = self._landing.fetch(made) if made.is_cuda else (made, are_there)
+            return array, score, await_voxels
+
+        found = self.bench.attempt(forward, keep=self.card.name)
+        if isinstance(found, Score):
+            return found
+        array, score, await_voxels = found
+        return Product(self._placed(array), latent, label, await_voxels, score)
+
+    def _made(self, latent: Latent) -> tuple[Tensor, Score | None]:
+        """The volume (A0, A1, A2) in the network's range, float32 on the device."""
+        with torch.inference_mode():
+            made = self.generator.synthesise(self.styles(latent), latent.noise_seed)[0, 0]
+            return made, None if self._scorer is None else self._scorer.score(made)
+
+    def _placed(self, array: Tensor, grid: Grid | None = None) -> Volume:
         place = grid or own_grid(self.card.shape, self.card.axes, self.card.spacing_mm)
-        return Volume(from_network(array, self.card.axes), place.affine)
+        return Volume(from_network(array.numpy(), self.card.axes), place.affine)
 
-    def _product_to_come(self, latent: Latent, label: str | None) -> Product:
-        """A product whose voxels are on their way from the GPU, which is free for the next one."""
-
-        def start() -> tuple[Tensor, Callable[[], None]]:
-            with torch.inference_mode():
-                return self._landing.fetch(self.generator.synthesise(self.styles(latent), latent.noise_seed)[0, 0])
-
-        array, await_voxels = self.bench.attempt(start, keep=self.card.name)
-        place = own_grid(self.card.shape, self.card.axes, self.card.spacing_mm)
-        return Product(Volume(from_network(array.numpy(), self.card.axes), place.affine), latent, label, await_voxels)
+    def _scorer_of(self, reference: Reference | None) -> Scorer | None:
+        try:
+            return None if reference is None else Scorer(self.card, reference, self.bench.device)
+        except LookupError:
+            self.is_stale = True
+            return None
 
     def products(self, latents: Sequence[tuple[Latent, str | None]], finished: int = 0) -> Iterator[Event]:
         """The volumes of latents with their labels, one by one, so that each is the same alone and among others.
@@ -125,10 +158,7 @@ class Renderer:
         yield from (Finished(latent) for latent, _ in latents[:finished])
         for index, (latent, label) in enumerate(latents[finished:], finished):
             yield Stage("forward", index, len(latents))
-            if self.bench.device.type == "cuda":
-                yield self._product_to_come(latent, label)
-            else:
-                yield Product(self.volume(latent), latent, label)
+            yield self.product(latent, label)
 
     def _truncated(self, w: Tensor, mean: Tensor) -> Tensor:
         return w if self.truncation is None else toward_mean(w, mean, self.truncation, self.cutoff)

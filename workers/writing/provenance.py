@@ -11,7 +11,7 @@ from contract.fields import OutputOptions
 from contract.requests import REQUESTS, AnyRequest
 from contract.state import JobKind, Placement
 from contract.version import software_version
-from model_store.card import AnyCard, DirectionCard
+from model_store.card import REFERENCE, AnyCard, DirectionCard
 from model_store.integrity import sha256_of
 from workers.bench import Bench
 
@@ -40,6 +40,8 @@ def replay_record(
         "scan": {"sha256": sha256_of(scan_path)} if request.takes_scan and scan_path is not None else None,
         "device": {"type": bench.device.type, "precision": bench.precision},
     }
+    if request.reads_reference:
+        record["reference"] = {"sha256": card.files[REFERENCE]}
     return record if mask_path is None else record | {"mask": {"sha256": sha256_of(mask_path)}}
 
 
@@ -84,6 +86,8 @@ def replayed(
         raise InvalidRequest("This provenance record is of another version.")
     if bench.card(model).sha256 != digest:
         raise InvalidRequest("The model's weights are not those of the provenance record.")
+    if provenance.get("reference", {}).get("sha256") not in (None, bench.card(model).files.get(REFERENCE)):
+        raise InvalidRequest("The model's reference of scans is not that of the provenance record.")
     for name, sha256, path in wanted:
         if path is None:
             raise InvalidRequest(f"A job that read a {name} is done again with it, and none was given.")

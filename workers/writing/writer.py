@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.fields import OutputOptions
-from contract.state import Manifest, ResultFile
+from contract.state import Manifest, Nearest, ResultFile
 from model_store.card import AnyCard, DirectionCard
 from volumes.files import write
 from volumes.formats import BY_NAME, WRITTEN
@@ -141,6 +141,7 @@ class Writer:
             preview=preview,
             label=product.label,
             **made_from,
+            **_score_told(product),
         )
         self.results.append(entry)
         if isinstance(product.made_from, Latent):
@@ -167,8 +168,8 @@ class Writer:
         for facts, entry in zip(made, self.results, strict=True):
             facts["latent"] = self._latent_told(entry, self._stored_latents)
         for facts, entry in zip(made, self.results, strict=True):
-            if entry.scan_sha256 is not None:
-                facts["scan_sha256"] = entry.scan_sha256
+            rare = ("scan_sha256", "realism", "seeds_tried")
+            facts |= entry.model_dump(include=set(rare), exclude_none=True)
         path = self.scratch / "provenance.json"
         written = _put(path, (json.dumps({**replay, "results": made}, indent=2) + "\n").encode())
         self.files.append(self._keep(path, written, 0, "json"))
@@ -217,6 +218,16 @@ def _told_of(made_from: Latent | ScanDigest) -> dict[str, Any]:
     if isinstance(made_from, ScanDigest):
         return {"scan_sha256": made_from.sha256}
     return {"latent": made_from.source, "noise_seed": made_from.noise_seed}
+
+
+def _score_told(product: Product) -> dict[str, Any]:
+    """The same of how likely it is. Nothing of it is in the volume's file, whose bytes depend on no reference."""
+    told: dict[str, Any] = {"seeds_tried": list(product.seeds_tried)} if product.seeds_tried else {}
+    score = product.score
+    if score is not None:
+        nearest = Nearest(index=score.index, distance=score.distance, is_nearer=score.is_nearer)
+        told |= {"realism": score.realism, "nearest": nearest}
+    return told
 
 
 def _put(path: Path, data: bytes) -> Written:

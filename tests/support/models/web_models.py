@@ -10,6 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 from model_store.card import DirectionCard, ModelCard
 from tests.support.models.tiny_megan import write_megan
 from tests.support.models.tiny_models import write_card, write_tiny_hagan
+from tests.support.models.tiny_onnx import write_onnx
 from tests.support.models.tiny_stylegan import write_stylegan
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     write_tiny_hagan(models, "tiny-classes", classes=("mild", "severe"), encoder=False, seed=1)
     write_direction(models / "tiny-style", write_stylegan(models, "tiny-style", base=(4, 4, 4)), "coarse", 0)
     write_megan(models, "tiny-translator")
+    write_onnx(models)
     broken = write_tiny_hagan(models, "tiny-broken", encoder=False, seed=3)
     write_card(models / "tiny-broken", broken)
     with (models / "tiny-broken" / "weights.safetensors").open("r+b") as file:

@@ -7,6 +7,7 @@ _OPTIONS = {
     "output": "",
     "output/grid": "--spacing, --shape or --like",
     "preprocess": "",
+    "fit": "",
     "edit/target": "--to-seed, --to-latent or --mix-with",
     "edit/direction": "--direction",
     "edit/strengths": "--strengths",
@@ -21,23 +22,24 @@ _OPTIONS = {
     "source/index": "--index",
     "source": "--seed, --latent or --from-job",
     "name_prefix": "--sefa",
+    "measure": "--measure",
     "measure/name": "--measure",
     "measure/threshold": "--threshold",
     "volume": "SCAN",
     "mask": "--mask",
 }
-"""By the first parts of a pointer; "" where its next part is the option's name."""
+"""By the first parts of a pointer; "" where what follows is the option's name."""
 _PLAIN = frozenset(
     {
         *("model", "seed", "seeds", "latents", "latent_space", "num_samples", "truncation"),
         *("truncation_cutoff", "noise", "noise_seed", "format", "dtype", "intensity", "preview"),
         *("refine_steps", "reconstruct", "window", "orientation", "trim_blank_slices", "edges", "grid"),
-        *("crop", "name", "attribute", "count", "reject_below"),
+        *("crop", "name", "attribute", "count", "reject_below", "score", "webhook"),
     }
 )
 """Fields whose options have their names."""
 _WORDS = re.compile(
-    r"\b(num_samples|latent_space|truncation_cutoff|noise_seed|class_label|refine_steps|max_strength)\b"
+    r"\b(num_samples|latent_space|truncation_cutoff|noise_seed|class_label|refine_steps|max_strength|reject_below)\b"
 )
 _SEVERAL = re.compile(r"\b(seeds?|latents)\b")
 
@@ -58,7 +60,7 @@ def option_of(pointer: str) -> str:
         if option:
             return option
         if option == "" and len(parts) > 1:
-            return option_of(parts[1])
+            return option_of("/".join(parts[1:]))
     name = parts[0] if parts else ""
     return "--" + name.replace("_", "-") if name in _PLAIN else ".".join(parts)
 

@@ -409,6 +409,11 @@ export interface components {
         ModelList: {
             items: (components["schemas"]["ReadyModel"] | components["schemas"]["ReadyTranslator"] | components["schemas"]["UnusableModel"])[];
         };
+        Nearest: {
+            index: number;
+            distance: number;
+            is_nearer: boolean;
+        };
         Placement: {
             model_affine: number[][];
             scan_shape: number[];
@@ -561,6 +566,8 @@ export interface components {
             broken: false;
             reason: null;
             evaluation: components["schemas"]["LastEvaluation"] | null;
+            is_open: boolean;
+            has_reference: boolean;
         };
         ReadyTranslator: {
             /**
@@ -631,6 +638,12 @@ export interface components {
             /** @default null */
             scan_sha256: string | null;
             /** @default null */
+            realism: number | null;
+            /** @default null */
+            nearest: components["schemas"]["Nearest"] | null;
+            /** @default null */
+            seeds_tried: number[] | null;
+            /** @default null */
             preview: string | null;
             /** @default null */
             label: string | null;
@@ -693,6 +706,8 @@ export interface components {
             noise?: "constant" | "random";
             /** @default null */
             noise_seed?: number | null;
+            /** @default null */
+            score?: boolean | null;
             /**
              * @default {
              *       "format": "nii.gz",
@@ -762,6 +777,8 @@ export interface components {
             noise?: "constant" | "random";
             /** @default null */
             noise_seed?: number | null;
+            /** @default null */
+            score?: boolean | null;
             /**
              * @default {
              *       "format": "nii.gz",
@@ -786,6 +803,8 @@ export interface components {
              * @enum {string}
              */
             latent_space?: "z" | "w";
+            /** @default null */
+            reject_below?: number | null;
         };
         InterpolateEdit: {
             target: components["schemas"]["SeedSource"] | components["schemas"]["LatentSource"] | components["schemas"]["JobSource"];

@@ -6,6 +6,7 @@ type Schemas = components["schemas"];
 export type JobRecord = Schemas["JobRecord"];
 export type JobKind = JobRecord["kind"];
 export type JobState = Schemas["JobState"];
+export type Webhook = NonNullable<JobRecord["webhook"]>;
 export type ResultFile = Schemas["ResultFile"];
 export type AnyModel = Schemas["ModelList"]["items"][number];
 export type ModelCard = Schemas["ReadyModel"];

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import type { JobRecord, ResultFile } from "../api/types";
-import { ago, bytes, doing, figure, grid, nameOf, seconds, sizeOf } from "./words";
+import type { JobRecord, ResultFile, Webhook } from "../api/types";
+import { ago, bytes, doing, figure, grid, nameOf, seconds, sizeOf, toldOf } from "./words";
 
 test("numbers are as people read them", () => {
   expect([999, 1000, 9_680_915, 999_999, 2.5e9].map(bytes)).toEqual(["999 B", "1.0 kB", "9.7 MB", "1.0 MB", "2.5 GB"]);
@@ -44,4 +44,12 @@ test("a translation tells its scale, its patch and the time left; results on the
   const record = { state: "running", stage: "scale 1/2", progress, results: [] } as unknown as JobRecord;
   expect(doing(record)).toBe("Scale 1 of 2, patch 3 of 28, 1 min 30 s left");
   expect(nameOf({ label: "strength=2 scan-grid" } as ResultFile)).toBe("+2 SD, scan grid");
+});
+
+test("a webhook tells where it goes, and whether it came there", () => {
+  const webhook = { receiver: "https://a.example", state: "waiting", attempts: 0 } as Webhook;
+  expect(toldOf(webhook)).toBe("Webhook to https://a.example: when the job ends");
+  expect(toldOf({ ...webhook, state: "pending", attempts: 1 })).toBe("Webhook to https://a.example: 1 attempt");
+  expect(toldOf({ ...webhook, state: "delivered", attempts: 2 })).toBe("Webhook to https://a.example: delivered");
+  expect(toldOf({ ...webhook, state: "given_up", attempts: 8 })).toContain("given up after 8 attempts");
 });

@@ -1,5 +1,5 @@
 // Numbers and names as people read them.
-import type { AnyCard, JobRecord, JobState, ResultFile } from "../api/types";
+import type { AnyCard, JobRecord, JobState, ResultFile, Webhook } from "../api/types";
 
 export const STATES: Record<JobState, string> = {
   queued: "Queued",
@@ -52,6 +52,18 @@ export function doing(record: JobRecord): string {
   }
   const stage = STAGES[record.stage ?? ""] ?? "Starting";
   return total > 1 && record.stage !== "load" ? `${stage} ${Math.min(done + 1, total)} of ${total}` : stage;
+}
+
+/** How far the telling of a job's end has come. */
+export function toldOf({ receiver, state, attempts }: Webhook): string {
+  const tried = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
+  const words = {
+    waiting: "when the job ends",
+    pending: attempts ? tried : "being told",
+    delivered: "delivered",
+    given_up: "given up",
+  };
+  return `Webhook to ${receiver}: ${words[state]}${state === "given_up" ? ` after ${tried}` : ""}`;
 }
 
 export function bytes(size: number): string {

@@ -39,7 +39,8 @@ function change(part: Partial<Form>): void {
 function requestOf({ refine, label, orientation, trim, series: typed }: Form, card: ModelCard): EncodeRequest {
   const preprocess = { orientation: orientation || null, trim_blank_slices: trim === "" ? null : trim === "yes" };
   const series = seriesOf(chosen.value, typed);
-  return { model: card.name, ...givenFor(card, label), reconstruct: true, refine_steps: refine, preprocess, series };
+  const steps = card.is_open ? refine : 0;
+  return { model: card.name, ...givenFor(card, label), reconstruct: true, refine_steps: steps, preprocess, series };
 }
 
 export function EncodeView() {
@@ -114,20 +115,22 @@ function EncodeForm() {
           <DropZone label="Choose a scan" file={chosen.value} endings={READABLE} onFile={take} />
           <SeriesField file={chosen.value} value={series} onChange={(next) => change({ series: next })} />
           <ClassField card={card} value={label} onChange={(name) => change({ label: name })} />
-          <NumberSlider
-            label="Refinement"
-            min={0}
-            max={200}
-            step={10}
-            value={refine}
-            text={refine === 0 ? "none" : `${refine} steps`}
-            hint={
-              card.has_encoder
-                ? "Steps of descent from the encoder's guess: nearer to the scan, and slower."
-                : "This model has no encoder: without a number it takes 100 steps from its mean latent."
-            }
-            onInput={(next) => change({ refine: next })}
-          />
+          {card.is_open && (
+            <NumberSlider
+              label="Refinement"
+              min={0}
+              max={200}
+              step={10}
+              value={refine}
+              text={refine === 0 ? "none" : `${refine} steps`}
+              hint={
+                card.has_encoder
+                  ? "Steps of descent from the encoder's guess: nearer to the scan, and slower."
+                  : "This model has no encoder: without a number it takes 100 steps from its mean latent."
+              }
+              onInput={(next) => change({ refine: next })}
+            />
+          )}
           <ScanReading />
           <Button kind="primary" type="submit" isDisabled={isSending.value || !chosen.value}>
             {isSending.value ? "Sending the scan" : "Encode and reconstruct"}

@@ -3,7 +3,7 @@ import { isTerminal, type JobRecord } from "../api/types";
 import { kindOf, summary } from "../jobs/kinds";
 import { markOf, scanNameOf } from "../jobs/marks";
 import { formatRoute } from "../route";
-import { ago } from "../text/words";
+import { ago, toldOf } from "../text/words";
 import { Preview } from "../ui/preview";
 import { Actions } from "./actions";
 import { Naming } from "./naming";
@@ -58,6 +58,12 @@ export function JobCard({ record, isPicked, onPick, onGone }: JobCardProps) {
         <span class="hint">
           {isTerminal(record.state) ? summary(record) : <Doing record={record} />}, {ago(record.created_at)}
         </span>
+        {record.webhook && (
+          <>
+            <br />
+            <span class="hint">{toldOf(record.webhook)}</span>
+          </>
+        )}
         {record.error && <span class="job-fault">{record.error.detail}</span>}
       </p>
       <div class="job-foot">

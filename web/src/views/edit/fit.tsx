@@ -65,15 +65,17 @@ export function Fit({ card }: { card: ModelCard }) {
   return (
     <>
       <form class="fields" aria-label="New direction" onSubmit={(event) => void submit(event)}>
-        <Segments
-          label="Method"
-          value={method.value}
-          options={[
-            ["regression", "Measured"],
-            ["sefa", "From the weights"],
-          ]}
-          onChange={(next) => (method.value = next)}
-        />
+        {card.is_open && (
+          <Segments
+            label="Method"
+            value={method.value}
+            options={[
+              ["regression", "Measured"],
+              ["sefa", "From the weights"],
+            ]}
+            onChange={(next) => (method.value = next)}
+          />
+        )}
         <Field
           label={method.value === "sefa" ? "Name, before a number" : "Name"}
           hint="Small letters, digits, dots and dashes"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from evaluation.features.network import Shape
+from model_store.features.network import Shape
 
 SHAPE = (64, 64, 64)
 WIDTHS = (8, 16, 16)
