@@ -26,6 +26,8 @@ HALO = 8
 SLAB_VOXELS = 1 << 22
 LABELS = 5
 """Of a mask of pathologies: background and four kinds of tissue (BRATS)."""
+_BESIDE = 2
+"""Of the halo, what is left behind the Gaussian."""
 _WEAK, _STRONG = 1, 2
 _EQUAL = np.float32(1 + 1e-6)
 """Of two neighbours that are as steep but for rounding, the one down the gradient is the edge."""
@@ -128,8 +130,10 @@ class _Scan:
     def extremes(self, where: slice) -> tuple[float, float, float]:
         """The largest gradient of the smoothed slab, and the least and largest Sobel magnitude."""
         sobel = self.magnitude(where)
+        low, high = float(sobel.min()), float(sobel.max())
+        del sobel
         smooth, inner = self._smooth(where)
-        return float(_norm(_differences(smooth))[inner].max()), float(sobel.min()), float(sobel.max())
+        return float(_norm(_differences(smooth))[inner].max()), low, high
 
     def magnitude(self, where: slice) -> Float:
         """Sobel's gradient magnitude of the unsmoothed slab."""
@@ -153,8 +157,12 @@ class _Scan:
         return found[inner]
 
     def _smooth(self, where: slice) -> tuple[Float, slice]:
+        """The slab with what lies beside it for differences and neighbours, smoothed, and the slab's place in it."""
         unit, inner = self._unit(where, HALO)
-        return ndimage.gaussian_filter(unit, self.how.sigma, radius=HALO - 2), inner
+        first = max(0, inner.start - _BESIDE)
+        smooth = ndimage.gaussian_filter(unit, self.how.sigma, radius=HALO - 2)
+        # Copied: the rest of the halo would stay in memory beside six arrays of this size.
+        return smooth[first : inner.stop + _BESIDE].copy(), slice(inner.start - first, inner.stop - first)
 
     def _unit(self, where: slice, halo: int) -> tuple[Float, slice]:
         """The slab and a halo in [0, 1], and the slab's place in it."""

@@ -39,7 +39,7 @@ from workers.writing.units import MEASURED, in_units
 R = TypeVar("R", bound=JobRequest)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Job(Generic[R]):
     """What a recipe works from."""
 
@@ -59,6 +59,12 @@ class Job(Generic[R]):
     """Of pathologies, on the scan's grid."""
     seeds_tried: Sequence[Sequence[int]] = ()
     """Of each finished volume, where other seeds were tried than its own."""
+
+    def take_scan(self) -> Volume:
+        """The scan, which the job holds no longer: of a large one the result needs the memory."""
+        assert self.scan is not None
+        scan, self.scan = self.scan, None
+        return scan
 
 
 def generate(job: Job[GenerateRequest]) -> Iterator[Event]:
@@ -233,7 +239,7 @@ def _translate(job: Job[TranslateRequest]) -> Iterator[Event]:
     translator = job.bench.translator(job.request.model)
     if job.scan is None:
         raise InvalidRequest("A translation needs a volume.")
-    yield from translated(job.request, translator, job.scan, job.mask, ScanDigest(job.scan_sha256))
+    yield from translated(job.request, translator, job.take_scan(), job.mask, ScanDigest(job.scan_sha256))
 
 
 RECIPES: Mapping[str, Callable[[Job[Any]], Iterator[Event]]] = {

@@ -87,6 +87,7 @@ def run(
                 tried = [entry.seeds_tried or () for entry in writer.results]
                 mask = _scan(mask_path, limits)
                 job = Job(request, bench, scan, direction, placement, finished, digest, mask, tried)
+                del scan  # the job's from here on
                 found["assumed"] = _assumed(job, writer)
                 for event in RECIPES[request.kind](job):
                     _take(event, writer, behind, sink, clock, found)

@@ -61,18 +61,21 @@ class Cascade(nn.Module):
         yield course.at(0, 0)
         image = self._whole(guide, coarsest)
         yield course.at(0, 1)
+        if not last:
+            yield Slab(0, image)
+            return
+        padded = F.pad(image, (_MARGIN,) * 6, value=BACKGROUND)
         for scale in range(1, last):
-            finer = torch.empty(_halved(guide.shape, guide.doublings - scale))
-            for event in self._refined(image, guide, course, scale, batch):
+            a0, a1, a2 = _halved(guide.shape, guide.doublings - scale)
+            finer = torch.full((a0 + 2 * _MARGIN, a1 + 2 * _MARGIN, a2 + 2 * _MARGIN), BACKGROUND)
+            inside = finer[(slice(_MARGIN, -_MARGIN),) * 3]
+            for event in self._refined(padded, guide, course, scale, batch):
                 if isinstance(event, Slab):
-                    finer[event.start : event.start + len(event.planes)] = event.planes
+                    inside[event.start : event.start + len(event.planes)] = event.planes
                 else:
                     yield event
-            image = finer
-        if last:
-            yield from self._refined(image, guide, course, last, batch)
-        else:
-            yield Slab(0, image)
+            padded = finer
+        yield from self._refined(padded, guide, course, last, batch)
 
     def _whole(self, guide: Guide, shape: Shape) -> Tensor:
         """LR on the edges of the whole scan: (A0, A1, A2)."""
@@ -82,11 +85,10 @@ class Cascade(nn.Module):
         return self._run(0, edges[None, None])[0, 0]
 
     def _refined(
-        self, coarse: Tensor, guide: Guide, course: "_Course", scale: int, batch: int
+        self, padded: Tensor, guide: Guide, course: "_Course", scale: int, batch: int
     ) -> Iterator[Pass | Slab]:
-        """One scale from the one before."""
+        """One scale from the one before, which has background around it for the patches at its ends."""
         shape = _halved(guide.shape, guide.doublings - scale)
-        padded = F.pad(coarse, (_MARGIN,) * 6, value=BACKGROUND)
         row = _EdgeRow(guide, shape, self.edge_power)
         stitcher, todo, done = Stitcher(shape, self._blends), windows(shape), 0
         while chosen := list(islice(todo, batch)):

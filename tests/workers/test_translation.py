@@ -176,6 +176,7 @@ def test_what_cannot_be_translated_is_refused_with_its_reason(bench: Bench, scan
         (flat, None, {}, "same value everywhere"),
         (small, None, {}, "smaller than a patch"),
         (ramp, None, {"edges": "given"}, "from 0 to 255"),
+        (off, None, {"edges": "given"}, "it is 0 everywhere"),
         (scan, off, {}, "does not lie on the scan's grid"),
         (scan, small, {}, "does not lie on the scan's grid"),
         (scan, bad, {}, "whole numbers from 0 to 4"),

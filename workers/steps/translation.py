@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -43,17 +44,24 @@ def translated(
         sketch = sketched(request, card, translator.drawing, scan, mask)
     except VolumeError as err:
         raise UnreadableVolume(err.detail) from err
-    return_freed_memory()  # what drawing the edges of a large scan took
+    shape, affine = scan.shape, scan.affine
+    order: Literal["F", "C"] = "F" if scan.array.flags.f_contiguous else "C"
+    del scan, mask
+    return_freed_memory()  # what drawing the edges of a large scan took, and its voxels where nobody else holds them
     background, returning = card.intensity.network_range[0], None
     for event in translator.translate(sketch.guide):
         if isinstance(event, Slab):
             if returning is None:  # not before the lower scales are made, which need room of their own
                 # The result in the memory order of the scan; the networks see it with their own axes.
-                result = Volume(np.full_like(scan.array, background, dtype=np.float32), scan.affine)
+                result = Volume(np.full(shape, background, dtype=np.float32, order=order), affine)
                 returning = Returning(reorient(result, card.axes).array, sketch.canvas, background)
             returning.take(event)
         else:
+            if not event.done:
+                return_freed_memory()  # what the scale before took, in pieces of another size
             yield _told(event)
+    del sketch, returning, event
+    return_freed_memory()  # writing needs room of its own
     yield Product(result, made_from)
 
 
