@@ -11,12 +11,15 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from evaluation.studies.megan import COARSE, EDGES, KERNELS, SHARP, VERY_SHARP, blacked_out, sharpened
+from model_store.catalogue import SHIPPED, Catalogue
 from model_store.networks.cascade import Cascade
 from model_store.sizes.megan import MEGANSizes, ScaleSizes
 from model_store.translator import Guide, Slab
 from tests.support.models.tiny_megan import write_megan
 from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
+from voxelsmith.demo import TRANSLATOR, find_template
+from voxelsmith.translation_study import judged
 
 TINY = ["--phantoms", 2, "--test-phantoms", 1, "--side", 32, "--lr-size", 16, "--iterations", 2, "--batch-size", 1,
         "--width", 2, "--blocks", 1]  # fmt: skip
@@ -110,3 +113,12 @@ def test_one_model_is_judged_on_one_scan(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, [str(word) for word in (*words, *wrong)])
         assert done.exit_code == 1
         assert sentence in done.output
+
+
+@pytest.mark.slow
+def test_the_shipped_translator_keeps_its_detail_and_shows_no_patches() -> None:
+    """On the MNI template; docs/models.md has the figures of a patient. A better model raises the floor."""
+    card, scan = Catalogue([SHIPPED]).card(TRANSLATOR), find_template()
+    found = judged(card, SHIPPED / TRANSLATOR, scan, scan)
+    assert found["scales"][-1]["detail"] > 0.4 * found["truth"]["detail"]
+    assert found["seam_ratio"] < 1.1
