@@ -91,6 +91,7 @@ def test_the_study_compares_what_the_paper_compares_and_goes_on(tmp_path: Path) 
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
+@pytest.mark.slow
 def test_one_model_is_judged_on_one_scan(tmp_path: Path) -> None:
     write_megan(tmp_path / "models", "tiny", levels=1)
     write_tiny_hagan(tmp_path / "models", "generator")

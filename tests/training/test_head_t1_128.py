@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pytest
 import torch
 
 from model_store.card import TranslatorCard
@@ -13,6 +14,7 @@ from model_store.load import load
 from training.demo.head_t1_128 import NAME, SOURCES, Descent, config_of, finish, fit
 
 
+@pytest.mark.slow
 def test_every_phase_of_the_recipe_runs(tmp_path: Path) -> None:
     (tmp_path / "scans").mkdir()
     x, y, z = np.ogrid[:68, :66, :64]
