@@ -75,9 +75,10 @@ def get_job(
 @router.delete("/jobs/{job_id}", responses=DELETED, response_model=JobRecord)
 def delete_job(job_id: JobId, jobs: Jobs, if_match: IfMatch = None) -> Response:
     """A queued job is canceled at once (200), a running one asked to stop (202), one that has ended removed (204)."""
+    has_ended = jobs.get(job_id).state.is_terminal  # before the comparison: one that ends by then stays
     if if_match is not None:
         require_match(jobs.document(job_id), if_match)
-    if jobs.get(job_id).state.is_terminal:
+    if has_ended:
         jobs.remove(job_id)
         return Response(status_code=204)
     record = jobs.cancel(job_id)
