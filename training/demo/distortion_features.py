@@ -19,7 +19,7 @@ from model_store.integrity import sha256_of
 from training.demo.distortion_examples import SIDE, DistortionExamples, Subject, head_subject, phantom_subjects
 from training.demo.sources import Source
 from training.engine.checkpoint import save
-from training.engine.orthogonal import OrthogonalDescent
+from training.engine.orthogonal import descent_of
 from volumes.files import read
 from volumes.reader_limits import LARGEST
 from volumes.scan import Preparation
@@ -63,7 +63,7 @@ def fit(examples: DistortionExamples, out: Path, iterations: int = ITERATIONS, b
     torch.manual_seed(0)
     network = DistortionResNet()
     network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimisers, done, saved = optimisers_of(network), 0, out / "run.pt"
+    optimisers, done, saved = descent_of(network, RATE, VECTOR_RATE), 0, out / "run.pt"
     if saved.exists():
         state = torch.load(saved, weights_only=True)
         done = state["done"]
@@ -86,13 +86,6 @@ def fit(examples: DistortionExamples, out: Path, iterations: int = ITERATIONS, b
             kept = [optimiser.state_dict() for optimiser in optimisers]
             save(saved, {"done": done, "network": network.state_dict(), "optimisers": kept})
     return network
-
-
-def optimisers_of(network: DistortionResNet) -> tuple[OrthogonalDescent, torch.optim.Adam]:
-    """Of the weights, and of what normalisation scales and shifts by."""
-    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in network.parameters() if parameter.ndim == 1]
-    return OrthogonalDescent(kernels, lr=RATE), torch.optim.Adam(vectors, lr=VECTOR_RATE)
 
 
 def descend(network: DistortionResNet, volumes: Tensor, wanted: Tensor) -> float:

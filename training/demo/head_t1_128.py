@@ -21,7 +21,7 @@ from training.demo.sources import Source
 from training.engine.checkpoint import save
 from training.engine.data import prepare_folder
 from training.engine.export import export_tensors, tensors_of
-from training.engine.orthogonal import OrthogonalDescent
+from training.engine.orthogonal import descent_of
 from training.megan.augmentation import degraded
 from training.megan.config import MEGANConfig
 from training.megan.patches import Examples
@@ -86,7 +86,7 @@ def fit(config: MEGANConfig, scale: int, descent: Descent) -> Path:
         trainer.cascade.levels[below].load_state_dict(trained(config, below))
     trainer.networks.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     level, saved = trainer.cascade.levels[scale], config.out / f"scale-{scale}.pt"
-    optimisers, done = optimisers_of(level), 0
+    optimisers, done = descent_of(level, RATE, VECTOR_RATE), 0
     if saved.exists():
         state = torch.load(saved, weights_only=True)
         done = state["done"]
@@ -113,13 +113,6 @@ def fit(config: MEGANConfig, scale: int, descent: Descent) -> Path:
             kept = [optimiser.state_dict() for optimiser in optimisers]
             save(saved, {"done": done, "network": level.state_dict(), "optimisers": kept})
     return saved
-
-
-def optimisers_of(level: nn.Module) -> tuple[OrthogonalDescent, torch.optim.Adam]:
-    """Of the convolutions, and of everything else."""
-    kernels = [parameter for parameter in level.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in level.parameters() if parameter.ndim == 1]
-    return OrthogonalDescent(kernels, lr=RATE), torch.optim.Adam(vectors, lr=VECTOR_RATE)
 
 
 def share_of_rate(done: int, iterations: int) -> float:

@@ -27,6 +27,13 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     return found.T if matrix.shape[0] > matrix.shape[1] else found
 
 
+def descent_of(network: nn.Module, rate: float, vector_rate: float) -> "tuple[OrthogonalDescent, torch.optim.Adam]":
+    """Orthogonalised momentum on a network's weights, and Adam on what normalisation scales and shifts by."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in network.parameters() if parameter.ndim == 1]
+    return OrthogonalDescent(weights, lr=rate), torch.optim.Adam(vectors, lr=vector_rate)
+
+
 class OrthogonalDescent(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) on weights of any rank, read as (out, rest); torch's own takes matrices alone.
 
