@@ -26,7 +26,8 @@ const NAME = "[a-z0-9][a-z0-9._\\-]{0,47}";
 
 export function Fit({ card }: { card: ModelCard }) {
   const { low, high } = card.intensity;
-  const method = useSignal<Method>("regression");
+  const chosen = useSignal<Method>("regression");
+  const method = card.is_open ? chosen.value : "regression"; // the choice may be another model's
   const name = useSignal("my-direction");
   const measure = useSignal<Measure>("volume_above");
   const threshold = useSignal((low + high) / 2);
@@ -37,7 +38,7 @@ export function Fit({ card }: { card: ModelCard }) {
   const refusal = useSignal<Problem | null>(null);
 
   const requested = (): RegressionFit | SefaFit => {
-    if (method.value === "sefa") return { method: "sefa", name_prefix: name.value, count: count.value };
+    if (method === "sefa") return { method: "sefa", name_prefix: name.value, count: count.value };
     const isMean = measure.value === "mean_intensity";
     const title = MEASURES.find(([key]) => key === measure.value)?.[1].toLowerCase() ?? measure.value;
     return {
@@ -68,16 +69,16 @@ export function Fit({ card }: { card: ModelCard }) {
         {card.is_open && (
           <Segments
             label="Method"
-            value={method.value}
+            value={method}
             options={[
               ["regression", "Measured"],
               ["sefa", "From the weights"],
             ]}
-            onChange={(next) => (method.value = next)}
+            onChange={(next) => (chosen.value = next)}
           />
         )}
         <Field
-          label={method.value === "sefa" ? "Name, before a number" : "Name"}
+          label={method === "sefa" ? "Name, before a number" : "Name"}
           hint="Small letters, digits, dots and dashes"
         >
           {(id, hintId) => (
@@ -93,7 +94,7 @@ export function Fit({ card }: { card: ModelCard }) {
             />
           )}
         </Field>
-        {method.value === "sefa" ? (
+        {method === "sefa" ? (
           <NumberSlider
             label="Directions"
             min={1}
