@@ -40,7 +40,8 @@ test("a model shows its size, its digests and its directions, and samples once t
 
 test("of a network that is not looked into only what it can is offered", async ({ page, scans }) => {
   await page.goto("/#/edit?model=tiny&tab=new");
-  await expect(page.getByText("From the weights", { exact: true })).toBeVisible();
+  await page.getByText("From the weights", { exact: true }).click();
+  await expect(page.getByLabel("Measure", { exact: true })).toHaveCount(0);
   await page.getByLabel("Model", { exact: true }).selectOption("tiny-onnx");
   await expect(page.getByLabel("Measure", { exact: true })).toBeVisible();
   await expect(page.getByText("From the weights", { exact: true })).toHaveCount(0);
