@@ -19,7 +19,7 @@ from tests.support.models.tiny_megan import write_megan
 from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 from voxelsmith.demo import TRANSLATOR, find_template
-from voxelsmith.translation_study import judged
+from voxelsmith.studies.translation import judged
 
 TINY = ["--phantoms", 2, "--test-phantoms", 1, "--side", 32, "--lr-size", 16, "--iterations", 2, "--batch-size", 1,
         "--width", 2, "--blocks", 1]  # fmt: skip

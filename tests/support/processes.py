@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +103,21 @@ def is_frozen(pid: int) -> bool:
 
 def running(queue: JobQueue, job: JobRecord) -> bool:
     return queue.get(job.id).state is JobState.RUNNING
+
+
+def children(pid: int) -> list[int]:
+    """Threads and processes that end meanwhile have none."""
+    below = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for child in map(int, (task / "children").read_text().split()):
+                    below += [child, *children(child)]
+    return below
+
+
+def command_line(pid: int) -> str:
+    """Empty where the process has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""

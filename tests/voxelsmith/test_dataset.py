@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -20,12 +21,13 @@ from typer.testing import CliRunner, Result
 from tests.support.disks import fill, small_disk
 from tests.support.models.references import write_any_reference
 from tests.support.models.tiny_models import write_tiny_hagan
-from tests.support.processes import eventually
+from tests.support.processes import children, command_line, eventually
 from voxelsmith import Client, VolumeDataset
 from voxelsmith.cli import app
 from voxelsmith.dataset.folder import HIDDEN
 from voxelsmith.dataset.layouts import LAYOUTS
 from voxelsmith.dataset.plan import PER_JOB, planned
+from voxelsmith.job import Job
 from voxelsmith.local import Stack
 from voxelsmith.problems import DataSetRefused
 from workers.writing.folder_sink import NOTES
@@ -228,18 +230,30 @@ def test_what_a_stopped_server_job_had_finished_is_taken(stack: Stack, tmp_path:
     """As if the command had been killed, and somebody had canceled its jobs meanwhile: one runs, one waits."""
     out, wishes = tmp_path / "out", {"count": PER_JOB + 2, "seed": 11, "classes": "mild"}
     with Client(stack.url) as client:
-        before, mine = {job.id for job in client.jobs(model="sorted")}, list[Any]()
+        (worker,) = (pid for pid in children(os.getpid()) if "workers.main" in command_line(pid))
+        before, mine = {job.id for job in client.jobs(model="sorted")}, dict[int, Job]()
 
         def cancel(done: int, _total: int, _left_s: float | None) -> None:
-            if done and not mine:
+            """The worker stands still until both jobs are there and the waiting one is canceled."""
+            if not mine:  # twice: before there are jobs, and when both are
+                os.kill(worker, signal.SIGSTOP)
                 own = [job for job in client.jobs(model="sorted") if job.id not in before]
-                mine.extend(job if job.is_done else job.cancel() for job in own)
+                mine.update((job.record["volumes"], job) for job in own)
+            if 2 in mine and not mine[2].is_done:
+                mine[2].cancel()
+                os.kill(worker, signal.SIGCONT)
+            if done:
+                mine[PER_JOB].cancel()
                 raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
-            client.dataset("sorted", out, on_volume=cancel, **wishes)
-        assert "canceled" in {job.wait(60).state for job in mine}
-        made = [sorted(entry["sha256"] for entry in job.results) for job in mine if job.results]
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                client.dataset("sorted", out, on_volume=cancel, **wishes)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        assert mine[2].wait(60).state == "canceled"
+        mine[PER_JOB].wait(60)
+        made = [sorted(entry["sha256"] for entry in job.results) for job in mine.values() if job.results]
         assert 0 < sum(map(len, made)) < PER_JOB + 2
         client.dataset("sorted", out, **wishes)
     assert [row["seed"] for row in rows_of(out)] == [str(seed) for seed in range(11, 13 + PER_JOB)]

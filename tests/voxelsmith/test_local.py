@@ -1,6 +1,5 @@
 """`voxelsmith serve` as a process: one command, everything behind it, and nothing left when it is gone."""
 
-import contextlib
 import os
 import re
 import signal
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.support.models.tiny_models import write_tiny_hagan
-from tests.support.processes import eventually
+from tests.support.processes import children, command_line, eventually
 from tests.support.ready import await_ready, is_alive
 from voxelsmith import Client
 from voxelsmith.local import listen
@@ -60,24 +59,6 @@ class Service:
             self.process.terminate()
         self.process.communicate(timeout=60)
         self.log.close()
-
-
-def children(pid: int) -> list[int]:
-    """Threads and processes that end meanwhile have none."""
-    below = []
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                for child in map(int, (task / "children").read_text().split()):
-                    below += [child, *children(child)]
-    return below
-
-
-def command_line(pid: int) -> str:
-    """Empty where the process has ended."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    return ""
 
 
 def ignores(pid: int, number: int) -> bool:

@@ -36,7 +36,7 @@ def megan(
     device: Annotated[str, typer.Option(metavar="cpu|cuda:N")] = "cpu",
 ) -> None:
     """MEGAN's table 1 on simulated kernels: with and without edges and lower scales, small and enlarged."""
-    module = load("voxelsmith.translation_study", "train")
+    module = load("voxelsmith.studies.translation", "train")
     out.mkdir(parents=True, exist_ok=True)
     plan = module.Plan(
         out, train, test, phantoms, test_phantoms, side, lr_size, doublings, width, blocks, iterations, batch_size,
@@ -62,7 +62,7 @@ def translation(
 ) -> None:
     """One translator on one scan: SSIM, MAE, MSE and PSNR per scale, and whether patches show."""
     place: Surroundings = context.obj
-    module = load("voxelsmith.translation_study", "train")
+    module = load("voxelsmith.studies.translation", "train")
     card = place.catalogue.card(model)
     with _files(scan, truth) as (one, other), place.catalogue.files(model) as folder:
         found: dict[str, Any] = module.judged(card, folder, one, other)

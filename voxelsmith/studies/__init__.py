@@ -1,0 +1,1 @@
+"""The papers' studies: what trains, serves and measures in one go."""
