@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity
 
 from tests.training.test_course import RUNS, scans, train
 from tests.training.test_megan import tiny
-from training.engine.errors import DataRefused
+from training.engine.errors import DataRefused, Diverged
 from training.engine.trainer import Trainer
 from training.megan.trainer import MEGANTrainer
 
@@ -67,3 +67,14 @@ def test_a_run_goes_on_in_its_own_precision(scans: Path, tmp_path: Path) -> None
 def test_tf32_is_cudas_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cuda"):
         trainer("hagan", "tf32", tmp_path)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gradient_that_is_no_number_ends_the_run_and_leaves_the_weights(precision: str, tmp_path: Path) -> None:
+    of = trainer("hagan", precision, tmp_path)
+    real, _ = batch("hagan", of)
+    before = {name: value.clone() for name, value in of.networks.named_parameters()}
+    with pytest.raises(Diverged, match="in iteration 1 the gradient of the discriminator") as told:
+        of.step(real.index_fill_(0, torch.tensor([1]), torch.inf), None)
+    assert ("--precision float32" in str(told.value)) == (precision == "bfloat16")
+    assert all(torch.equal(value, before[name]) for name, value in of.networks.named_parameters())

@@ -13,6 +13,7 @@ from torch.optim import Adam
 from training.engine.average import ParameterAverage
 from training.engine.checkpoint import networks_in
 from training.engine.config import CourseConfig
+from training.engine.errors import Diverged
 from training.engine.precision import forward_precision
 
 Config = TypeVar("Config", bound=CourseConfig)
@@ -69,6 +70,9 @@ class Trainer(ABC, Generic[Config]):
         Args:
             count: of the samples, which are taken in as many parts as the run accumulates.
             largest_norm: of the gradient, which is scaled down to it; None leaves it as it is.
+
+        Raises:
+            Diverged: the gradient is not finite; the parameters are as they were.
         """
         optimiser = self.optimisers[name]
         self.networks.requires_grad_(False)
@@ -77,11 +81,22 @@ class Trainer(ABC, Generic[Config]):
                 parameter.requires_grad_(True)
         optimiser.zero_grad(set_to_none=True)
         loss = self._add_gradients(loss_of, count)
+        free = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in free if parameter.grad is not None])
+        if not norm.isfinite():
+            raise Diverged(self._diverged(name))
         if largest_norm is not None:
-            free = [parameter for parameter in self.networks.parameters() if parameter.requires_grad]
-            nn.utils.clip_grad_norm_(free, largest_norm)
+            nn.utils.clip_grads_with_norm_(free, largest_norm, norm)
         optimiser.step()
         return loss
+
+    def _diverged(self, name: str) -> str:
+        exactly = "--precision float32 or " if self.config.precision == "bfloat16" else ""
+        return (
+            f"in iteration {self.iteration + 1} the gradient of the {name} is infinite or no number, and was not "
+            "taken; the last checkpoint, if there is one, is from before. Begin anew in another --out with "
+            f"{exactly}a smaller learning rate"
+        )
 
     def _add_gradients(self, loss_of: Loss, count: int) -> Tensor:
         """Those of the mean over `count` samples, part by part; returns that mean."""
