@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.children import Bystanders, ChildFailed, ask
-from benchmarks.names import FULL_WIDTH, SERVED, TINY, model_name
+from benchmarks.names import FULL_WIDTH, SCORED, SERVED, TINY, model_name
 from benchmarks.requesting import request
 from benchmarks.results import (
     LOW,
@@ -24,6 +24,7 @@ from benchmarks.results import (
     Patches,
     Plan,
     Run,
+    Scoring,
     Translation,
     median,
     pass_of,
@@ -33,7 +34,7 @@ from benchmarks.targets import overhead_ms
 from voxelsmith.problems import ClientError
 
 Say = Callable[[str], object]
-PARTS = ("forward", "encoder", "training", "writing", "translation", "request", "overhead")
+PARTS = ("forward", "encoder", "training", "writing", "score", "translation", "request", "overhead")
 TRAINED = 128
 """Edge of the volumes of training's iterations."""
 TRAINED_WIDTH = 32
@@ -161,6 +162,16 @@ def _writing(place: Workplace) -> None:
             place.say(f"writing: {row.volume}, {row.step}, {row.way}: {median(row.seconds):.3f} s")
 
 
+def _scores(place: Workplace) -> None:
+    plan = place.plan
+    asked: dict[str, object] = {"device": plan.device, "threads": plan.threads, "repeats": plan.repeats}
+    for model in SCORED:
+        with place.surviving(f"score: {model}"):
+            row = Scoring(**ask("benchmarks.beside.scoring", asked | {"model": model}))
+            place.found.scores.append(row)
+            place.say(f"score: {model}: {median(row.score_seconds):.3f} s, {row.share:.1%} of the forward pass")
+
+
 def _translations(place: Workplace) -> None:
     """Patches of MEGAN both ways, then whole translations to ever larger cubes."""
     plan = place.plan
@@ -211,6 +222,7 @@ _MEASURES: dict[str, Callable[[Workplace], None]] = {
     "encoder": lambda place: _passes(place, "encoder"),
     "training": _training,
     "writing": _writing,
+    "score": _scores,
     "translation": _translations,
     "request": _requests,
     "overhead": _overhead,

@@ -108,6 +108,20 @@ class FileWriting:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """Volumes of a shipped model, and the score of each right after it was made."""
+
+    model: str
+    forward_seconds: list[float]
+    score_seconds: list[float]
+
+    @property
+    def share(self) -> float:
+        """Of the forward pass."""
+        return median(self.score_seconds) / median(self.forward_seconds)
+
+
+@dataclass(frozen=True)
 class Request:
     """POST /generate until the last byte is here, several times over."""
 
@@ -204,6 +218,7 @@ class Run:
     iterations: Iterations | None = None
     patches: Patches | None = None
     translations: list[Translation] = field(default_factory=list)
+    scores: list[Scoring] = field(default_factory=list)
 
     def find(self, part: str, size: int, way: str, subject: str = "hagan") -> Pass | None:
         """The pass of that name, if it was measured."""
@@ -256,6 +271,7 @@ def read(path: Path) -> Run:
         iterations=Iterations(**body["iterations"]) if body.get("iterations") else None,
         patches=_patches_of(body.get("patches")),
         translations=[Translation(**found) for found in body.get("translations", [])],
+        scores=[Scoring(**found) for found in body.get("scores", [])],
         failures=body["failures"],
         took_s=body["took_s"],
     )

@@ -65,6 +65,11 @@ def _tables(run: Run, targets: Iterable[Target]) -> Iterator[str]:
             (f.volume, f.step, f.way, f"{median(f.seconds):.3f}", f"{f.size_bytes / 1e6:.1f} MB") for f in run.files
         )
         yield table_of(("volume", "step", "way", "seconds", "size"), rows)
+    if run.scores:
+        yield "### Score of a volume, and the forward pass before it"
+        scored = ((s.model, f"{median(s.forward_seconds):.3f}", f"{median(s.score_seconds):.3f}", f"{s.share:.1%}")
+                  for s in run.scores)  # fmt: skip
+        yield table_of(("model", "forward", "score", "share"), scored)
     if run.patches or run.translations:
         yield "### Translation"
         yield from _translation(run)

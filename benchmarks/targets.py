@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from benchmarks.names import SCORED
 from benchmarks.results import LOW, PLAIN, Pass, Request, Run, median
 
 SIZE = 256
@@ -28,7 +29,15 @@ class Target:
 
 def judge(run: Run) -> list[Target]:
     """The goals for two CPU cores; on another device or at another width they are held up just the same."""
-    return [*_forward(run), *_encoder(run), *_training(run), *_files(run), *_request(run), *_translation(run)]
+    return [
+        *_forward(run),
+        *_encoder(run),
+        *_training(run),
+        *_files(run),
+        *_score(run),
+        *_request(run),
+        *_translation(run),
+    ]
 
 
 def _forward(run: Run) -> Iterator[Target]:
@@ -60,6 +69,13 @@ def _files(run: Run) -> Iterator[Target]:
         if (row.step, row.way) == (".nii.gz", "ours") and row.size_bytes and _largest(run) == SIZE
     ]
     yield _at_most(".nii.gz of a 256^3 int16, one core", 0.25, max(seconds, default=None), " s")
+
+
+def _score(run: Run) -> Iterator[Target]:
+    row = next((row for row in run.scores if row.model == SCORED[0]), None)
+    yield _at_most(
+        f"score of a volume of {SCORED[0]}, of its forward pass", 15.0, row.share * 100 if row else None, " %"
+    )
 
 
 def _request(run: Run) -> Iterator[Target]:

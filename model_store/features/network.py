@@ -40,6 +40,11 @@ def resized(unit: Tensor, shape: Shape) -> Tensor:
     """(n, 1, ...) on another grid over the same place: means where it is coarser on all sides, else linearly."""
     if tuple(unit.shape[2:]) == shape:
         return unit
-    if all(new <= old for new, old in zip(shape, unit.shape[2:], strict=True)):
+    sides = list(zip(shape, unit.shape[2:], strict=True))
+    if all(old % new == 0 for new, old in sides):
+        for axis, (new, _) in enumerate(sides, 2):  # the slowest axis first, whose sums run along the memory
+            unit = unit.reshape(*unit.shape[:axis], new, -1, *unit.shape[axis + 1 :]).mean(axis + 1)
+        return unit
+    if all(new <= old for new, old in sides):
         return functional.adaptive_avg_pool3d(unit, shape)
     return functional.interpolate(unit, size=shape, mode="trilinear", align_corners=False)

@@ -18,7 +18,20 @@ from benchmarks.networks import run_pass
 from benchmarks.plain.hagan import PlainHAGAN
 from benchmarks.plot import draw
 from benchmarks.requesting import request
-from benchmarks.results import LOW, PLAIN, Difference, FileWriting, Machine, Pass, Plan, Request, Run, read, save
+from benchmarks.results import (
+    LOW,
+    PLAIN,
+    Difference,
+    FileWriting,
+    Machine,
+    Pass,
+    Plan,
+    Request,
+    Run,
+    Scoring,
+    read,
+    save,
+)
 from benchmarks.subjects import SUBJECTS
 from benchmarks.table import markdown, put_between
 from benchmarks.targets import judge
@@ -193,7 +206,9 @@ def made_up_run(plain_s: float = 10.0) -> Run:
     one = Request("bench-hagan-256", 256, "float32", 1, 3.0, [1.2], [stages], 10**7, gib, 0.1)
     many = Request("bench-hagan-256", 256, "float32", 8, 3.0, [9.6], [{"forward": 8.0}], 8 * 10**7, gib)
     files = [FileWriting("demo brain", ".nii.gz", "ours", [0.3], 10**7)]
-    return Run(Plan(), MACHINE, [plain, ours], files, [one, many], knocks, ["encoder: it broke"], 600.0)
+    scores = [Scoring("brain-demo-256", [0.8, 0.7], [0.1, 0.0875])]
+    failed = ["encoder: it broke"]
+    return Run(Plan(), MACHINE, [plain, ours], files, [one, many], knocks, failed, 600.0, scores=scores)
 
 
 def test_each_goal_is_held_against_its_figure() -> None:
@@ -205,6 +220,7 @@ def test_each_goal_is_held_against_its_figure() -> None:
         "forward 256^3, float32, peak memory of plain's": ("0.25", True),
         "encoder 256^3, float32, faster than plain": ("-", None),
         ".nii.gz of a 256^3 int16, one core": ("0.3 s", False),
+        "score of a volume of brain-demo-256, of its forward pass": ("12.5 %", True),
         "request 256^3, float32, 1 sample: beside the forward pass, per sample": ("20 %", True),
         "request 256^3, float32, 8 samples: beside the forward pass, per sample": ("20 %", False),
         "worker, 256^3, float32, peak memory": ("1.07 GB", True),
@@ -247,6 +263,15 @@ def test_a_run_is_drawn_even_with_parts_left_out(run: Run, tmp_path: Path) -> No
     with Image.open(tmp_path / "bench.png") as picture:
         assert picture.size == (1650, 1050)
         assert len(picture.convert("RGB").getcolors(2**24)) > 2
+
+
+@pytest.mark.slow
+def test_a_score_is_timed_beside_its_forward_pass() -> None:
+    found = Scoring(
+        **ask("benchmarks.beside.scoring", {"model": "head-style-64", "device": "cpu", "threads": 1, "repeats": 2})
+    )
+    assert (len(found.forward_seconds), len(found.score_seconds)) == (2, 2)
+    assert 0 < found.share < 1
 
 
 @pytest.mark.timeout(400)

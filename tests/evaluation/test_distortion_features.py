@@ -90,6 +90,13 @@ def test_features_are_those_of_the_weights_that_ship(network: DistortionNetwork,
         DistortionNetwork(folder=tmp_path / "damaged")
 
 
+def test_a_volume_alone_has_the_features_that_it_has_among_others(network: DistortionNetwork) -> None:
+    volumes = torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0))
+    alone = torch.cat([features_of(network, one[None]) for one in volumes])
+    torch.testing.assert_close(alone, features_of(network, volumes), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(alone, network.features(volumes), rtol=1e-5, atol=1e-5)  # by torch's own kernel
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_they_notice_damage_the_more_the_worse(network: DistortionNetwork, phantoms: Volumes, kind: str) -> None:

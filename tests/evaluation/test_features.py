@@ -90,6 +90,7 @@ def test_random_features_are_the_same_everywhere() -> None:
 def test_a_volume_is_averaged_to_a_coarser_grid_and_interpolated_to_a_finer_one() -> None:
     volume = torch.arange(64.0).reshape(1, 1, 4, 4, 4)
     assert resized(volume, (2, 2, 2))[0, 0, 0, 0, 0] == volume[0, 0, :2, :2, :2].mean()
+    assert torch.equal(resized(volume, (3, 2, 4)), torch.nn.functional.adaptive_avg_pool3d(volume, (3, 2, 4)))
     assert resized(volume, (8, 8, 8)).mean() == pytest.approx(volume.mean())
     assert resized(volume, (4, 4, 4)) is volume
     with pytest.raises(ValueError, match="expected volumes"):

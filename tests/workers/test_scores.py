@@ -23,9 +23,11 @@ from model_store.features.shipped import shipped_network
 from model_store.load import load
 from tests.support.models.references import about
 from tests.support.models.tiny_models import write_card, write_tiny_hagan
+from volumes.orientation import from_network
 from workers.bench import Bench
 from workers.run import replay, run
 from workers.steps.redrawing import MOST_DRAWS, draws
+from workers.steps.scoring import Scorer
 from workers.writing.folder_sink import FolderSink
 
 SCANS = range(100, 108)
@@ -70,6 +72,21 @@ def test_a_sample_has_its_realism_and_its_nearest_scan_where_that_is_asked_for(
     plain = made(bench, tmp_path / "b", seeds=[SCANS[index], 5]).results
     assert [(one.realism, one.nearest) for one in plain] == [(None, None)] * 2
     assert [one.sha256 for one in plain] == [copy.sha256, fresh.sha256]
+
+
+@pytest.mark.parametrize("shape", [(128, 64, 192), (64, 64, 64), (96, 64, 80), (32, 64, 32)])
+def test_a_score_is_that_of_the_whole_volume_cut_off_and_brought_to_the_networks_grid(
+    own: tuple[ModelCard, Reference], shape: tuple[int, int, int]
+) -> None:
+    card, reference = own
+    low, high = card.intensity.network_range
+    array = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * (high - low)
+    found = Scorer(card, reference, torch.device("cpu")).score(array.clone())
+    unit = from_network(((array - low) / (high - low)).clamp(0, 1).numpy(), card.axes)
+    features = features_of(shipped_network("distortion"), torch.from_numpy(unit.copy())[None, None])[0]
+    wanted = reference.score(features.numpy().astype(np.float64))
+    assert found.index == wanted.index
+    assert (found.realism, found.distance) == pytest.approx((wanted.realism, wanted.distance), rel=1e-4)
 
 
 def test_each_stop_of_an_edit_has_its_own(bench: Bench, tmp_path: Path) -> None:

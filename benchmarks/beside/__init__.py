@@ -1,0 +1,1 @@
+"""Measuring processes for what a worker does beside the forward pass."""
