@@ -12,11 +12,11 @@ from safetensors.numpy import save_file
 
 from contract.errors import InvalidRequest, JobCanceled, ModelBroken, NoLikelySample
 from contract.state import Manifest
-from evaluation.attaching import put_reference
 from evaluation.samples import Made
 from latents.sample import gaussian
 from model_store.card import REFERENCE, ModelCard
 from model_store.catalogue import Catalogue, read_card
+from model_store.features.attachment import put_reference
 from model_store.features.network import features_of
 from model_store.features.reference import Reference, read, reference_of
 from model_store.features.shipped import shipped_network

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.attaching import put_reference
 from model_store.card import AnyCard
 from model_store.catalogue import read_card
+from model_store.features.attachment import put_reference
 from model_store.features.reference import About, reference_of
 from model_store.features.shipped import shipped_network
 
