@@ -1,9 +1,13 @@
 """The references of the shipped generators: rows for these weights, by which their own samples get a score."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from evaluation.attaching import headline
+from evaluation.report import Report
 from latents.sample import gaussian
 from model_store.card import REFERENCE, ModelCard
 from model_store.catalogue import SHIPPED, Catalogue, read_card
@@ -14,6 +18,7 @@ from training.demo.references import COUNT, EXAMPLES, reference_from
 from workers.steps.scoring import Scorer
 
 MOST_BYTES = 60_000
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
@@ -28,6 +33,22 @@ def test_a_shipped_generator_has_a_small_reference_of_its_weights(name: str) -> 
     halves = found.features[::2], found.features[1::2]
     radii = kth(distances(halves[0], halves[0]), REALISM_K)
     assert 0.8 < float(np.median(realism_within(radii, distances(halves[1], halves[0])))) < 1.3
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_a_shipped_generator_shows_its_last_evaluation_and_the_page_has_its_figures(name: str) -> None:
+    found = Catalogue([SHIPPED]).evaluations().get(name)
+    assert found is not None
+    report = Report.model_validate_json((DOCS / "evaluations" / f"{name}.json").read_bytes())
+    assert found == headline(report)
+    row = next(
+        line
+        for line in (DOCS / "evaluation.md").read_text().splitlines()
+        if line.startswith(f"| `{name}` | {report.counts.generated}")
+    )
+    assert f"| {report.fid.value:.2f} |" in row
+    assert f"| {report.realism.mean.value:.2f} |" in row
+    assert f"| {report.detail.generated.value:.3f} |" in row
 
 
 def test_a_sample_of_a_shipped_generator_has_a_realism() -> None:
