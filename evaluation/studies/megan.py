@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from evaluation.studies.markdown import markdown
 from evaluation.translation import Likeness, Measures, as_json
 from model_store.networks.cascade import BACKGROUND, Cascade
 from model_store.networks.megan import ResidualGenerator
@@ -113,8 +114,7 @@ HEAD = ("kernel", "method", "SSIM", "MAE", "MSE", "PSNR dB", "in the body: SSIM"
 
 def table(rows: Iterable[Row]) -> str:
     """Markdown, beside the paper's numbers."""
-    lines = [HEAD, tuple("---" for _ in HEAD), *(_line(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |".replace("  |", " |") for line in lines) + "\n"
+    return markdown(HEAD, (_line(row) for row in rows))
 
 
 def _line(row: Row) -> Sequence[str]:

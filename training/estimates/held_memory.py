@@ -13,7 +13,8 @@ class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
     itself needs meanwhile (a library's scratch space) is not seen.
 
     Args:
-        without_values: a number that is asked of a tensor is 1, a whole number 0.
+        without_values: a number that is asked of a tensor is 1, a whole number 0, a truth true, as whether a gradient
+            is finite.
     """
 
     def __init__(self, device: str, without_values: bool = False) -> None:
@@ -24,7 +25,7 @@ class Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.without_values and func is torch.ops.aten._local_scalar_dense.default:
-            return 1.0 if args[0].is_floating_point() else 0
+            return True if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 0
         out = func(*args, **(kwargs or {}))
         held = {tensor.untyped_storage()._cdata for tensor in tree_leaves(args) if isinstance(tensor, torch.Tensor)}
         for tensor in tree_leaves(out):

@@ -2,12 +2,13 @@
 
 import typer
 
-from voxelsmith.commands.studies import parameters, translation
+from voxelsmith.commands.studies import hagan, parameters, translation
 
 app = typer.Typer(help="The papers' tables on data that anyone has.", no_args_is_help=True)
 app.command()(translation.megan)
 app.command()(translation.translation)
 app.command()(parameters.parameters)
+app.command()(hagan.regression)
 
 
 @app.callback()

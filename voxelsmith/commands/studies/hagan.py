@@ -1,0 +1,63 @@
+"""voxelsmith study regression: HA-GAN's table VI and figures 4 and 5 on phantoms."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from voxelsmith.commands.running import progress_bar
+from voxelsmith.commands.told.report import say
+from voxelsmith.environment import Surroundings
+from voxelsmith.extras import load
+
+Out = Annotated[Path, typer.Option(file_okay=False, help="Runs, report.json and table.md.")]
+Edge = Annotated[int, typer.Option(help="Edge of the cube: 32, 64, 128 or 256; 256 in the paper.")]
+Width = Annotated[int, typer.Option(min=8, help="Channels, by eights; 32 in the paper.")]
+LatentDim = Annotated[int, typer.Option(min=1, help="1024 in the paper.")]
+Iterations = Annotated[int, typer.Option(min=1, help="80000 in the paper.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="4 in the paper.")]
+Rate = Annotated[float, typer.Option(min=0.01, max=100, help="Factor on the paper's learning rates.")]
+Precision = Annotated[str, typer.Option(metavar="float32|tf32|bfloat16", help="float32 in the paper.")]
+Seed = Annotated[int, typer.Option(min=0)]
+Device = Annotated[str, typer.Option(metavar="cpu|cuda:N")]
+
+
+def regression(
+    context: typer.Context,
+    out: Out,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One that encodes, to be asked in place of a new one.")
+    ] = None,
+    phantoms: Annotated[int, typer.Option(min=10, help="To train on and to fit regressions to.")] = 300,
+    test_phantoms: Annotated[int, typer.Option(min=2, help="To hold regressions against.")] = 100,
+    starts: Annotated[int, typer.Option(min=1, help="Random latents that walk along directions.")] = 8,
+    size: Edge = 32,
+    width: Width = 8,
+    latent_dim: LatentDim = 64,
+    iterations: Iterations = 1000,
+    batch_size: BatchSize = 4,
+    rate: Rate = 5.0,
+    precision: Precision = "bfloat16",
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """HA-GAN's table VI, figures 4 and 5: what latents say of known attributes, and volumes along directions."""
+    place: Surroundings = context.obj
+    module = load("voxelsmith.studies.regression", "train")
+    parts = load("voxelsmith.studies.phantom_models", "train")
+    small = parts.SmallHAGAN(size, width, latent_dim, iterations, batch_size, rate, precision, seed, device)
+    plan = module.Plan(out, small, phantoms, test_phantoms, starts)
+    out.mkdir(parents=True, exist_ok=True)
+    if model is None:
+        run(module.Study, plan)
+        return
+    with place.catalogue.files(model) as folder:
+        run(module.Study, plan, (place.catalogue.card(model), folder))
+
+
+def run(study: Any, plan: Any, *more: Any) -> None:
+    """With a progress bar; the table is printed."""
+    with progress_bar("study") as on_stage:
+        report = study(plan, on_stage, *more).run()
+    say((plan.out / "table.md").read_text())
+    say(str(report))
