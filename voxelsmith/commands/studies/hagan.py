@@ -1,4 +1,4 @@
-"""voxelsmith study regression: HA-GAN's table VI and figures 4 and 5 on phantoms."""
+"""voxelsmith study regression, memory: HA-GAN's tables and figures on phantoms."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,6 +53,27 @@ def regression(
         return
     with place.catalogue.files(model) as folder:
         run(module.Study, plan, (place.catalogue.card(model), folder))
+
+
+def memory(
+    out: Out,
+    size: Annotated[
+        list[int] | None, typer.Option(help="An edge to measure, as often as wanted; else 32, 64 and 128.")
+    ] = None,
+    slabs_at: Annotated[int, typer.Option(help="The edge at which other sub-volumes are measured; 256 there.")] = 64,
+    width: Width = 32,
+    latent_dim: LatentDim = 1024,
+    batch_size: Annotated[int, typer.Option(min=1, help="4 in the paper's training.")] = 4,
+    precision: Precision = "bfloat16",
+    device: Device = "cpu",
+) -> None:
+    """HA-GAN's tables VII and IX: the memory of training and of generating by edge and by sub-volumes."""
+    module = load("voxelsmith.studies.memory", "train")
+    out.mkdir(parents=True, exist_ok=True)
+    run(
+        module.Study,
+        module.Plan(out, tuple(size or (32, 64, 128)), slabs_at, width, latent_dim, batch_size, precision, device),
+    )
 
 
 def run(study: Any, plan: Any, *more: Any) -> None:
