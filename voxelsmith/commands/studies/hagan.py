@@ -1,4 +1,4 @@
-"""voxelsmith study regression, memory: HA-GAN's tables and figures on phantoms."""
+"""voxelsmith study regression, memory, augmentation: HA-GAN's tables and figures on phantoms."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,6 +74,30 @@ def memory(
         module.Study,
         module.Plan(out, tuple(size or (32, 64, 128)), slabs_at, width, latent_dim, batch_size, precision, device),
     )
+
+
+def augmentation(
+    out: Out,
+    real: Annotated[int, typer.Option(min=5, help="Phantoms to learn from; 20% generated join them.")] = 100,
+    test_phantoms: Annotated[int, typer.Option(min=2, help="To test classifiers on.")] = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="Classifiers of each training set.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Of a classifier; 20 in the paper.")] = 20,
+    size: Edge = 32,
+    width: Width = 8,
+    latent_dim: LatentDim = 64,
+    iterations: Iterations = 1000,
+    batch_size: BatchSize = 4,
+    rate: Rate = 5.0,
+    precision: Precision = "bfloat16",
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """HA-GAN's table V: a classifier of few real volumes, with and without generated ones beside them."""
+    module = load("voxelsmith.studies.augmentation", "train")
+    parts = load("voxelsmith.studies.phantom_models", "train")
+    small = parts.SmallHAGAN(size, width, latent_dim, iterations, batch_size, rate, precision, seed, device)
+    out.mkdir(parents=True, exist_ok=True)
+    run(module.Study, module.Plan(out, small, real, test_phantoms, seeds, epochs))
 
 
 def run(study: Any, plan: Any, *more: Any) -> None:

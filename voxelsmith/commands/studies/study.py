@@ -10,6 +10,7 @@ app.command()(translation.translation)
 app.command()(parameters.parameters)
 app.command()(hagan.regression)
 app.command()(hagan.memory)
+app.command()(hagan.augmentation)
 
 
 @app.callback()
