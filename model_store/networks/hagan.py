@@ -138,6 +138,9 @@ def _channels_last(x: Tensor) -> Tensor:
 class HAGANGenerator(nn.Module):
     """G: common (G^A), low (G^L) and high (G^H). `forward` is inference: z -> the full volume."""
 
+    slabs = NUM_SLABS
+    """Into how many sub-volumes a volume is cut: of these networks alone, where the paper's table IX is measured."""
+
     def __init__(self, size: int, width: int = 32, latent_dim: int = 1024, num_classes: int = 0) -> None:
         super().__init__()
         self.size = size
@@ -154,20 +157,20 @@ class HAGANGenerator(nn.Module):
 
         Not equal to the same slices of the full volume: GroupNorm sees the sub-volume alone.
         """
-        volume: Tensor = self.high(select_features(features, start, self.size))
+        volume: Tensor = self.high(select_features(features, start, self.size, self.slabs))
         return volume
 
 
-def select_features(features: Tensor, start: int, size: int) -> Tensor:
+def select_features(features: Tensor, start: int, size: int, slabs: int = NUM_SLABS) -> Tensor:
     """S^L(A; r): the S/32 slices of A under the sub-volume that starts at slice `start` of the full volume."""
     first = start // _LOW
-    return features[:, :, first : first + size // NUM_SLABS // _LOW]
+    return features[:, :, first : first + size // slabs // _LOW]
 
 
-def select_sub_volume(volume: Tensor, start: int) -> Tensor:
+def select_sub_volume(volume: Tensor, start: int, slabs: int = NUM_SLABS) -> Tensor:
     """S^H(X; r): S/8 slices of (n, 1, S, S, S), from the slice under which A has one: 4 * (start // 4)."""
     first = start // _LOW * _LOW
-    return volume[:, :, first : first + volume.shape[2] // NUM_SLABS]
+    return volume[:, :, first : first + volume.shape[2] // slabs]
 
 
 class HighResolutionEncoder(nn.Module):
@@ -220,6 +223,8 @@ class GroundEncoder(nn.Module):
 class HAGANEncoder(nn.Module):
     """E: high (E^H) on each of the eight sub-volumes, then ground (E^G) on their concatenation."""
 
+    slabs = NUM_SLABS
+
     def __init__(self, size: int, width: int = 32, latent_dim: int = 1024) -> None:
         super().__init__()
         self.size = size
@@ -230,7 +235,7 @@ class HAGANEncoder(nn.Module):
         """A-hat: (n, 1, S, S, S) -> (n, 2 width, S/4, S/4, S/4), each sub-volume padded and normalised on its own."""
         if volume.shape[1:] != (1, self.size, self.size, self.size):
             raise ValueError(f"expected (n, 1, {self.size}, {self.size}, {self.size}), got {tuple(volume.shape)}")
-        return torch.cat([self.high(slab) for slab in volume.chunk(NUM_SLABS, dim=2)], dim=2)
+        return torch.cat([self.high(slab) for slab in volume.chunk(self.slabs, dim=2)], dim=2)
 
     def forward(self, volume: Tensor) -> Tensor:
         """(n, 1, S, S, S) -> (n, L)."""
@@ -249,6 +254,8 @@ def _spectral(
 
 class HighResolutionDiscriminator(nn.Module):
     """D^H (table VII): a sub-volume and its relative position r / (7S/8) to a logit and class logits."""
+
+    slabs = NUM_SLABS
 
     def __init__(self, size: int, width: int = 32, num_classes: int = 0) -> None:
         super().__init__()
@@ -278,7 +285,9 @@ class HighResolutionDiscriminator(nn.Module):
         x = slab
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
-        position = x.new_full((x.shape[0], 1), start / (self.size * 7 / NUM_SLABS))
+        if self.slabs != NUM_SLABS:  # what is left of a thicker one's slices
+            x = x.mean(2)
+        position = x.new_full((x.shape[0], 1), start / (self.size * (self.slabs - 1) / self.slabs))
         x = F.leaky_relu(self.fc1(torch.cat([x.flatten(1), position], dim=1)), 0.2)
         return self.fc2(x).squeeze(1), None if self.fc2_class is None else self.fc2_class(x)
 

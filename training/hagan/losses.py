@@ -45,7 +45,7 @@ def discriminator_loss(discriminator: HAGANDiscriminator, real: Tensor, fake_sla
         fake_slab: (n, 1, S/8, S, S), fake_low: (n, 1, S/4, S/4, S/4), both without gradients.
     """
     verdicts = [
-        (discriminator.high(select_sub_volume(real, start), start), True),
+        (discriminator.high(select_sub_volume(real, start, discriminator.high.slabs), start), True),
         (discriminator.low(low_resolution(real)), True),
         (discriminator.high(fake_slab, start), False),
         (discriminator.low(fake_low), False),
@@ -67,7 +67,7 @@ def generator_loss(generator: HAGANGenerator, discriminator: HAGANDiscriminator,
 
 def sub_volume_reconstruction(generator: HAGANGenerator, encoder: HAGANEncoder, real: Tensor, start: int) -> Tensor:
     """Eq. 6: L1 between a sub-volume and G^H(E^H(sub-volume)); minimised over E^H alone."""
-    slab = select_sub_volume(real, start)
+    slab = select_sub_volume(real, start, generator.slabs)
     return F.l1_loss(wide(generator.high(encoder.high(slab))), slab)
 
 
@@ -78,5 +78,5 @@ def volume_reconstruction(generator: HAGANGenerator, encoder: HAGANEncoder, real
         features = encoder.slab_features(real)
     made = generator.common(encoder.ground(features), one_hot)
     low = F.l1_loss(wide(generator.low(made)), low_resolution(real))
-    slab = wide(generator.high(select_features(made, start, generator.size)))
-    return low + F.l1_loss(slab, select_sub_volume(real, start))
+    slab = wide(generator.high(select_features(made, start, generator.size, generator.slabs)))
+    return low + F.l1_loss(slab, select_sub_volume(real, start, generator.slabs))

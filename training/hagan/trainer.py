@@ -86,7 +86,9 @@ class HAGANTrainer(Trainer[HAGANConfig]):
     def chance(self, iteration: int, count: int) -> Chance:
         """z from N(0, I), classes from p_c, r from a uniform distribution."""
         source = self.source(iteration)
-        start = int(torch.randint(self.config.size * 7 // 8 + 1, (1,), generator=source))
+        start = int(
+            torch.randint(self.config.size - self.config.size // self.generator.slabs + 1, (1,), generator=source)
+        )
         return Chance(start, self._drawn(source, count), self._drawn(source, count))
 
     def _drawn(self, source: torch.Generator, count: int) -> Drawn:

@@ -1,4 +1,4 @@
-"""voxelsmith study regression: HA-GAN's table VI and figures 4 and 5 on phantoms."""
+"""voxelsmith study regression, memory, augmentation: HA-GAN's tables and figures on phantoms."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,6 +53,51 @@ def regression(
         return
     with place.catalogue.files(model) as folder:
         run(module.Study, plan, (place.catalogue.card(model), folder))
+
+
+def memory(
+    out: Out,
+    size: Annotated[
+        list[int] | None, typer.Option(help="An edge to measure, as often as wanted; else 32, 64 and 128.")
+    ] = None,
+    slabs_at: Annotated[int, typer.Option(help="The edge at which other sub-volumes are measured; 256 there.")] = 64,
+    width: Width = 32,
+    latent_dim: LatentDim = 1024,
+    batch_size: Annotated[int, typer.Option(min=1, help="4 in the paper's training.")] = 4,
+    precision: Precision = "bfloat16",
+    device: Device = "cpu",
+) -> None:
+    """HA-GAN's tables VII and IX: the memory of training and of generating by edge and by sub-volumes."""
+    module = load("voxelsmith.studies.memory", "train")
+    out.mkdir(parents=True, exist_ok=True)
+    run(
+        module.Study,
+        module.Plan(out, tuple(size or (32, 64, 128)), slabs_at, width, latent_dim, batch_size, precision, device),
+    )
+
+
+def augmentation(
+    out: Out,
+    real: Annotated[int, typer.Option(min=5, help="Phantoms to learn from; 20% generated join them.")] = 100,
+    test_phantoms: Annotated[int, typer.Option(min=2, help="To test classifiers on.")] = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="Classifiers of each training set.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Of a classifier; 20 in the paper.")] = 20,
+    size: Edge = 32,
+    width: Width = 8,
+    latent_dim: LatentDim = 64,
+    iterations: Iterations = 1000,
+    batch_size: BatchSize = 4,
+    rate: Rate = 5.0,
+    precision: Precision = "bfloat16",
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """HA-GAN's table V: a classifier of few real volumes, with and without generated ones beside them."""
+    module = load("voxelsmith.studies.augmentation", "train")
+    parts = load("voxelsmith.studies.phantom_models", "train")
+    small = parts.SmallHAGAN(size, width, latent_dim, iterations, batch_size, rate, precision, seed, device)
+    out.mkdir(parents=True, exist_ok=True)
+    run(module.Study, module.Plan(out, small, real, test_phantoms, seeds, epochs))
 
 
 def run(study: Any, plan: Any, *more: Any) -> None:

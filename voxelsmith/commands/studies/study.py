@@ -9,6 +9,8 @@ app.command()(translation.megan)
 app.command()(translation.translation)
 app.command()(parameters.parameters)
 app.command()(hagan.regression)
+app.command()(hagan.memory)
+app.command()(hagan.augmentation)
 
 
 @app.callback()

@@ -48,6 +48,8 @@ EXAMPLES = {
     "train phantoms": "voxelsmith train phantoms --out phantoms --count 20",
     "models edit": "voxelsmith models edit heads --licence CC0",
     "study regression": "voxelsmith study regression --out study",
+    "study memory": "voxelsmith study memory --out study",
+    "study augmentation": "voxelsmith study augmentation --out study",
     "study megan": "voxelsmith study megan --out study",
     "study parameters": "voxelsmith study parameters",
     "study translation": "voxelsmith study translation scan.nii.gz --model MODEL --out report.json",
