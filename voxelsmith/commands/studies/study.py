@@ -2,12 +2,14 @@
 
 import typer
 
-from voxelsmith.commands.studies import parameters, translation
+from voxelsmith.commands.studies import inflation, parameters, translation, truncation
 
 app = typer.Typer(help="The papers' tables on data that anyone has.", no_args_is_help=True)
 app.command()(translation.megan)
 app.command()(translation.translation)
+app.command()(inflation.inflation)
 app.command()(parameters.parameters)
+app.command()(truncation.truncation)
 
 
 @app.callback()
