@@ -14,11 +14,11 @@ from scipy.stats import spearmanr
 from evaluation.distances.frechet import frechet
 from evaluation.distances.neighbours import distances, realism
 from evaluation.samples import opened
+from evaluation.studies.damage import KINDS, STRENGTHS
 from model_store.faults import FolderFault
 from model_store.features.distortion_network import CARD, SHIPPED, DistortionNetwork
 from model_store.features.network import features_of
 from model_store.features.shipped import shipped_network
-from tests.support.damage import KINDS, STRENGTHS
 from training.demo.distortion_features import SOURCES
 from training.phantoms.phantom import thorax
 from volumes.intensity import to_unit

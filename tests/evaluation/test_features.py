@@ -16,10 +16,10 @@ from evaluation.features.astra import PACKAGES, Astra, InflatedResNet
 from evaluation.features.medicalnet import MedicalNet
 from evaluation.features.own_encoder import OwnEncoder
 from evaluation.features.resnet3d import ResNet3D
+from evaluation.studies.damage import KINDS, STRENGTHS
 from model_store.features.network import FeatureNetwork, features_of, resized
 from model_store.features.random_network import RandomNetwork
 from model_store.load import load
-from tests.support.damage import KINDS, STRENGTHS
 from tests.support.models.tiny_models import write_tiny_hagan
 from training.phantoms.phantom import thorax
 from volumes.intensity import to_unit
