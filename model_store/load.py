@@ -21,7 +21,7 @@ from model_store.families.stylegan3d import ServedStyleGAN3D
 from model_store.faults import FolderFault, UnreadableModel
 from model_store.features import reference
 from model_store.generator import Generator
-from model_store.integrity import check_files
+from model_store.integrity import check_files, check_tensors
 from model_store.loaded_model import LoadedModel
 from model_store.sizes.table import sizes_of
 from model_store.translator import Translator
@@ -151,7 +151,8 @@ def _read(path: Path, model: Served, device: torch.device, dtype: torch.dtype) -
     expected = model.state_dict()
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            _check_keys(set(file.keys()), set(expected))
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        check_tensors(found, {key: tuple(outlined.shape) for key, outlined in expected.items()})
         tensors = {}
         for key, outlined in expected.items():
             # Mapped anew for each tensor: pages of the file that were read count as resident until it is unmapped.
@@ -164,18 +165,7 @@ def _read(path: Path, model: Served, device: torch.device, dtype: torch.dtype) -
         raise FolderFault(f"{WEIGHTS} is not a sound safetensors file") from err
 
 
-def _check_keys(found: set[str], expected: set[str]) -> None:
-    missing, extra = sorted(expected - found), sorted(found - expected)
-    if missing:
-        raise FolderFault(f"{WEIGHTS} lacks {len(missing)} tensors, first {missing[0]}")
-    if extra:
-        raise FolderFault(f"{WEIGHTS} has {len(extra)} tensors that the network does not know")
-
-
 def _convert(key: str, stored: Tensor, outlined: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    if stored.shape != outlined.shape:
-        needed = tuple(outlined.shape)
-        raise FolderFault(f"{WEIGHTS}: {key} has shape {tuple(stored.shape)}, the card's network needs {needed}")
     if stored.dtype == outlined.dtype == torch.uint8:  # a file within the file
         return stored.to(device, copy=True)
     if stored.dtype not in DTYPES.values():

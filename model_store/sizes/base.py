@@ -1,6 +1,7 @@
 """FamilySizes: a family's name, and what the `network` of its cards may say. No torch: models are listed by it."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +13,9 @@ Count = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1, le=8192)]
 """Channels, or units of a layer."""
 Edges = Annotated[tuple[Count, Count, Count], Field(strict=False)]
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Of the tensors of a weights file, by their keys."""
 
 
 class FamilySizes(BaseModel):
@@ -43,6 +47,10 @@ class FamilySizes(BaseModel):
     @abstractmethod
     def fault(self, card: AnyCard) -> str | None:
         """Why these sizes and the rest of the card do not go together; None where they do."""
+
+    def tensors(self) -> Shapes | None:
+        """Of the weights file; None where only building the network tells, so that only loading finds a fault."""
+        return None
 
 
 class GeneratorSizes(FamilySizes):

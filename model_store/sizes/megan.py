@@ -1,12 +1,14 @@
 """Sizes of MEGAN's networks (Uzunova et al., CMIG 2020), and how its edges are drawn."""
 
 import math
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from model_store.card import AnyCard, TranslatorCard
-from model_store.sizes.base import Count, FamilySizes
+from model_store.sizes.base import Count, FamilySizes, Shapes
 
 LARGEST = 1024
 """Edge of the finest cube."""
@@ -63,6 +65,14 @@ class MEGANSizes(FamilySizes):
         """How often the lowest scale can be doubled."""
         return len(self.hr)
 
+    def tensors(self) -> Shapes:
+        """Of the networks of all scales (`model_store/networks/megan.py`)."""
+        halvings = 3 if self.edges_at_twice else 2
+        shapes = dict(_tensors("cascade.levels.0", self.lr, 1, halvings))
+        for scale, sizes in enumerate(self.hr, 1):
+            shapes |= _tensors(f"cascade.levels.{scale}", sizes, 3 if self.skips else 2, 2)
+        return shapes
+
     def fault(self, card: AnyCard) -> str | None:
         if not isinstance(card, TranslatorCard):
             return "a MEGAN translates scans and has no latent"
@@ -73,3 +83,21 @@ class MEGANSizes(FamilySizes):
         if card.intensity.network_range != (-1.0, 1.0):
             return "a MEGAN's networks give values from -1 to 1"
         return None
+
+
+def _tensors(prefix: str, sizes: ScaleSizes, inputs: int, halvings: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Of one network."""
+    width = sizes.width
+    widths = [*[width] * (halvings - 1), 2 * width, 4 * width]
+    convs = [("enter", (width, inputs, 3, 3, 3), width)]
+    convs += [(f"down.{k}", (out, into, 4, 4, 4), out) for k, (into, out) in enumerate(pairwise(widths))]
+    inner = (4 * width, 4 * width, 3, 3, 3)
+    convs += [(f"blocks.{k}.{part}", inner, 4 * width) for k in range(sizes.blocks) for part in ("first", "second")]
+    # transposed: what comes in stands first
+    convs += [(f"up.{k}", (into, into // 2, 4, 4, 4), into // 2) for k, into in enumerate((4 * width, 2 * width))]
+    for name, kernel, out in convs:
+        yield f"{prefix}.{name}.conv.weight", kernel
+        for vector in ("conv.bias", "norm.weight", "norm.bias"):
+            yield f"{prefix}.{name}.{vector}", (out,)
+    yield f"{prefix}.leave.weight", (1, width, 7, 7, 7)
+    yield f"{prefix}.leave.bias", (1,)

@@ -1,13 +1,18 @@
 """MEGAN as it is served: what it needs of memory, other precisions, shapes that it cannot make."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from model_store.card import TranslatorCard
+from model_store.catalogue import Catalogue
 from model_store.families.megan import ServedMEGAN
 from model_store.load import Precision, load, outline
+from model_store.networks.cascade import Cascade
+from model_store.sizes.megan import MEGANSizes, ScaleSizes
 from model_store.translator import Guide, Pass, Slab
 from tests.support.models.tiny_megan import write_megan
 from training.estimates.held_memory import Held
@@ -41,6 +46,32 @@ def guide(shape: tuple[int, int, int] = (64, 64, 64), doublings: int = 1) -> Gui
 
 def image(model: ServedMEGAN, asked: Guide) -> torch.Tensor:
     return torch.cat([event.planes for event in model.translate(asked) if isinstance(event, Slab)])
+
+
+@pytest.mark.parametrize("edges_at_twice", [False, True])
+@pytest.mark.parametrize("skips", [False, True])
+def test_a_card_says_what_the_weights_hold(edges_at_twice: bool, skips: bool) -> None:
+    hr = [ScaleSizes(width=4, blocks=1), ScaleSizes(width=2, blocks=3)]
+    sizes = MEGANSizes(lr=ScaleSizes(width=3, blocks=2), hr=hr, edges_at_twice=edges_at_twice, skips=skips)
+    with torch.device("meta"):
+        held = Cascade.build(sizes).state_dict()
+    assert sizes.tensors() == {f"cascade.{key}": tuple(tensor.shape) for key, tensor in held.items()}
+
+
+def test_weights_of_other_scales_are_listed_as_broken(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "m", tmp_path / "m")
+    path = tmp_path / "m" / "card.json"
+    card = json.loads(path.read_text())
+    hr = card["network"]["hr"]
+    for change, reason in (
+        ({"hr": [*hr, hr[0]]}, "weights.safetensors lacks 30 tensors, first cascade.levels.3."),
+        ({"hr": hr[:1]}, "weights.safetensors has 30 tensors that the network does not know"),
+        ({"lr": card["network"]["lr"] | {"width": 5}}, "the card's network needs (5, 1, 3, 3, 3)"),
+    ):
+        path.write_text(json.dumps(card | {"network": card["network"] | change}))
+        assert reason in Catalogue([tmp_path]).broken()["m"]
+    path.write_text(json.dumps(card))
+    assert not Catalogue([tmp_path]).broken()
 
 
 def test_slabs_come_in_order_and_are_the_whole_image(models: Path, card: TranslatorCard) -> None:

@@ -11,7 +11,8 @@ from model_store.card import TranslatorCard
 from model_store.catalogue import Catalogue
 from model_store.families.megan import ServedMEGAN
 from model_store.load import load
-from training.demo.head_t1_128 import NAME, SOURCES, Descent, config_of, finish, fit
+from training.demo.head_t1_128 import NAME, SOURCES, config_of, finish
+from training.megan.by_distance import Descent, fit
 
 
 @pytest.mark.slow

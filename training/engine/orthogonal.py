@@ -40,7 +40,9 @@ class OrthogonalDescent(torch.optim.Optimizer):
     With the few thousand steps of a warm start on two cores it gets much further than Adam (docs/performance.md).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, momentum: float = 0.95
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()

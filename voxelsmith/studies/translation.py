@@ -4,10 +4,12 @@ Loaded through voxelsmith.extras, because it needs torch and the training's libr
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -24,10 +26,13 @@ from model_store.load import load
 from model_store.translator import Translator
 from training.engine.course import train
 from training.engine.data import scans_in
+from training.engine.errors import DataRefused
+from training.engine.export import export_tensors
 from training.megan.ablation import AblatedFamily
+from training.megan.by_distance import Descent, file_of, fit, with_trained
 from training.megan.config import MEGANConfig
 from training.megan.preparation import QUANTILES
-from training.megan.trainer import FAMILY, MEGANFamily
+from training.megan.trainer import FAMILY
 from training.phantoms.dataset import WINDOW, write_dataset
 from volumes.files import read
 from volumes.intensity import to_unit, window_of
@@ -63,6 +68,9 @@ class Plan:
     learning_rate: float = 1e-3
     seed: int = 0
     device: str = "cpu"
+    training: Literal["distance", "paper"] = "distance"
+    """By distance alone (docs/decisions/0047), or with critics as in the paper."""
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @property
     def told(self) -> dict[str, Any]:
@@ -147,13 +155,15 @@ class Study:
     rows: list[Row] = field(default_factory=list)
 
     def run(self) -> Path:
-        """The report. Raises: DataRefused, UnreadableVolume."""
+        """The report. Raises: DataRefused (also where the folder has a study with other options), UnreadableVolume."""
         plan = self.plan
+        self._check_same_study()
         soft = plan.train or self._phantoms("soft", plan.phantoms, plan.seed)
         tests = scans_in(plan.test or self._phantoms("test", plan.test_phantoms, plan.seed + plan.phantoms))
-        ours = self._trained("ours", soft, FAMILY)
-        alone = self._trained("patch-wise", soft, AblatedFamily(ours, plan.doublings, COARSE))
-        plain = self._trained("without-edges", soft, AblatedFamily(ours, 1, EDGES))
+        trained = self._by_distance if plan.training == "distance" else self._as_in_paper
+        ours = trained("ours", soft)
+        alone = trained("patch-wise", soft, COARSE, plan.doublings)
+        plain = trained("without-edges", soft, EDGES, 1)
         methods = _methods(ours, alone, plain, plan.doublings)
         finest = methods["ours"]
         seams: list[float | None] = []
@@ -166,6 +176,17 @@ class Study:
             self.rows += [Row(kernel.name, name, len(tests), mean_of(each)) for name, each in found.items()]
         return self._report(seams)
 
+    def _check_same_study(self) -> None:
+        own = {key: value for key, value in self.plan.told.items() if key != "device"}
+        path = self.plan.out / "plan.json"
+        began = json.loads(path.read_text()) if path.exists() else own
+        differing = [f"{key} (there {began.get(key)})" for key in own if began.get(key) != own[key]]
+        if differing:
+            raise DataRefused(
+                f"the study in {self.plan.out} began with other options: {', '.join(differing)}; take another --out"
+            )
+        path.write_text(json.dumps(own) + "\n")
+
     def _phantoms(self, name: str, count: int, seed: int) -> Path:
         folder, plan = self.plan.out / name, self.plan
         if not (folder / "labels.csv").exists():
@@ -177,16 +198,51 @@ class Study:
             )  # fmt: skip
         return folder
 
-    def _trained(self, name: str, soft: Path, family: MEGANFamily) -> Path:
+    def _as_in_paper(self, name: str, soft: Path, hidden: int | None = None, first: int = 0) -> Path:
+        """With critics. One input of the HR networks from scale `first` on may be hidden; those below are those of
+        "ours"."""
+        family = FAMILY if hidden is None else AblatedFamily(self._run_of("ours") / "ours", first, hidden)
+        return train(
+            self._config(name, soft), family, lambda done, total, _: self.on_step(f"train: {name}", done, total)
+        )
+
+    def _by_distance(self, name: str, soft: Path, hidden: int | None = None, first: int = 0) -> Path:
+        """The same by the L1 distance alone. A network that sees no coarser image makes no difference to it either."""
         plan = self.plan
-        config = MEGANConfig(
-            data=soft, out=plan.out / "runs" / name, name=name, iterations=plan.iterations, batch_size=plan.batch_size,
+        config = self._config(name, soft).model_copy(
+            update={"skips": True, "adds_coarse": hidden != COARSE, "blends": True, "edge_power": 1 / 3,
+                    "deformed": 0.8, "mirrored": 0.5}
+        )  # fmt: skip
+        config.out.mkdir(parents=True, exist_ok=True)
+        for scale in range(plan.doublings + 1):
+            if scale < first:
+                if not file_of(config, scale).exists():
+                    shutil.copy(file_of(self._config("ours", soft), scale), file_of(config, scale))
+                continue
+            descent = Descent(plan.iterations, 2, squares=13.0, dropout=0.1)
+            if scale:
+                descent = Descent(plan.iterations, 1, plan.batch_size, hidden=hidden)
+            fit(config, scale, descent, partial(self._told, f"train: {name}, scale {scale + 1}"))
+        trainer = with_trained(config)
+        folder = config.out / name
+        export_tensors(folder, FAMILY.card(trainer, len(scans_in(soft))), FAMILY.tensors(trainer))
+        return folder
+
+    def _told(self, stage: str, done: int, l1: float) -> None:
+        self.on_step(f"{stage}, L1 {l1:.3f}", done, self.plan.iterations)
+
+    def _run_of(self, name: str) -> Path:
+        return self.plan.out / "runs" / name
+
+    def _config(self, name: str, soft: Path) -> MEGANConfig:
+        plan = self.plan
+        return MEGANConfig(
+            data=soft, out=self._run_of(name), name=name, iterations=plan.iterations, batch_size=plan.batch_size,
             lr_size=plan.lr_size, doublings=plan.doublings, lr_width=plan.width, lr_blocks=plan.blocks,
             hr_width=plan.width, hr_blocks=plan.blocks, critic_width=plan.width, modality="CT", window=WINDOW,
             target_domain="CT, soft kernel", learning_rate=plan.learning_rate,
-            seed=plan.seed, device=plan.device, save_every=50,
+            seed=plan.seed, device=plan.device, precision=plan.precision, save_every=50,
         )  # fmt: skip
-        return train(config, family, lambda done, total, _: self.on_step(f"train: {name}", done, total))
 
     def _test(
         self, path: Path, kernel: Kernel, seed: int, methods: dict[str, Watched], found: dict[str, list[Measures]]

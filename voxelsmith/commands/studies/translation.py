@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,16 +31,25 @@ def megan(
     blocks: Annotated[int, typer.Option(min=1, help="Residual blocks; 6 in the code.")] = 2,
     iterations: Annotated[int, typer.Option(min=1, help="Of each network.")] = 300,
     batch_size: Annotated[int, typer.Option(min=1, help="Patches; 20 in the code.")] = 4,
-    learning_rate: Annotated[float, typer.Option(min=1e-6, max=1.0, help="0.0002 in the code.")] = 1e-3,
+    learning_rate: Annotated[
+        float, typer.Option(min=1e-6, max=1.0, help="Of --training paper; 0.0002 in the code.")
+    ] = 1e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(metavar="cpu|cuda:N")] = "cpu",
+    training: Annotated[
+        Literal["distance", "paper"],
+        typer.Option(help="By the L1 distance alone, with fewer iterations, or as in the paper."),
+    ] = "distance",
+    precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="Of forward passes in training; bfloat16 for AMX and CUDA.")
+    ] = "float32",
 ) -> None:
     """MEGAN's table 1 on simulated kernels: with and without edges and lower scales, small and enlarged."""
     module = load("voxelsmith.studies.translation", "train")
     out.mkdir(parents=True, exist_ok=True)
     plan = module.Plan(
         out, train, test, phantoms, test_phantoms, side, lr_size, doublings, width, blocks, iterations, batch_size,
-        learning_rate, seed, device,
+        learning_rate, seed, device, training, precision,
     )  # fmt: skip
     with progress_bar("study") as on_stage:
         report = module.Study(plan, on_stage).run()

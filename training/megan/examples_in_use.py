@@ -1,5 +1,5 @@
-"""What an iteration of the translator's recipe sees: `training.megan.patches` with deformed scans at every scale, and
-HR networks that are given the images of the networks below, as in use, and not the scan's own."""
+"""What an iteration by distance alone sees: `training.megan.patches` with deformed scans at every scale, and HR
+networks that are given the images of the networks below, as in use, and not the scan's own."""
 
 import numpy as np
 import torch
