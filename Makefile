@@ -12,7 +12,7 @@ PAGE := service/static/index.html
 NODE_MODULES := web/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/e2e -prune -o -type f -print)
 
-.PHONY: install hooks demo serve web wheel e2e test faults lint lint-page bench bench-gpu load demo-model style-model translator-model features-model docker-check clean
+.PHONY: install hooks demo serve web wheel e2e test faults lint lint-page bench bench-gpu load demo-model style-model translator-model features-model thorax-model docker-check clean
 
 $(INSTALLED): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voxelsmith needs Python >= 3.11 (set PYTHON=...)" >&2; exit 1; }
@@ -113,3 +113,7 @@ translator-model: install
 # Retrains the feature network that ships from a folder of head scans
 features-model: install
 	$(KEEP_MEMORY) $(BIN)/python -m training.demo.distortion_features --data $(DATA) --out runs/distortion
+
+# Retrains the shipped thorax model; it needs no data, for it makes the phantoms that it learns from
+thorax-model: install
+	$(KEEP_MEMORY) $(BIN)/python -m training.demo.thorax_demo_128 --out runs/thorax-demo-128

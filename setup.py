@@ -15,6 +15,7 @@ NEEDED = {
     "model_store/demo/brain-demo-256/reference.safetensors": "a model that ships is not there: the copy is incomplete",
     "model_store/demo/head-style-64/reference.safetensors": "a model that ships is not there: the copy is incomplete",
     "model_store/demo/head-t1-128/weights.safetensors": "a model that ships is not there: the copy is incomplete",
+    "model_store/demo/thorax-demo-128/weights.safetensors": "a model that ships is not there: the copy is incomplete",
     "model_store/features/distortion/weights.safetensors": "a network that ships is not there: the copy is incomplete",
 }
 

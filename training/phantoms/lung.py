@@ -1,15 +1,19 @@
 """What fills the phantom's lungs: texture, emphysema and a tree of vessels."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from training.phantoms.build import Build
-from training.phantoms.canvas import Canvas, Field, Mask, Point, smooth_noise
+from training.phantoms.canvas import Canvas, Field, Grid, Mask, Point, smooth_noise
 from training.phantoms.thorax import Label, branch_depth
 
 EMPHYSEMA = (0.0, 0.05, 0.12, 0.22, 0.36)
 """Share of the lung that is destroyed, by severity 0 to 4."""
 Points = NDArray[np.float32]
+Branch = tuple[Point, Point, tuple[float, float]]
+"""Of a vessel: where it starts and ends, and its radii there in mm."""
 
 
 def fill_lungs(canvas: Canvas, build: Build, lungs: Mask, severity: int, random: np.random.Generator) -> None:
@@ -32,39 +36,41 @@ def fill_lungs(canvas: Canvas, build: Build, lungs: Mask, severity: int, random:
         for root, leaves, radius in (((side * 40, -14, 14), 480, 7.0), ((side * 34, -12, -12), 260, 6.4)):
             places = np.unravel_index(random.choice(inside, leaves), grid.shape)
             points = np.stack([a.ravel()[p] for a, p in zip((grid.x, grid.y, grid.z), places, strict=True)], axis=1)
-            _grow(canvas, filled, root, points, radius, radius / leaves**0.36)
+            for branch in branches(root, points, radius, radius / leaves**0.36):
+                stamp(grid, filled, *branch)
     filled *= lungs
     canvas.hu += (np.float32(42) - canvas.hu) * filled
     canvas.labels[filled > 0.5] = Label.VESSEL
 
 
-def _grow(canvas: Canvas, filled: Field, start: Point, points: Points, radius: float, twig: float) -> None:
+def branches(start: Point, points: Points, radius: float, twig: float) -> Iterator[Branch]:
     """Vessels from `start` to all `points`: a stem toward their middle, there a fork into the two halves.
 
     Radii follow r = twig * leaves^0.36, between the powers of Murray and of area.
     """
     middle = points.mean(axis=0)
     if len(points) == 1:
-        _stamp(canvas, filled, start, _point(middle), (radius, twig * 0.7))
+        yield start, _point(middle), (radius, twig * 0.7)
         return
     a = np.array(start, np.float32)
     fork = _point(a + np.float32(0.5 if len(points) > 2 else 0.6) * (middle - a))
-    _stamp(canvas, filled, start, fork, (radius, radius))
+    yield start, fork, (radius, radius)
     axis = int(np.argmax(points.std(axis=0)))
     order = np.argsort(points[:, axis], kind="stable")
     for half in np.array_split(points[order], 2):
-        _grow(canvas, filled, fork, half, twig * len(half) ** 0.36, twig)
+        yield from branches(fork, half, twig * len(half) ** 0.36, twig)
 
 
-def _stamp(canvas: Canvas, filled: Field, start: Point, end: Point, radius: tuple[float, float]) -> None:
-    if 8 * max(radius) < min(canvas.grid.spacing_mm):
+def stamp(grid: Grid, filled: Field, start: Point, end: Point, radius: tuple[float, float]) -> None:
+    """Raise `filled`, the share of each voxel that vessels fill, by one of them."""
+    if 8 * max(radius) < min(grid.spacing_mm):
         return  # too thin to show
-    reach = max(radius) + max(canvas.grid.spacing_mm)
+    reach = max(radius) + max(grid.spacing_mm)
     low = (min(start[0], end[0]) - reach, min(start[1], end[1]) - reach, min(start[2], end[2]) - reach)
     high = (max(start[0], end[0]) + reach, max(start[1], end[1]) + reach, max(start[2], end[2]) + reach)
-    part, grid = canvas.grid.box(low, high)
-    if 0 not in grid.shape:
-        np.maximum(filled[part], branch_depth(grid, start, end, radius), out=filled[part])
+    part, near = grid.box(low, high)
+    if 0 not in near.shape:
+        np.maximum(filled[part], branch_depth(near, start, end, radius), out=filled[part])
 
 
 def _point(values: Points) -> Point:

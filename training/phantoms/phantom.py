@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.phantoms.build import Build
-from training.phantoms.canvas import Canvas, Field, Grid
+from training.phantoms.canvas import Canvas, Field, Grid, Mask
 from training.phantoms.lung import EMPHYSEMA, fill_lungs
 from training.phantoms.thorax import (
     Label,
@@ -27,6 +27,8 @@ from training.phantoms.thorax import (
 SEVERITIES = len(EMPHYSEMA)
 SHAPE = (128, 128, 128)
 SPACING_MM = (3.1, 3.1, 2.6)
+BLUR = 0.7
+"""The scanner's: the weight of a voxel's own value along each axis."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def thorax(
     severity = drawn if severity is None else severity
     build = Build.draw(random)
     canvas = Canvas(Grid.centred(shape, spacing_mm))
-    _draw(canvas, build, severity, random)
+    fill_lungs(canvas, build, draw_body(canvas, build), severity, random)
+    draw_airways(canvas)
     hu = _scan(canvas.hu, build.noise, random)
     voxel_ml = math.prod(spacing_mm) / 1000
     affine = np.diag([*spacing_mm, 1.0])
@@ -77,7 +80,8 @@ def thorax(
     )
 
 
-def _draw(canvas: Canvas, build: Build, severity: int, random: np.random.Generator) -> None:
+def draw_body(canvas: Canvas, build: Build) -> Mask:
+    """All but the airways and what fills the lungs. Returns where the lungs are."""
     cage = draw_torso(canvas, build)
     lungs = lung_depth(canvas.grid, build, cage) > 0
     draw_abdomen(canvas, build, cage, lungs)
@@ -85,18 +89,17 @@ def _draw(canvas: Canvas, build: Build, severity: int, random: np.random.Generat
     draw_ribs(canvas, build, cage)
     draw_girdle(canvas, build)
     draw_spine(canvas, build)
-    fill_lungs(canvas, build, lungs, severity, random)
-    draw_airways(canvas)
+    return lungs
 
 
 def _scan(hu: Field, noise: float, random: np.random.Generator) -> Field:
     """The scanner's blur (3 voxels along each axis) and its noise, a little correlated."""
-    grain = _smooth(random.standard_normal(hu.shape, dtype=np.float32), 0.6)
-    blurred: Field = _smooth(hu, 0.7) + grain * np.float32(noise * 1.9)
-    return blurred
+    grain = blurred(random.standard_normal(hu.shape, dtype=np.float32), 0.6)
+    taken: Field = blurred(hu, BLUR) + grain * np.float32(noise * 1.9)
+    return taken
 
 
-def _smooth(array: Field, centre: float) -> Field:
+def blurred(array: Field, centre: float) -> Field:
     """Weights (1 - centre) / 2, centre, (1 - centre) / 2 along each axis; edges repeat."""
     side, middle = np.float32((1 - centre) / 2), np.float32(centre)
     for axis in range(3):
