@@ -6,7 +6,6 @@ card's command is the whole recipe.
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from training.demo.adversarial import adversarial
 from training.demo.anatomy import LATENT_DIM
 from training.demo.directions import write_directions
 from training.demo.sources import Source
-from training.demo.warm_start import Plan, Scans, Tell, WarmStart, new_networks
+from training.demo.warm_start import Plan, Scans, Tell, WarmStart, each_once, lines, new_networks
 from training.engine.export import export
 from training.hagan.trainer import save
 from volumes.files import read
@@ -115,15 +114,7 @@ def make(data: Path, out: Path, plan: Plan, tell: Tell) -> Path:
             generator, encoder, scans, WIDTH, plan.adversarial, out / "adversarial-state.pt", tell_and_keep
         ),
     }
-    for name, fit in phases.items():
-        saved = out / f"{name}.pt"
-        if saved.exists():
-            state = torch.load(saved, weights_only=True)
-            networks.load_state_dict(state["networks"])
-            warm.source.set_state(state["source"])
-            continue
-        fit()
-        save(saved, {"networks": networks.state_dict(), "source": warm.source.get_state()})
+    each_once(phases, out, networks, warm.source)
     steps = {
         "warm start low": sum(phase.steps for phase in plan.low),
         "warm start high": plan.high.steps + plan.joint.steps + plan.joint_again.steps,
@@ -143,17 +134,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-
-    losses: list[float] = []
-
-    def tell(phase: str, step: int, steps: int, loss: float) -> None:
-        losses.append(loss)
-        if step % 50 == 0 or step == steps:
-            stamp = time.strftime("%H:%M:%S")
-            sys.stderr.write(f"{stamp} {phase}: {step}/{steps} loss {sum(losses) / len(losses):.4f}\n")
-            losses.clear()
-
-    folder = make(arguments.data, arguments.out, Plan(), tell)
+    folder = make(arguments.data, arguments.out, Plan(), lines(50))
     sys.stderr.write(f"{folder}\n")
 
 

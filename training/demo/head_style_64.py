@@ -6,7 +6,6 @@ command is the whole recipe: a supervised start, then adversarial iterations by 
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +30,7 @@ from model_store.networks.stylegan import STYLES_PER_STAGE, MappingNetwork, Synt
 from training.demo.sources import Source
 from training.demo.style_anatomy import LATENT_DIM, Heads, draw
 from training.demo.style_start import Share, Stretch, StyleStart, Tell
-from training.demo.warm_start import Phase
+from training.demo.warm_start import Phase, lines
 from training.engine.checkpoint import save
 from training.engine.export import export
 from training.progressive.config import StyleGANConfig
@@ -199,15 +198,7 @@ def _run(rank: int, count: int, data: Path, out: Path) -> None:
     torch.set_num_threads(1)
     if count > 1:
         dist.init_process_group("gloo", f"file://{out.resolve()}/meet", rank=rank, world_size=count)
-    losses: list[float] = []
-
-    def tell(phase: str, step: int, steps: int, loss: float) -> None:
-        losses.append(loss)
-        if rank == 0 and (step % 25 == 0 or step == steps):
-            stamp = time.strftime("%H:%M:%S")
-            sys.stderr.write(f"{stamp} {phase}: {step}/{steps} loss {sum(losses) / len(losses):.4f}\n")
-            losses.clear()
-
+    tell = lines(25) if rank == 0 else lambda *_: None
     heads, plan = read_heads(data), Plan()
     networks = start(heads, out, plan, Share(rank, count), tell)
     if rank == 0:

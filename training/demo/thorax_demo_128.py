@@ -6,7 +6,6 @@ is the whole recipe.
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from training.demo.thorax_anatomy import CLASSES, LATENT_DIM, NETWORK_AXES
 from training.demo.thorax_directions import write_directions
 from training.demo.thorax_pairs import Pairs
 from training.demo.thorax_start import SHIPPED_PLAN, Plan, ThoraxStart
-from training.demo.warm_start import Tell
+from training.demo.warm_start import Tell, each_once, lines
 from training.engine.export import export
 from training.hagan.trainer import save
 from training.phantoms.dataset import WINDOW
@@ -92,15 +91,7 @@ def make(out: Path, plan: Plan, tell: Tell) -> Path:
         "encoder-high": lambda: start.fit_encoder_high(plan.encoder_high),
         "encoder": lambda: start.fit_encoder(plan.encoder),
     }
-    for name, fit in phases.items():
-        saved = out / f"{name}.pt"
-        if saved.exists():
-            state = torch.load(saved, weights_only=True)
-            networks.load_state_dict(state["networks"])
-            start.source.set_state(state["source"])
-            continue
-        fit()
-        save(saved, {"networks": networks.state_dict(), "source": start.source.get_state()})
+    each_once(phases, out, networks, start.source)
     steps = {
         "low resolution": sum(phase.steps for phase in plan.low),
         "high resolution": plan.high.steps,
@@ -119,16 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    losses: list[float] = []
-
-    def tell(phase: str, step: int, steps: int, loss: float) -> None:
-        losses.append(loss)
-        if step % 20 == 0 or step == steps:
-            stamp = time.strftime("%H:%M:%S")
-            sys.stderr.write(f"{stamp} {phase}: {step}/{steps} loss {sum(losses) / len(losses):.4f}\n")
-            losses.clear()
-
-    sys.stderr.write(f"{make(arguments.out, SHIPPED_PLAN, tell)}\n")
+    sys.stderr.write(f"{make(arguments.out, SHIPPED_PLAN, lines(20))}\n")
 
 
 if __name__ == "__main__":

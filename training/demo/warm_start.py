@@ -6,8 +6,11 @@ an HA-GAN like any other: the same networks, the same files, ready for the adver
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +21,7 @@ from model_store.networks.layers import NormReLU
 from training.demo.anatomy import LATENT_DIM, deform, deformation_of, draw, subject_of
 from training.engine.average import ParameterAverage
 from training.engine.orthogonal import OrthogonalDescent
+from training.hagan.trainer import save
 
 Tell = Callable[[str, int, int, float], None]
 """Progress: phase, step, steps, loss."""
@@ -293,6 +297,34 @@ class WarmStart:
         """r: a sub-volume's first slice, on a slice of A."""
         last = self.scans.size // 4 * 7 // NUM_SLABS
         return 4 * int(torch.randint(last + 1, (1,), generator=self.source))
+
+
+def each_once(phases: Mapping[str, Callable[[], None]], out: Path, networks: nn.Module,
+              source: torch.Generator) -> None:  # fmt: skip
+    """Phase after phase. Of one whose end `out` already holds, networks and randomness are taken up instead."""
+    for name, fit in phases.items():
+        saved = out / f"{name}.pt"
+        if saved.exists():
+            state = torch.load(saved, weights_only=True)
+            networks.load_state_dict(state["networks"])
+            source.set_state(state["source"])
+            continue
+        fit()
+        save(saved, {"networks": networks.state_dict(), "source": source.get_state()})
+
+
+def lines(every: int) -> Tell:
+    """Progress on standard error, each `every` steps and at a phase's end: the mean loss since the last line."""
+    losses: list[float] = []
+
+    def tell(phase: str, step: int, steps: int, loss: float) -> None:
+        losses.append(loss)
+        if step % every == 0 or step == steps:
+            stamp = time.strftime("%H:%M:%S")
+            sys.stderr.write(f"{stamp} {phase}: {step}/{steps} loss {sum(losses) / len(losses):.4f}\n")
+            losses.clear()
+
+    return tell
 
 
 def new_networks(size: int, width: int, seed: int) -> tuple[HAGANGenerator, HAGANEncoder]:
