@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.distances.frechet import Features
 from evaluation.samples import Folder, Made
+from evaluation.studies.markdown import markdown
 from evaluation.studies.slices import Slices, apart, slice_features
 from model_store.card import ModelCard
 from model_store.catalogue import read_card
@@ -149,7 +150,7 @@ class Study:
     def _report(self, rows: Sequence[Row], floor: Slices) -> Path:
         plan = {key: value for key, value in asdict(self.plan).items() if key != "out"}
         report = {"study": "inflation", "plan": plan, "rows": [row.as_json for row in rows], "floor": asdict(floor)}
-        (self.plan.out / "table.md").write_text("\n".join(_table(rows, floor)))
+        (self.plan.out / "table.md").write_text(_table(rows, floor))
         path = self.plan.out / "report.json"
         path.write_text(json.dumps(report, indent=1) + "\n")
         return path
@@ -171,11 +172,10 @@ def _read(path: Path) -> dict[str, Features]:
         return dict(stored)
 
 
-def _table(rows: Sequence[Row], floor: Slices) -> Iterator[str]:
-    yield "| start | iterations | axial | sagittal | coronal | mean | paper's best |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+def _table(rows: Sequence[Row], floor: Slices) -> str:
     named = [(row.start, str(row.iterations), row.fid, f"{PAPER[row.start]:g}") for row in rows]
-    for start, iterations, fid, paper in [*named, ("real against real", "", floor, "")]:
-        figures = (fid.axial, fid.sagittal, fid.coronal, fid.mean)
-        yield f"| {start} | {iterations} | {' | '.join(f'{value:.3g}' for value in figures)} | {paper} |"
-    yield ""
+    lines = [
+        (start, iterations, *(f"{value:.3g}" for value in (fid.axial, fid.sagittal, fid.coronal, fid.mean)), paper)
+        for start, iterations, fid, paper in [*named, ("real against real", "", floor, "")]
+    ]
+    return markdown(("start", "iterations", "axial", "sagittal", "coronal", "mean", "paper's best"), lines)

@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.samples import Folder
 from evaluation.studies import truncation as measures
+from evaluation.studies.markdown import markdown
 from evaluation.studies.truncation import Attribute, Graded, Mixed, Truncated, Unit
 from model_store.card import ModelCard
 from model_store.features.shipped import ShippedName, shipped_network
@@ -137,18 +138,18 @@ def _phantom(seed: int) -> Unit:
 def _tables(
     rows: Sequence[Truncated], predicted: Sequence[Attribute], mixes: Sequence[Mixed], realism: Sequence[Graded]
 ) -> Iterator[str]:
-    yield from _table(
+    yield markdown(
         ("level", "FID", "precision", "recall", "density", "coverage"),
         [(f"{r.level:g}", f"{r.fid:.3f}", *(f"{x:.2f}" for x in (r.precision, r.recall, r.density, r.coverage)))
          for r in rows],
     )  # fmt: skip
-    yield from _table(("attribute", "R2 from z", "R2 from w"), [(r.name, _r2(r.z), _r2(r.w)) for r in predicted])
+    yield markdown(("attribute", "R2 from z", "R2 from w"), [(r.name, _r2(r.z), _r2(r.w)) for r in predicted])
     if mixes:
         names = list(mixes[0].shares)
-        yield from _table(
+        yield markdown(
             ("source's styles", *names), [(str(r.crossover), *(f"{r.shares[n]:.2f}" for n in names)) for r in mixes]
         )
-    yield from _table(
+    yield markdown(
         ("features", "damage", "Spearman", *(f"grade {grade}" for grade in measures.GRADES)),
         [(r.features, r.kind, f"{r.correlation:.2f}", *(f"{r.medians[grade]:.2f}" for grade in measures.GRADES))
          for r in realism],
@@ -157,9 +158,3 @@ def _tables(
 
 def _r2(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    for row in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(row)} |"
-    yield ""
