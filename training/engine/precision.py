@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.amp.autocast_mode import autocast
 
-from model_store.emulation import emulates_bfloat16
-from model_store.load import Precision
+from model_store.load import Precision, emulates_bfloat16
 
 
 def forward_precision(device: str, precision: Precision) -> autocast:

@@ -6,8 +6,7 @@ from statistics import median
 
 import torch
 
-from model_store.emulation import emulates_bfloat16
-from model_store.load import Precision
+from model_store.load import Precision, emulates_bfloat16
 
 _EDGE, _TRIES = 512, 5
 """Of the matrices that are multiplied to learn what bfloat16 is worth: some milliseconds in all."""
