@@ -129,7 +129,8 @@ def checked_shape(sides: list[int], bytes_per_voxel: int, limits: Limits) -> tup
         VolumeError: otherwise.
     """
     if len(sides) != 3:
-        raise VolumeError(f"The file must hold one three-dimensional volume; it has {len(sides)} dimensions.")
+        dimensions = "1 dimension" if len(sides) == 1 else f"{len(sides)} dimensions"
+        raise VolumeError(f"The file must hold one three-dimensional volume; it has {dimensions}.")
     if not all(1 <= side <= MAX_SIDE for side in sides):
         raise VolumeError(f"Each side of the volume must be 1 to {MAX_SIDE} voxels long.")
     voxels = math.prod(sides)

@@ -5,6 +5,7 @@ upload no file is looked for at all.
 """
 
 import gzip
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from volumes.volume import VolumeError
 STRANGERS = "Two files were sent as the volume, and neither is the header of the other."
 MISSING = "The file that holds the voxels is not beside its header."
 ELSEWHERE = "The header names several files, or one in another folder: save the volume in one file, such as .nii.gz."
+SEVERAL = re.compile(r"LIST(\s.*)?|.*%.*\s.*", re.DOTALL)
+"""A list of files behind the header, or a pattern with the first and the last number."""
 NIFTI_HEADERS, NIFTI_VOXELS = (".hdr", ".hdr.gz"), (".img", ".img.gz")
 
 
@@ -193,7 +196,7 @@ def _text(lines: list[str]) -> bytes:
 def _checked(name: str) -> str:
     """A file's name without a folder, perhaps as ./NAME. Raises: VolumeError."""
     name = name.removeprefix("./")
-    if name in ("", ".", "..") or Path(name).name != name or "\\" in name or "%" in name or name.startswith("LIST"):
+    if name in ("", ".", "..") or Path(name).name != name or "\\" in name or SEVERAL.fullmatch(name):
         raise VolumeError(ELSEWHERE)
     return name
 

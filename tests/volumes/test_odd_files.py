@@ -52,6 +52,10 @@ NIFTI = {
     "an extension of 3 MiB": nifti_1(VOXELS, offset=3 << 20, gap=b"\1" + bytes((3 << 20) - 349)),
     "a fourth side of 0": nifti_1(VOXELS, dim=(4, *SHAPE, 0, 0, 0, 0)),
     "seven sides": nifti_1(VOXELS, dim=(7, *SHAPE, 1, 0, 1, 0)),
+    "a fourth side below zero": nifti_1(VOXELS, dim=(5, *SHAPE, -1, 1, 0, 0)),
+    "a slope of zero": nifti_1(VOXELS, slope=0, inter=7),
+    "a slope of NaN": nifti_1(VOXELS, slope=float("nan"), inter=7),
+    "an infinite slope": nifti_1(VOXELS, slope=float("-inf"), inter=7),
 }
 
 
@@ -128,6 +132,13 @@ WITH_ITK = {
     "kinds of space": nrrd(VOXELS, kinds="space space space"),
     "the scanner's space": nrrd(VOXELS, space="scanner-xyz"),
     "blanks in directions": nrrd(VOXELS, space_directions="( 2, 0, 0 )  (0,3,0) (0,0,4)"),
+    "a direction of NaN for none": nrrd(
+        VOXELS, dimension="4", sizes="5 6 7 1", kinds="domain domain domain list",
+        space_directions="(2,0,0) (0,3,0) (0,0,4) (nan,nan,nan)",
+    ),
+    "an origin of NaN": nrrd(VOXELS, space_origin="(nan, NaN, nan)"),
+    "keys with colons": nrrd(VOXELS).replace(b"a key:=a value", b"a:b:=x:=y\nhttp://x/y:=z: w\ntype:=float\ntype:x:=1"),
+    "a space alone": nrrd(VOXELS, drop="space directions", space="RAS").replace(b"space origin: (5,6,7)\n", b""),
     "a long header": nrrd(VOXELS).replace(b"a key:=a value", b"a key:=" + b"x" * (3 << 20)),
     "many keys": nrrd(VOXELS).replace(b"a key:=a value", b"\n".join(b"k%d:=v" % k for k in range(5000))),
     "no origin": nrrd(VOXELS, drop="space origin"),
@@ -204,6 +215,16 @@ METAIMAGES = {
     "no directions": mha(VOXELS, drop="TransformMatrix"),
     "no origin": mha(VOXELS, drop="Offset"),
     "a long value": mha(VOXELS, note="x" * 500),
+    "the place by another name": mha(VOXELS, drop="Offset", ImagePosition="5 6 7"),
+    "one place by two names": mha(VOXELS, Position="5  6 7"),
+    "flags of one letter": mha(VOXELS, BinaryData="T", BinaryDataByteOrderMSB="f"),
+    "gzip for zlib": mha(VOXELS, _gz(RAW), CompressedDataSize=str(len(_gz(RAW)))),
+    "a gap that HeaderSize passes over": mha(
+        VOXELS, b"", CompressedData="False", HeaderSize="600", drop="CompressedDataSize"
+    ).ljust(600) + RAW,
+    "a blank line first": b"\n" + mha(VOXELS),
+    "the mark of UTF-8 first": b"\xef\xbb\xbf" + mha(VOXELS),
+    "another field first": b"Modality = MET_MOD_CT\n" + mha(VOXELS),
 }  # fmt: skip
 
 

@@ -91,6 +91,17 @@ def test_a_header_may_name_its_own_folder(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read(one).array, VOXELS)
 
 
+@pytest.mark.parametrize("name", ["LISTS.raw", "50%.raw", "b c.raw", "\u00e9.raw"])
+def test_a_name_like_that_of_several_files_is_one(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(RAW)
+    fields = {"CompressedData": "False", "drop": "CompressedDataSize", "ElementDataFile": name}
+    (tmp_path / "x.mhd").write_bytes(mha(VOXELS, b"", **fields))
+    (tmp_path / "x.nhdr").write_bytes(nrrd(VOXELS, b"", encoding="raw", data_file=name))
+    for header in ("x.mhd", "x.nhdr"):
+        with as_one_file(tmp_path / header) as one:
+            np.testing.assert_array_equal(read(one).array, VOXELS)
+
+
 @pytest.mark.parametrize("size", ["0", "16", "-1"])
 def test_bytes_before_the_voxels_are_left_out(size: str, tmp_path: Path) -> None:
     fields = {"CompressedData": "False", "drop": "CompressedDataSize", "HeaderSize": size, "ElementDataFile": "x.raw"}

@@ -13,11 +13,19 @@ from volumes import assumptions
 from volumes.codecs.packing import ZLIB_WINDOW, packed, voxel_bytes
 from volumes.codecs.text import header_lines, integers, numbers, written
 from volumes.codecs.text_voxels import voxel_stream
-from volumes.reader_limits import LPS_TO_RAS, SEND_ONE_FILE, Codec, Header, Limits, Marking, checked_shape
-from volumes.stream import SHORT, Source, Stream
+from volumes.reader_limits import (
+    LPS_TO_RAS,
+    MAX_HEADER_BYTES,
+    SEND_ONE_FILE,
+    Codec,
+    Header,
+    Limits,
+    Marking,
+    checked_shape,
+)
+from volumes.stream import GZIP_MAGIC, SHORT, Source, Stream
 from volumes.volume import Affine, Volume, VolumeError, checked_affine
 
-FIRST_FIELDS = ("ObjectType", "NDims", "Comment", "ObjectSubType")
 DTYPES = {
     "MET_CHAR": "i1",
     "MET_UCHAR": "u1",
@@ -34,10 +42,11 @@ DTYPES = {
 }
 ELEMENT_TYPES = {name: word for word, name in reversed(DTYPES.items())}
 DIRECTION_NAMES = ("TransformMatrix", "Rotation", "Orientation")
-ORIGIN_NAMES = ("Offset", "Position", "Origin")
+ORIGIN_NAMES = ("Offset", "Position", "Origin", "ImagePosition")
 MM_PER_UNIT = {"": 1.0, "?": 1.0, "um": 0.001, "mm": 1.0, "cm": 10.0}
 FIXED = {"ObjectType": "Image", "ElementNumberOfChannels": "1"}
 """Fields with one accepted value."""
+UTF_8_MARK = b"\xef\xbb\xbf"
 UNSCALED = {"Slope": "1", "Offset": "0"}
 HEEDED = {
     *DIRECTION_NAMES, *ORIGIN_NAMES, *FIXED, "NDims", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB",
@@ -46,12 +55,17 @@ HEEDED = {
 }  # fmt: skip
 """Fields that say where the voxels lie or what they are. All others are the writer's own, whatever their signs and
 lines: "0008|0060", "dim[0]"."""
+PASSED_OVER = {
+    "Comment", "ObjectSubType", "Name", "ID", "ParentID", "Color", "AcquisitionDate", "TransformType",
+    "CenterOfRotation", "AnatomicalOrientation", "Modality", "SequenceID", "ElementMin", "ElementMax", "ElementNBits",
+}  # fmt: skip
+"""Fields of the format without such a say, with which a header may begin."""
 
 
 def starts_like(head: bytes) -> bool:
-    """Whether the first bytes are a text field of a MetaImage header."""
-    name, equals, _ = head.partition(b"=")
-    return bool(equals) and name.rstrip(b" \t").decode("latin-1") in FIRST_FIELDS
+    """Whether the first bytes are a field of a MetaImage header, perhaps behind blank lines or the mark of UTF-8."""
+    name, equals, _ = head.removeprefix(UTF_8_MARK).partition(b"=")
+    return bool(equals) and name.strip().decode("latin-1") in HEEDED | PASSED_OVER
 
 
 def open_volume(source: Source, limits: Limits) -> tuple[Header, Stream]:
@@ -69,7 +83,7 @@ def open_volume(source: Source, limits: Limits) -> tuple[Header, Stream]:
     if header.codec == "zlib" and fields.get("CompressedDataSize", "0") != "0":
         (size,) = integers(fields["CompressedDataSize"])[:1]
     _to_first_voxel(file, fields, header)
-    return header, voxel_stream(file, header.codec, header.dtype, size)
+    return header, voxel_stream(file, _codec_at(file, header.codec), header.dtype, size)
 
 
 def is_last_line(line: str) -> bool:
@@ -127,21 +141,33 @@ def _sides(fields: dict[str, str]) -> list[int]:
 
 
 def _to_first_voxel(file: BinaryIO, fields: dict[str, str], header: Header) -> None:
-    """HeaderSize: -1 says that the voxels are the last bytes of the file, a number how many go before them."""
+    """HeaderSize: -1 says that the voxels are the last bytes of the file, a number where in the file they start."""
     size = fields.get("HeaderSize", "0")
     if size == "-1" and header.codec == "raw":
         if file.seek(0, os.SEEK_END) - header.data_offset < header.data_bytes:
             raise VolumeError(SHORT)
         file.seek(-header.data_bytes, os.SEEK_END)
-    elif size not in ("0", str(header.data_offset)):
-        raise VolumeError("The MetaImage header's HeaderSize does not lead to its voxels.")
+    elif size != "0":
+        (start,) = (0,) if size == "-1" else integers(size)[:1]
+        if not header.data_offset <= start <= MAX_HEADER_BYTES:
+            raise VolumeError("The MetaImage header's HeaderSize does not lead to its voxels.")
+        file.seek(start)
+
+
+def _codec_at(file: BinaryIO, codec: Codec) -> Codec:
+    """Packed voxels may be gzip instead of zlib, as ITK takes both."""
+    if codec != "zlib":
+        return codec
+    start = file.read(len(GZIP_MAGIC))
+    file.seek(-len(start), os.SEEK_CUR)
+    return "gzip" if start == GZIP_MAGIC else "zlib"
 
 
 def _flag(fields: dict[str, str], name: str, default: str = "False") -> bool:
     word = fields.get(name, default).lower()
-    if word not in ("true", "false", "1", "0"):
+    if word not in ("true", "false", "t", "f", "1", "0"):
         raise VolumeError("A field of the MetaImage header must be True or False.")
-    return word in ("true", "1")
+    return word in ("true", "t", "1")
 
 
 def _dtype(fields: dict[str, str]) -> "np.dtype[np.generic]":
@@ -158,7 +184,7 @@ def _dtype(fields: dict[str, str]) -> "np.dtype[np.generic]":
 def _one_of(fields: dict[str, str], names: tuple[str, ...]) -> str | None:
     """The value of a field that has several names."""
     given = [fields[name] for name in names if name in fields]
-    if len(given) > 1:
+    if len({tuple(value.split()) for value in given}) > 1:
         raise VolumeError("The MetaImage header gives its place twice.")
     return given[0] if given else None
 

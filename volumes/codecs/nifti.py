@@ -129,20 +129,20 @@ def _dtype(fields: Any, notes: Notes) -> "np.dtype[np.generic]":
 
 
 def _sides(fields: Any) -> list[int]:
-    """The sides of a volume. Further dimensions are accepted where they are 1 long, or 0, which says nothing."""
+    """The sides of a volume. Further dimensions are accepted where they are 1 long; 0 and less says nothing."""
     sides = [int(side) for side in fields["dim"]]
     count, sides = sides[0], sides[1:]
     if not 1 <= count <= 7:
         raise VolumeError("The header's number of dimensions is out of range.")
-    if count > 3 and any(side not in (0, 1) for side in sides[3:count]):
+    if count > 3 and any(side > 1 for side in sides[3:count]):
         raise VolumeError("The file must hold one three-dimensional volume; it holds a series of several.")
     return sides[: min(count, 3)]
 
 
 def _scaling(fields: Any) -> tuple[float, float]:
-    """Slope and intercept; a slope of 0 or NaN stands for none, as in nibabel."""
+    """Slope and intercept; a slope of 0 or one that is not finite stands for none, as in nibabel."""
     slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
-    if slope == 0 or np.isnan(slope):
+    if slope == 0 or not np.isfinite(slope):
         return 1.0, 0.0
     if not (abs(slope) <= MAX_SCALE and abs(intercept) <= MAX_SCALE):
         raise VolumeError("The header's intensity scaling is not finite.")

@@ -53,6 +53,8 @@ HEEDED = {
     "spaceunits", "spacings", "kinds", "lineskip", "byteskip", "axismins", "axismaxs", "centers", "units", "datafile",
 }  # fmt: skip
 OTHER_NAMES = {"centerings": "centers"}
+DATA_FILES = re.compile(r"data ?file: *LIST( +\d+)?", re.IGNORECASE)
+"""The last field of a header: the lines behind it are names of files."""
 
 
 def starts_like(head: bytes) -> bool:
@@ -75,12 +77,13 @@ def open_volume(source: Source, limits: Limits) -> tuple[Header, Stream]:
 
 
 def is_last_line(line: str) -> bool:
-    """Whether the voxels follow."""
-    return not line
+    """Whether the voxels follow, or a list of the files that hold them."""
+    return not line or DATA_FILES.fullmatch(line.rstrip()) is not None
 
 
 def fields_of(lines: list[str]) -> dict[str, str]:
-    """The fields by their names without blanks. Comments and the keys of the file's own making are passed over.
+    """The fields by their names without blanks. Comments and the keys of the file's own making are passed over,
+    whatever colons are in them.
 
     Raises:
         VolumeError: no NRRD header, a field that is not in the format, or one twice.
@@ -90,11 +93,13 @@ def fields_of(lines: list[str]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        if not line or line.startswith("#") or value.startswith("="):
-            continue
+        key, is_key, _ = line.partition(":=")
         name = name.replace(" ", "").lower()
         name = OTHER_NAMES.get(name, name)
-        if not colon or name not in HEEDED | IGNORED:
+        is_known = name in HEEDED | IGNORED
+        if not line or line.startswith("#") or (is_key and (": " not in key or not is_known)):
+            continue
+        if not colon or not is_known:
             raise VolumeError("The NRRD header has a line that is not in the format.")
         if name in fields:
             raise VolumeError("The NRRD header has a field twice.")
@@ -138,6 +143,8 @@ def _stream(file: BinaryIO, fields: dict[str, str], header: Header) -> Stream:
         file.seek(-header.data_bytes, os.SEEK_END)
         return voxel_stream(file, header.codec, header.dtype)
     stream = voxel_stream(file, header.codec, header.dtype)
+    if fields.get("byteskip") == "-1":
+        raise VolumeError("The NRRD header's byte skip of -1 is taken where the voxels are raw, as the format has it.")
     (bytes_before,) = integers(fields.get("byteskip", "0"))[:1]
     if bytes_before > MAX_HEADER_BYTES or (bytes_before and header.codec in ("text", "hex")):
         raise VolumeError("The NRRD header skips more bytes than are passed over.")

@@ -106,8 +106,12 @@ def _coordinates(fields: dict[str, str]) -> int:
 
 
 def _directions(fields: dict[str, str], count: int) -> list[Vector | None] | None:
-    """One vector for each axis, or None for an axis that has none; None where the header names no space."""
-    if "space" not in fields and "spacedimension" not in fields and "spacedirections" not in fields:
+    """One vector for each axis, or None for an axis that has none; None where the header gives no directions."""
+    if "spacedirections" not in fields:
+        if "spaceorigin" in fields or (
+            "spacings" in fields and not fields.keys().isdisjoint(("space", "spacedimension"))
+        ):
+            raise VolumeError("The NRRD header gives a place in a space, but not the directions of its axes.")
         return None
     found = _vectors(fields.get("spacedirections", ""), _coordinates(fields))
     if len(found) != count:
@@ -116,12 +120,14 @@ def _directions(fields: dict[str, str], count: int) -> list[Vector | None] | Non
 
 
 def _vectors(text: str, count: int) -> list[Vector | None]:
-    """ "(1,0,0) none (0,1,0)" -> its vectors, of which the first three coordinates count."""
+    """ "(1,0,0) none (0,1,0)" -> its vectors, of which the first three coordinates count. One of NaN alone is none."""
     words_of(text)
     if not re.fullmatch(r"(?:(?:\([^()]*\)|none)\s*)+", text):
         raise VolumeError("A direction or the origin in the NRRD header is malformed.")
     parts = re.findall(r"\([^()]*\)|none", text)
-    return [None if part == "none" else numbers(part[1:-1].replace(",", " "), count)[:3] for part in parts]
+    words = [part[1:-1].replace(",", " ") for part in parts]
+    are_none = [part == "none" or {*word.lower().split()} == {"nan"} for part, word in zip(parts, words, strict=True)]
+    return [None if is_none else numbers(word, count)[:3] for is_none, word in zip(are_none, words, strict=True)]
 
 
 def _placed(fields: dict[str, str], vectors: list[Vector], notes: list[str]) -> Affine:

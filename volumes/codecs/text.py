@@ -12,7 +12,8 @@ INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def header_lines(file: BinaryIO, is_last: Callable[[str], bool]) -> list[str]:
-    """The lines up to the last one of the header, whichever way they end, or those of the whole file.
+    """The lines up to the last one of the header, whichever way they end, or those of the whole file. The mark of UTF-8
+    is no part of them.
 
     Raises:
         VolumeError: the header is larger than what is read of one.
@@ -24,7 +25,7 @@ def header_lines(file: BinaryIO, is_last: Callable[[str], bool]) -> list[str]:
         left -= len(line)
         if not line:
             return lines
-        lines.append(line.decode("utf-8", "replace").rstrip("\r\n"))
+        lines.append(line.decode("utf-8-sig", "replace").rstrip("\r\n"))
         if is_last(lines[-1]):
             return lines
     raise VolumeError(
