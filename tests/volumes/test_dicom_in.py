@@ -98,6 +98,7 @@ def test_slope_and_intercept_are_applied_and_whole_numbers_stay_whole() -> None:
     for k, image in enumerate(images):  # as PET has it
         image.RescaleSlope, image.RescaleIntercept = 0.25 * (k + 1), 0
     np.testing.assert_array_equal(of(archive(images)).array, voxels() * 0.25 * np.arange(1, 7))
+    np.testing.assert_array_equal(of(archive(slices(RescaleSlope=0, RescaleIntercept=-9))).array, voxels() - 9)
 
 
 def test_twelve_bits_with_a_sign_and_others_above_them() -> None:

@@ -127,7 +127,7 @@ def _frame(number: int, index: int, groups: Sequence[Dataset]) -> Frame:
         position=_numbers(_found(groups, "ImagePositionPatient"), 3),
         orientation=_numbers(_found(groups, "ImageOrientationPatient"), 6),
         spacing=_numbers(_found(groups, "PixelSpacing"), 2),
-        slope=1.0 if slope in (None, "") else float(slope),
+        slope=1.0 if slope in (None, "") else float(slope) or 1.0,  # 0 stands for none, as in GDCM and dcm2niix
         intercept=0.0 if intercept in (None, "") else float(intercept),
     )
 
