@@ -91,6 +91,15 @@ def test_a_header_may_name_its_own_folder(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read(one).array, VOXELS)
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "%" * 2**20, "x\0.raw"])
+def test_a_name_that_no_file_can_have_is_of_none(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.mhd").write_bytes(mha(VOXELS, b"", ElementDataFile=name))
+    (tmp_path / "x.nhdr").write_bytes(nrrd(VOXELS, b"", data_file=name))
+    for header in ("x.mhd", "x.nhdr"):
+        with pytest.raises(VolumeError, match="not beside"), as_one_file(tmp_path / header):
+            pass
+
+
 @pytest.mark.parametrize("name", ["LISTS.raw", "50%.raw", "b c.raw", "\u00e9.raw"])
 def test_a_name_like_that_of_several_files_is_one(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(RAW)
