@@ -98,8 +98,9 @@ def is_readable(file_name: str) -> bool:
 
 
 def is_readable_here(file_name: str) -> bool:
-    """Whether a file's name has the ending of a file that is read, alone or with the one beside it."""
-    return file_name.lower().endswith(READABLE_HERE)
+    """Whether a file's name has the ending of a file that is read, alone or with the one beside it. What macOS leaves
+    beside a file on foreign disks, "._NAME", is none."""
+    return file_name.lower().endswith(READABLE_HERE) and not file_name.startswith("._")
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:

@@ -81,6 +81,7 @@ def test_a_format_without_a_writer_is_not_written(tmp_path: Path) -> None:
 def test_training_and_the_upload_take_the_endings_that_are_read(tmp_path: Path) -> None:
     for ending in (*READABLE, ".npy", ".txt"):
         (tmp_path / f"x{ending}").touch()
+        (tmp_path / f"._x{ending}").touch()
     assert {path.name for path in scans_in(tmp_path)} == {f"x{ending}" for ending in READABLE}
     text = str(scan_body("EncodeRequest"))
     assert all(ending in text for ending in READABLE)

@@ -29,8 +29,9 @@ from volumes.two_files import as_one_file, take_bytes
 from volumes.volume import Volume, VolumeError
 
 LOG = logging.getLogger(__name__)
-READING = 2
-"""Which way scans are read, so that what was prepared another way is prepared anew: 2 since form codes of 0 are LAS."""
+READING = 3
+"""Which way scans are read, so that what was prepared another way is prepared anew: 2 since form codes of 0 are LAS, 3
+since a place that MetaImage calls ImagePosition counts, and a slope of 0 in DICOM does not."""
 BESIDE_SCANS = {".csv", ".json", ".txt", ".md", ".bval", ".bvec"}
 MOST_NAMED = 10
 BESIDE_PREPARED = ".grid.json"
