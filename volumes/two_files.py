@@ -63,7 +63,7 @@ def as_one_file(path: Path, series: int | None = None) -> Iterator[Path]:
     with header.open("rb") as file:
         parts = _parts(file, partial(_found, header), header.name.lower().endswith(NIFTI_HEADERS))
     if parts is None:
-        yield path
+        yield header
         return
     with parts.voxels, tempfile.TemporaryDirectory() as folder:
         one = Path(folder) / "volume"

@@ -76,6 +76,13 @@ def test_either_file_of_a_nifti_pair_will_do_and_endings_in_capitals(tmp_path: P
             np.testing.assert_array_equal(read(one).array, VOXELS)
 
 
+def test_voxels_whose_header_is_analyzes_are_refused_as_such(tmp_path: Path) -> None:
+    nib.AnalyzeImage(VOXELS, placement(oblique=False)).to_filename(tmp_path / "x.img")
+    for name in ("x.hdr", "x.img"):
+        with pytest.raises(VolumeError, match="ANALYZE"), as_one_file(tmp_path / name) as one:
+            read(one)
+
+
 @pytest.mark.parametrize("data", [nifti_1(VOXELS), gzip.compress(nifti_1(VOXELS)), nrrd(VOXELS), mha(VOXELS), b"else"])
 def test_a_whole_file_is_left_as_it_is(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.mhd").write_bytes(data)
