@@ -28,7 +28,7 @@ ELSEWHERE = "The header names several files, or one in another folder: save the 
 NIFTI_HEADERS, NIFTI_VOXELS = (".hdr", ".hdr.gz"), (".img", ".img.gz")
 
 
-HEAD_BYTES, BLOCK_BYTES = 544, 2**20
+HEAD_BYTES, BLOCK_BYTES = 560, 2**20
 Find = Callable[[str | None], BinaryIO]
 """Opens the voxels by the name that a header gives them, None for the other of a NIfTI pair. Raises: VolumeError."""
 
@@ -61,7 +61,7 @@ def as_one_file(path: Path, series: int | None = None) -> Iterator[Path]:
     is_voxels = path.name.lower().endswith(NIFTI_VOXELS)
     header = _beside(path, NIFTI_VOXELS, NIFTI_HEADERS) if is_voxels else path
     with header.open("rb") as file:
-        parts = _parts(file, partial(_found, header), header.name.lower().endswith(NIFTI_HEADERS))
+        parts = _parts(file, partial(_found, header), is_in_two=header.name.lower().endswith(NIFTI_HEADERS))
     if parts is None:
         yield header
         return
@@ -107,7 +107,7 @@ def join(first: BinaryIO, second: BinaryIO, write: Callable[[bytes], object]) ->
     """
     for header, voxels in ((first, second), (second, first)):
         header.seek(0)
-        parts = _parts(header, partial(_sent, voxels), may_be_packed=True)
+        parts = _parts(header, partial(_sent, voxels), is_in_two=True)
         if parts is not None:
             _write(parts, write)
             return
@@ -125,14 +125,16 @@ def _write(parts: Parts, write: Callable[[bytes], object]) -> None:
         write(block)
 
 
-def _parts(file: BinaryIO, find: Find, may_be_packed: bool) -> Parts | None:
-    """None of a file that is whole, or that is no volume at all. `may_be_packed`: whether a NIfTI header may."""
+def _parts(file: BinaryIO, find: Find, is_in_two: bool) -> Parts | None:
+    """None of a file that is whole, or that is no volume at all. `is_in_two`: whether a NIfTI volume is taken to be so,
+    whose header may be packed then, or have a single file's mark.
+    """
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    if may_be_packed and head.startswith(GZIP_MAGIC):
+    if is_in_two and head.startswith(GZIP_MAGIC):
         head = _unpacked(file)
     if nifti.starts_like(head):
-        return _of_nifti(find, head)
+        return _of_nifti(find, head, is_in_two)
     if nrrd.starts_like(head):
         return _of_nrrd(find, header_lines(file, nrrd.is_last_line))
     if metaimage.starts_like(head):
@@ -148,13 +150,18 @@ def _unpacked(file: BinaryIO) -> bytes:
         raise VolumeError("The header of the volume is damaged.") from err
 
 
-def _of_nifti(find: Find, head: bytes) -> Parts | None:
-    """The mark of a single file, and the voxels as far behind the header as they were in a file of their own."""
+def _of_nifti(find: Find, head: bytes, is_in_two: bool) -> Parts | None:
+    """The mark of a single file, and the voxels as far behind the header as they were in a file of their own.
+
+    To nibabel a header of two files may have that mark itself; here one with nothing behind it.
+    """
     size = nifti.length_of(head)
     if len(head) < size:
         return None
     fields = nifti.fields_of(head).copy()
-    if bytes(fields["magic"]) != nifti.TWO_FILES_MAGIC[size]:
+    may_be_marked = is_in_two and len(head) <= size + 4
+    marks = {nifti.TWO_FILES_MAGIC[size], *([nifti.SINGLE_FILE_MAGIC[size]] if may_be_marked else [])}
+    if bytes(fields["magic"]) not in marks:
         return None
     if not 0 <= fields["vox_offset"] <= MAX_HEADER_BYTES:
         raise VolumeError("The header does not say where the voxels start.")

@@ -67,6 +67,19 @@ def test_two_files_are_joined_and_one_alone_says_what_to_do(name: str, tmp_path:
         pass
 
 
+@pytest.mark.parametrize("flags", [b"", bytes(4)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_nifti_header_with_nothing_behind_it_is_one_of_two_whatever_its_mark(
+    flags: bytes, packed: bool, tmp_path: Path
+) -> None:
+    head = nifti_1(VOXELS, offset=0)[:348] + flags
+    (tmp_path / "x.hdr").write_bytes(gzip.compress(head) if packed else head)
+    (tmp_path / "x.img").write_bytes(RAW)
+    for name in ("x.hdr", "x.img"):
+        with as_one_file(tmp_path / name) as one:
+            np.testing.assert_array_equal(read(one).array, VOXELS)
+
+
 def test_either_file_of_a_nifti_pair_will_do_and_endings_in_capitals(tmp_path: Path) -> None:
     header = _pair(tmp_path, nib.Nifti1Pair, "")
     header.rename(tmp_path / "Y.HDR")
