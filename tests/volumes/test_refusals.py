@@ -74,7 +74,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "nrrd: another file, second name": (nrrd(VOXELS, datafile="LIST", encoding="raw"), "another file"),
     "nrrd: several files": (nrrd(VOXELS, b"a.raw\nb.raw\n", data_file="LIST").replace(b"a key:=a value\n\n", b""),
                             "another file"),
-    "nrrd: a space without directions": (nrrd(VOXELS, drop="space directions"), "directions of its axes"),
+    "nrrd: a space without directions": (nrrd(VOXELS, drop="space directions", spacings="2 3 4"), "of its axes"),
     "nrrd: packed, byte skip from the end": (nrrd(VOXELS, byte_skip="-1"), "byte skip of -1"),
     "nrrd: line skip": (nrrd(VOXELS, line_skip="1"), "damaged"),
     "nrrd: text": (nrrd(VOXELS, encoding="ascii"), "decimal numbers"),

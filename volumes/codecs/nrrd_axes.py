@@ -108,9 +108,7 @@ def _coordinates(fields: dict[str, str]) -> int:
 def _directions(fields: dict[str, str], count: int) -> list[Vector | None] | None:
     """One vector for each axis, or None for an axis that has none; None where the header gives no directions."""
     if "spacedirections" not in fields:
-        if "spaceorigin" in fields or (
-            "spacings" in fields and not fields.keys().isdisjoint(("space", "spacedimension"))
-        ):
+        if ("space" in fields and "spacings" in fields) or ("space" not in fields and "spaceorigin" in fields):
             raise VolumeError("The NRRD header gives a place in a space, but not the directions of its axes.")
         return None
     found = _vectors(fields.get("spacedirections", ""), _coordinates(fields))
@@ -132,10 +130,10 @@ def _vectors(text: str, count: int) -> list[Vector | None]:
 
 def _placed(fields: dict[str, str], vectors: list[Vector], notes: list[str]) -> Affine:
     """Directions and origin in a space."""
-    signs, count = _space(fields, notes), _coordinates(fields)
+    signs = _space(fields, notes)
     world = np.eye(4)
     world[:3, :3] = np.transpose(vectors)
-    origin = _vectors(fields["spaceorigin"], count)[0] if "spaceorigin" in fields else None
+    origin = _origin(fields)
     if origin is None:
         notes.append(assumptions.ORIGIN)
     world[:3, 3] = origin or [0.0] * 3
@@ -148,6 +146,11 @@ def _placed(fields: dict[str, str], vectors: list[Vector], notes: list[str]) -> 
     return checked_affine(np.diag([*signs, 1.0]) @ world)
 
 
+def _origin(fields: dict[str, str]) -> Vector | None:
+    """The first voxel's place in the space, where it is given."""
+    return _vectors(fields["spaceorigin"], _coordinates(fields))[0] if "spaceorigin" in fields else None
+
+
 def _unit_mm(unit: str) -> float:
     if unit.lower() not in MM_PER_UNIT and unit not in ("", "???", "none"):
         raise VolumeError("The NRRD header's unit of length is unknown.")
@@ -155,7 +158,10 @@ def _unit_mm(unit: str) -> float:
 
 
 def _by_spacings(fields: dict[str, str], sides: list[int], kept: list[int], count: int, notes: list[str]) -> Affine:
-    """Voxel sizes along LPS and, where they are given, the ends of the axes, as ITK takes them without a space."""
+    """Voxel sizes along LPS and, where they are given, the ends of the axes, as ITK takes them without a space.
+
+    Where a space is named without directions, its origin counts.
+    """
     sizes, lows, highs = (
         [_each(fields.get(name), count)[axis] for axis in kept] for name in ("spacings", "axismins", "axismaxs")
     )
@@ -171,12 +177,17 @@ def _by_spacings(fields: dict[str, str], sides: list[int], kept: list[int], coun
         elif size is None:
             notes.append(assumptions.VOXEL_SIZE)
         world[axis, axis] = 1.0 if size is None else size
-        if None not in lows:
-            world[axis, 3] = (low or 0.0) + (0.0 if is_node else world[axis, axis] / 2)
+        world[axis, 3] = (low or 0.0) + (0.0 if is_node else world[axis, axis] / 2)
     world[:3] *= _axis_unit_mm(fields, kept, count)
-    notes += [assumptions.LPS, *([assumptions.ORIGIN] if None in lows else [])]
+    affine, origin = np.diag([*LPS, 1.0]) @ world, _origin(fields)
+    notes.append(assumptions.LPS)
+    if origin is not None:
+        affine[:3, 3] = np.multiply(_space(fields, notes), origin)
+    elif None in lows or assumptions.VOXEL_SIZE in notes:
+        affine[:3, 3] = 0.0
+        notes.append(assumptions.ORIGIN)
     notes[:] = dict.fromkeys(notes)
-    return checked_affine(np.diag([*LPS, 1.0]) @ world)
+    return checked_affine(affine)
 
 
 def _each(text: str | None, count: int) -> list[float | None]:
