@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT, RIM = 420, 300, 36
 Points = NDArray[np.float64]
+FEWEST_ELLIPSE, DEVIATIONS = 3, 2
+"""Points of a set that gets an ellipse, and how many standard deviations it shows."""
 COLOURS = {"reference": "#2b6cb0", "generated": "#c05621", "train": "#718096"}
 
 
@@ -24,22 +26,30 @@ def mds(sets: dict[str, Points]) -> dict[str, Points]:
 
 
 def scatter(sets: dict[str, Points], title: str) -> str:
-    """Points (n, 2) by set, each with the ellipse of two standard deviations."""
-    everything = np.concatenate(list(sets.values()))
+    """Points (n, 2) by set, each with the ellipse of two standard deviations; the frame holds both."""
+    everything = np.concatenate([ends for points in sets.values() for ends in (points, _reach(points))])
     low, high = everything.min(axis=0), everything.max(axis=0)
     scale = min((WIDTH - 2 * RIM) / max(high[0] - low[0], 1e-12), (HEIGHT - 2 * RIM) / max(high[1] - low[1], 1e-12))
     drawn = []
     for name, points in sets.items():
         at = (points - (low + high) / 2) * (scale, -scale) + (WIDTH / 2, HEIGHT / 2)
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{COLOURS[name]}" opacity=".65"/>' for x, y in at]
-        if len(at) > 2:
+        if len(at) >= FEWEST_ELLIPSE:
             drawn.append(_ellipse(at, COLOURS[name]))
     return _figure("".join(drawn), title, list(sets))
 
 
+def _reach(points: Points) -> Points:
+    """The corners (2, 2) of the box about a set's ellipse; without points where it has none."""
+    if len(points) < FEWEST_ELLIPSE:
+        return points[:0]
+    middle, reach = points.mean(axis=0), DEVIATIONS * points.std(axis=0, ddof=1)
+    return np.stack([middle - reach, middle + reach])
+
+
 def _ellipse(at: Points, colour: str) -> str:
     values, vectors = np.linalg.eigh(np.cov(at.T))
-    rx, ry = 2 * np.sqrt(np.clip(values[::-1], 0, None))
+    rx, ry = DEVIATIONS * np.sqrt(np.clip(values[::-1], 0, None))
     turn = np.degrees(np.arctan2(vectors[1, -1], vectors[0, -1]))
     x, y = at.mean(axis=0)
     return (
