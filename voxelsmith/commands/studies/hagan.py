@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from voxelsmith.commands import options as o
 from voxelsmith.commands.running import progress_bar
 from voxelsmith.commands.told.report import say
 from voxelsmith.environment import Surroundings
@@ -17,9 +18,10 @@ LatentDim = Annotated[int, typer.Option(min=1, help="1024 in the paper.")]
 Iterations = Annotated[int, typer.Option(min=1, help="80000 in the paper.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="4 in the paper.")]
 Rate = Annotated[float, typer.Option(min=0.01, max=100, help="Factor on the paper's learning rates.")]
-Precision = Annotated[str, typer.Option(metavar="float32|tf32|bfloat16", help="float32 in the paper.")]
+Precision = Annotated[
+    str, typer.Option(metavar="float32|tf32|bfloat16", help="Of training; bfloat16 for AMX and CUDA.")
+]
 Seed = Annotated[int, typer.Option(min=0)]
-Device = Annotated[str, typer.Option(metavar="cpu|cuda:N")]
 
 
 def regression(
@@ -37,9 +39,9 @@ def regression(
     iterations: Iterations = 1000,
     batch_size: BatchSize = 4,
     rate: Rate = 5.0,
-    precision: Precision = "bfloat16",
+    precision: Precision = "float32",
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: o.DeviceHere = "cpu",
 ) -> None:
     """HA-GAN's table VI, figures 4 and 5: what latents say of known attributes, and volumes along directions."""
     place: Surroundings = context.obj
@@ -64,8 +66,8 @@ def memory(
     width: Width = 32,
     latent_dim: LatentDim = 1024,
     batch_size: Annotated[int, typer.Option(min=1, help="4 in the paper's training.")] = 4,
-    precision: Precision = "bfloat16",
-    device: Device = "cpu",
+    precision: Precision = "float32",
+    device: o.DeviceHere = "cpu",
 ) -> None:
     """HA-GAN's tables VII and IX: the memory of training and of generating by edge and by sub-volumes."""
     module = load("voxelsmith.studies.memory", "train")
@@ -80,17 +82,17 @@ def augmentation(
     out: Out,
     real: Annotated[int, typer.Option(min=5, help="Phantoms to learn from; 20% generated join them.")] = 100,
     test_phantoms: Annotated[int, typer.Option(min=2, help="To test classifiers on.")] = 200,
-    seeds: Annotated[int, typer.Option(min=1, help="Classifiers of each training set.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Classifiers of each training set.")] = 3,
     epochs: Annotated[int, typer.Option(min=1, help="Of a classifier; 20 in the paper.")] = 20,
     size: Edge = 32,
     width: Width = 8,
     latent_dim: LatentDim = 64,
-    iterations: Iterations = 1000,
+    iterations: Iterations = 500,
     batch_size: BatchSize = 4,
     rate: Rate = 5.0,
-    precision: Precision = "bfloat16",
+    precision: Precision = "float32",
     seed: Seed = 0,
-    device: Device = "cpu",
+    device: o.DeviceHere = "cpu",
 ) -> None:
     """HA-GAN's table V: a classifier of few real volumes, with and without generated ones beside them."""
     module = load("voxelsmith.studies.augmentation", "train")
