@@ -74,9 +74,17 @@ def test_the_report_can_be_printed_as_json_and_left_with_the_model(
         (["--generated", ".", "--attach"], 2, "--attach belongs to --model"),
         (["--model", "none"], 1, "there is no model of that name"),
         (["--model", "tiny", "--truncation", "0"], 2, "above 0"),
+        (["--model", "tiny", "--truncation", "inf"], 2, "--truncation: Input should be a finite number"),
+        (["--model", "tiny", "--seed", str(2**53)], 2, "--seed: Input should be less than"),
+        (["--model", "tiny", "--num-samples", "0"], 2, "greater than or equal to 1"),
+        (["--model", "tiny", "--device", "foo"], 2, "a device is cpu, or cuda:N"),
+        (["--model", "tiny", "--device", "cuda:999"], 2, "there is no cuda:999 on this machine"),
+        (["--generated", ".", "--class", "a"], 2, "--class belongs to --model"),
+        (["--generated", ".", "--truncation", "1"], 2, "--truncation belongs to --model"),
+        (["--generated", ".", "--num-samples", "512"], 2, "--num-samples belongs to --model"),
         (["--model", "tiny", "--features", "own"], 1, "this model has no encoder"),
         (["--model", "tiny", "--features", "medicalnet"], 1, "--weights FILE"),
-        (["--model", "tiny", "--class", "a"], 1, "this model has no classes"),
+        (["--model", "tiny", "--class", "a"], 2, "this model has no classes"),
     ],
 )
 def test_wrong_use_ends_with_a_sentence(run: Callable[..., Result], words: list[str], code: int, sentence: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from voxelsmith.commands import options as o
 from voxelsmith.commands.running import progress_bar
 from voxelsmith.commands.told.report import say
 from voxelsmith.extras import load
@@ -22,7 +23,7 @@ def inflation(
     batch_size: Annotated[int, typer.Option(min=1, help="128 in the paper.")] = 4,
     all_ways: Annotated[bool, typer.Option("--all", help="All five ways of inflation, not Inflate-1 alone.")] = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda:N")] = "cpu",
+    device: o.DeviceHere = "cpu",
 ) -> None:
     """Split&Shuffle-GAN's table I on phantoms: a 3D GAN from inflated 2D weights against one from none."""
     if side & (side - 1):
