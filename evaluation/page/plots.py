@@ -10,6 +10,8 @@ WIDTH, HEIGHT, RIM = 420, 300, 36
 Points = NDArray[np.float64]
 FEWEST_ELLIPSE, DEVIATIONS = 3, 2
 """Points of a set that gets an ellipse, and how many standard deviations it shows."""
+MARKS = 4
+"""Bars are shown up to so many times what they are held against."""
 COLOURS = {"reference": "#2b6cb0", "generated": "#c05621", "train": "#718096"}
 
 
@@ -71,9 +73,10 @@ def curves(lines: dict[str, Points], title: str, below: str) -> str:
 
 
 def strip(values: Sequence[float], title: str, mark: float | None, below: str) -> str:
-    """Sorted values as bars, with a line at `mark`."""
-    ordered = sorted(values, reverse=True)
-    top = max([*ordered, mark or 0.0, 1e-12])
+    """Sorted values as bars, with a line at `mark`; what is many times as much is cut off."""
+    highest = max([*values, mark or 0.0, 1e-12])
+    top = highest if mark is None else min(highest, MARKS * mark)
+    ordered = [min(value, top) for value in sorted(values, reverse=True)]
     wide = (WIDTH - 2 * RIM) / len(ordered)
     bars = [
         f'<rect x="{RIM + k * wide:.2f}" width="{max(wide - 0.4, 0.4):.2f}" y="{HEIGHT - RIM - h:.1f}" '
@@ -86,7 +89,14 @@ def strip(values: Sequence[float], title: str, mark: float | None, below: str) -
         bars.append(
             f'<line x1="{RIM}" x2="{WIDTH - RIM}" y1="{y:.1f}" y2="{y:.1f}" stroke="#444" stroke-dasharray="4"/>'
         )
-    return _figure("".join(bars) + _axes(f"{top:.3g}", "", below), title, [])
+        bars.append(_beside(f"{mark:.3g}", y))
+    bars.append(_beside(f"{top:.3g}" + "+" * (highest > top), RIM - 8))
+    return _figure("".join(bars) + _axes("", "", below), title, [])
+
+
+def _beside(told: str, y: float) -> str:
+    """A value of the vertical axis."""
+    return f'<text x="{RIM - 4}" y="{y + 4:.1f}" text-anchor="end">{told}</text>'
 
 
 def _axes(first: str, last: str, below: str) -> str:

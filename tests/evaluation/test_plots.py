@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from evaluation.page.plots import HEIGHT, RIM, WIDTH, Points, scatter
+from evaluation.page.plots import HEIGHT, RIM, WIDTH, Points, scatter, strip
 
 ELLIPSE = re.compile(r'<ellipse rx="(\S+)" ry="(\S+)" transform="translate\((\S+) (\S+)\) rotate\((\S+)\)"')
 CIRCLE = re.compile(r'<circle cx="(\S+)" cy="(\S+)" r="2.5"')
@@ -47,3 +47,11 @@ def test_points_and_ellipses_stay_within_the_rim(sets: dict[str, Points]) -> Non
     for points in drawn:
         assert (points >= RIM - ROUNDING).all()
         assert (points <= np.array([WIDTH, HEIGHT]) - RIM + ROUNDING).all()
+
+
+def test_a_copys_realism_does_not_hide_the_others() -> None:
+    svg = strip([0.5, 1000.0, 1.5], "title", 1.0, "below")
+    heights = [float(height) for height in re.findall(r'<rect .*?height="(\S+)"', svg)]
+    assert heights == pytest.approx([h / 4 * (HEIGHT - 2 * RIM) for h in (4.0, 1.5, 0.5)], abs=0.1)
+    assert ">4+<" in svg
+    assert ">4+<" not in strip([0.5, 1.5], "title", 1.0, "below")

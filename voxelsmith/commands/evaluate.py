@@ -136,13 +136,18 @@ def _tell(found: Report, out: Path) -> None:
         ("nearer than scans", found.nearest.share_nearer),
         ("detail", found.detail.generated),
     ]
-    print_table(["measure", "value", "real against real", "why"], [_row(name, one) for name, one in named])
+    of_scans = {"ms_ssim_pairs": found.ms_ssim_pairs.reference, "detail": found.detail.reference}
+    rows = [_row(name, one, of_scans.get(name)) for name, one in named]
+    print_table(["measure", "value", "real against real", "why"], rows)
     for told in found.warnings:
         warn(told)
     say(f"{out / PAGE}")
 
 
-def _row(name: str, found: Estimate) -> tuple[str, str, str, str]:
+def _row(name: str, found: Estimate, of_scans: Estimate | None) -> tuple[str, str, str, str]:
+    """`of_scans`: what the reference has by itself."""
     value = "-" if found.value is None else f"{found.value:.4g}"
     floor = "" if found.floor is None else f"{found.floor.median:.4g} at n = {found.floor.n}"
+    if of_scans is not None and of_scans.value is not None:
+        floor = f"{of_scans.value:.4g}"
     return name, value, floor, found.reason or found.note or ""
