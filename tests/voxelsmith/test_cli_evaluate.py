@@ -1,7 +1,11 @@
 """voxelsmith evaluate: its report on standard output, and wrong use in a sentence."""
 
 import json
+import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +67,26 @@ def test_the_report_can_be_printed_as_json_and_left_with_the_model(
     assert card.has_reference
     left = read(tmp_path / "models" / "tiny" / REFERENCE, card)
     assert (left.about.among, left.about.features, len(left.features)) == ("train", "distortion", 8)
+
+
+def test_a_ctrl_c_says_that_the_same_command_goes_on(run: Callable[..., Result], tmp_path: Path) -> None:
+    parts, ended = tmp_path / "out" / ".parts", threading.Event()
+
+    def interrupt() -> None:
+        while not (ended.is_set() or (parts.is_dir() and len(list(parts.glob("*.npz"))) > 3)):
+            time.sleep(0.01)
+        if not ended.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    watch = threading.Thread(target=interrupt)
+    watch.start()
+    stopped = run("--model", "tiny", "--num-samples", 200)
+    ended.set()
+    watch.join()
+    assert stopped.exit_code == 130
+    assert "interrupted: the same command goes on after what it finished" in stopped.stderr
+    assert not (tmp_path / "out" / "report.json").exists()
+    assert 3 < len(list(parts.glob("*.npz"))) < 202
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from evaluation.config import NUM_SAMPLES, EvaluationConfig, FeaturesName
 from evaluation.report import PAGE, Estimate, Report
 from model_store.card import ModelCard
 from voxelsmith.commands import options as o
-from voxelsmith.commands.running import misfits_by_option
+from voxelsmith.commands.running import going_on, misfits_by_option
 from voxelsmith.commands.told.report import print_json, print_table, say, warn
 from voxelsmith.environment import Surroundings
 from voxelsmith.extras import load
@@ -66,7 +66,8 @@ def evaluate(
         class_label=o.class_label(class_label), truncation=truncation, features=features, weights=weights, seed=seed,
         device=device,
     )  # fmt: skip
-    found = _run(config, model or prepared_as, place)
+    with going_on(out):
+        found = _run(config, model or prepared_as, place)
     if attach and model is not None:
         missing = load("evaluation.attaching", "worker").attach(found, out, place.catalogue.folder(model))
         if missing is not None:

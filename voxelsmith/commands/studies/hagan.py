@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from voxelsmith.commands import options as o
-from voxelsmith.commands.running import progress_bar
+from voxelsmith.commands.running import going_on, progress_bar
 from voxelsmith.commands.told.report import say
 from voxelsmith.environment import Surroundings
 from voxelsmith.extras import load
@@ -104,7 +104,7 @@ def augmentation(
 
 def run(study: Any, plan: Any, *more: Any) -> None:
     """With a progress bar; the table is printed."""
-    with progress_bar("study") as on_stage:
+    with going_on(plan.out), progress_bar("study") as on_stage:
         report = study(plan, on_stage, *more).run()
     say((plan.out / "table.md").read_text())
     say(str(report))

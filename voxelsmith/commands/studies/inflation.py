@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from voxelsmith.commands import options as o
-from voxelsmith.commands.running import progress_bar
+from voxelsmith.commands.running import going_on, progress_bar
 from voxelsmith.commands.told.report import say
 from voxelsmith.extras import load
 
@@ -35,7 +35,7 @@ def inflation(
     plan = module.Plan(
         out, ways, phantoms, test_phantoms, num_samples, side, channels, pretrain_2d, looks, batch_size, seed, device
     )
-    with progress_bar("study") as on_stage:
+    with going_on(out), progress_bar("study") as on_stage:
         report = module.Study(plan, on_stage).run()
     say((out / "table.md").read_text())
     say(str(report))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from voxelsmith.commands import options as o
-from voxelsmith.commands.running import progress_bar, whole
+from voxelsmith.commands.running import going_on, progress_bar, whole
 from voxelsmith.commands.told.report import print_json, say
 from voxelsmith.environment import Surroundings
 from voxelsmith.extras import load
@@ -52,7 +52,7 @@ def megan(
         out, train, test, phantoms, test_phantoms, side, lr_size, doublings, width, blocks, iterations, batch_size,
         learning_rate, seed, device, training, precision,
     )  # fmt: skip
-    with progress_bar("study") as on_stage:
+    with going_on(out), progress_bar("study") as on_stage:
         report = module.Study(plan, on_stage).run()
     say((out / "table.md").read_text())
     say(str(report))
