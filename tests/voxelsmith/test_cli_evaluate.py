@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from evaluation.report import Estimate, Spread
 from model_store.card import REFERENCE, ModelCard
 from model_store.catalogue import Catalogue
 from model_store.features.reference import read
@@ -20,6 +21,7 @@ from tests.support.models.tiny_models import write_tiny_hagan
 from volumes.files import write
 from volumes.volume import Volume
 from voxelsmith.cli import app
+from voxelsmith.commands.evaluate import row_of
 
 
 @pytest.fixture
@@ -69,6 +71,17 @@ def test_the_report_can_be_printed_as_json_and_left_with_the_model(
     assert (left.about.among, left.about.features, len(left.features)) == ("train", "distortion", 8)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_made(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "tiny").chmod(0o555)
+    refused = run("--model", "tiny", "--num-samples", 2, "--attach")
+    assert refused.exit_code == 1
+    assert "--attach: the model's folder cannot be written" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_ctrl_c_says_that_the_same_command_goes_on(run: Callable[..., Result], tmp_path: Path) -> None:
     parts, ended = tmp_path / "out" / ".parts", threading.Event()
 
@@ -115,3 +128,13 @@ def test_wrong_use_ends_with_a_sentence(run: Callable[..., Result], words: list[
     done = run(*words)
     assert done.exit_code == code
     assert sentence in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_the_table_holds_few_against_few_and_tells_what_scans_have() -> None:
+    few, floor = (Spread(n=2, low=0.0, median=median, high=9.0, draws=20) for median in (0.5, 0.25))
+    told = row_of("fid", Estimate(value=0.125, note="few", spread=few, floor=floor), None)
+    assert told == ("fid", "0.125", "0.5 at n = 2", "0.25 at n = 2", "few")
+    told = row_of("detail", Estimate(value=0.01), Estimate(value=0.14))
+    assert told == ("detail", "0.01", "", "0.14", "")
+    told = row_of("kid", Estimate(value=None, reason="too few"), None)
+    assert told == ("kid", "-", "", "", "too few")

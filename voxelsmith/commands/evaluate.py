@@ -1,5 +1,6 @@
 """voxelsmith evaluate: how far a model's volumes, or a folder's, are from real scans."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from evaluation.config import NUM_SAMPLES, EvaluationConfig, FeaturesName
 from evaluation.report import PAGE, Estimate, Report
 from model_store.card import ModelCard
+from model_store.faults import FolderFault
 from voxelsmith.commands import options as o
 from voxelsmith.commands.running import going_on, misfits_by_option
 from voxelsmith.commands.told.report import print_json, print_table, say, warn
@@ -66,10 +68,11 @@ def evaluate(
         class_label=o.class_label(class_label), truncation=truncation, features=features, weights=weights, seed=seed,
         device=device,
     )  # fmt: skip
+    folder = _attachable(place, model) if attach and model is not None else None
     with going_on(out):
         found = _run(config, model or prepared_as, place)
-    if attach and model is not None:
-        missing = load("evaluation.attaching", "worker").attach(found, out, place.catalogue.folder(model))
+    if folder is not None:
+        missing = load("evaluation.attaching", "worker").attach(found, out, folder)
         if missing is not None:
             warn(f"the model's volumes get no realism: {missing}")
     if as_json:
@@ -93,6 +96,16 @@ def _check_use(context: typer.Context) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"{option} belongs to --model: the volumes of --generated are made already")
+
+
+def _attachable(place: Surroundings, model: str) -> Path:
+    """The folder that is attached to. Raises: NoSuchFolder, FolderFault, where nothing can be left there."""
+    folder = place.catalogue.folder(model)
+    if not os.access(folder, os.W_OK):
+        raise FolderFault(
+            "--attach: the model's folder cannot be written; copy it, and name the copy's place by --models"
+        )
+    return folder
 
 
 def _run(config: EvaluationConfig, name: str | None, place: Surroundings) -> Report:
@@ -138,17 +151,17 @@ def _tell(found: Report, out: Path) -> None:
         ("detail", found.detail.generated),
     ]
     of_scans = {"ms_ssim_pairs": found.ms_ssim_pairs.reference, "detail": found.detail.reference}
-    rows = [_row(name, one, of_scans.get(name)) for name, one in named]
-    print_table(["measure", "value", "real against real", "why"], rows)
+    rows = [row_of(name, one, of_scans.get(name)) for name, one in named]
+    print_table(["measure", "value", "of few", "real against real", "why"], rows)
     for told in found.warnings:
         warn(told)
     say(f"{out / PAGE}")
 
 
-def _row(name: str, found: Estimate, of_scans: Estimate | None) -> tuple[str, str, str, str]:
-    """`of_scans`: what the reference has by itself."""
+def row_of(name: str, found: Estimate, of_scans: Estimate | None) -> tuple[str, ...]:
+    """`of_scans`: what the reference has by itself. Of few and real against real are of equally many volumes."""
     value = "-" if found.value is None else f"{found.value:.4g}"
-    floor = "" if found.floor is None else f"{found.floor.median:.4g} at n = {found.floor.n}"
+    few, floor = ("" if one is None else f"{one.median:.4g} at n = {one.n}" for one in (found.spread, found.floor))
     if of_scans is not None and of_scans.value is not None:
         floor = f"{of_scans.value:.4g}"
-    return name, value, floor, found.reason or found.note or ""
+    return name, value, few, floor, found.reason or found.note or ""

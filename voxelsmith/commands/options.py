@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import importlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from contract import fields
 from contract.fields import OutputOptions, Part
 from contract.requests import EncodeRequest, GenerateRequest
 from volumes.formats import READABLE_HERE, FileFormat, OutputType, listed
-from voxelsmith.extras import require
+from voxelsmith.extras import load
 
 
 def address(text: str | None) -> str | None:
@@ -28,9 +27,7 @@ def device_here(device: str | None) -> str | None:
         return device
     if not re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
         raise typer.BadParameter("a device is cpu, or cuda:N such as cuda:0")
-    require("torch", "worker")
-    torch = importlib.import_module("torch")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = load("workers.device.cuda", "worker").device_count()
     if int(device.partition(":")[2] or 0) >= count:
         raise typer.BadParameter(f"there is no {device} on this machine; CUDA devices that torch sees: {count}")
     return device
