@@ -104,6 +104,18 @@ def settle_float32(precision: str) -> None:
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
 
 
+def emulates_bfloat16(device: str) -> bool:
+    """Whether `device` ("cpu", "cuda:0") computes bfloat16 by way of float32, many times as slowly.
+
+    On a processor with AVX2 alone a 3^3 convolution of 64 to 32 channels at 64^3, forward and backward, took 1.6 s of
+    one core in float32 and 173 s in bfloat16.
+    """
+    if device.startswith("cuda"):
+        return not torch.cuda.is_bf16_supported(including_emulation=False)
+    features = torch.cpu.get_capabilities()
+    return not any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def outline(card: AnyCard, precision: Precision = "float32", low_memory: bool = False) -> Served:
     """The model as `load` gives it but without values, to learn its sizes from the card alone.
 

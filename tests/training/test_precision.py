@@ -11,6 +11,7 @@ from torch.nn.functional import cosine_similarity
 from tests.training.test_course import RUNS, scans, train
 from tests.training.test_megan import tiny
 from training.engine.errors import DataRefused, Diverged
+from training.engine.precision import PrecisionChosen
 from training.engine.trainer import Trainer
 from training.megan.trainer import MEGANTrainer
 
@@ -78,3 +79,12 @@ def test_a_gradient_that_is_no_number_ends_the_run_and_leaves_the_weights(precis
         of.step(real.index_fill_(0, torch.tensor([1]), torch.inf), None)
     assert ("--precision float32" in str(told.value)) == (precision == "bfloat16")
     assert all(torch.equal(value, before[name]) for name, value in of.networks.named_parameters())
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux lists the processor's instructions here")
+def test_a_run_in_bfloat16_is_warned_of_where_the_processor_emulates_it() -> None:
+    listed = set(Path("/proc/cpuinfo").read_text().split())
+    has_it = bool(listed & {"avx512_bf16", "amx_bf16", "bf16"})
+    told = list(PrecisionChosen("cpu", "bfloat16").warnings())
+    assert [("emulates" in line, "--precision float32" in line) for line in told] == [(True, True)] * (not has_it)
+    assert not list(PrecisionChosen("cpu", "float32").warnings())

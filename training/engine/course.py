@@ -18,6 +18,7 @@ from training.engine.data import TrainingVolumes, light_augmentation, prepare_fo
 from training.engine.errors import DataRefused
 from training.engine.export import export_tensors
 from training.engine.family import Family, Trained
+from training.engine.precision import PrecisionChosen
 from training.engine.report import Progress, Report, Told
 from training.engine.stopping import StoppedError, stop_wishes
 from training.engine.survey import survey
@@ -72,6 +73,7 @@ def _train(config: Config, family: Family[Config, Trained], progress: Progress |
     report = report_of(config, looked)
     if told is not None:
         told(report)
+        told(PrecisionChosen(config.device, config.precision))
     report.check_window()
     if told is not None and (needed := estimate(trainer, family)) is not None:
         told(needed)

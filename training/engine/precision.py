@@ -1,9 +1,12 @@
 """In which precision the convolutions and matrix products of a run are computed (docs/decisions/0053)."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from torch.amp.autocast_mode import autocast
 
-from model_store.load import Precision
+from model_store.load import Precision, emulates_bfloat16
 
 
 def forward_precision(device: str, precision: Precision) -> autocast:
@@ -14,3 +17,23 @@ def forward_precision(device: str, precision: Precision) -> autocast:
 def exact(x: torch.Tensor) -> autocast:
     """Inside `forward_precision`, for penalties on gradients: float32 on the device of `x`."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+@dataclass(frozen=True)
+class PrecisionChosen:
+    """What the run's precision is worth on its device, for people."""
+
+    device: str
+    precision: Precision
+
+    def lines(self) -> Iterator[str]:
+        """None."""
+        yield from ()
+
+    def warnings(self) -> Iterator[str]:
+        """One, where an iteration takes many times as long as in float32."""
+        if self.precision == "bfloat16" and emulates_bfloat16(self.device):
+            yield (
+                f"{self.device} here emulates bfloat16: an iteration can take 50 times as long as with "
+                "--precision float32"
+            )

@@ -6,7 +6,7 @@ from statistics import median
 
 import torch
 
-from model_store.load import Precision
+from model_store.load import Precision, emulates_bfloat16
 
 _EDGE, _TRIES = 512, 5
 """Of the matrices that are multiplied to learn what bfloat16 is worth: some milliseconds in all."""
@@ -24,14 +24,14 @@ def warnings_of(device: str, precision: Precision) -> Iterator[str]:
     """What an operator should know about this precision here, one line each."""
     if precision != "bfloat16":
         return
-    if device.startswith("cuda"):
-        if not torch.cuda.is_bf16_supported(including_emulation=False):
-            yield "this GPU emulates bfloat16; float16 or float32 is faster"
-        return
-    features = torch.cpu.get_capabilities()
-    if not (features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16")):
-        yield "this processor emulates bfloat16: a volume can take minutes; float32 is faster"
-    elif (gain := bfloat16_gain()) < _WORTH_IT:
+    is_cuda = device.startswith("cuda")
+    if emulates_bfloat16(device):
+        yield (
+            "this GPU emulates bfloat16; float16 or float32 is faster"
+            if is_cuda
+            else "this processor emulates bfloat16: a volume can take minutes; float32 is faster"
+        )
+    elif not is_cuda and (gain := bfloat16_gain()) < _WORTH_IT:
         yield f"this processor multiplies bfloat16 {gain:.1f} times as fast as float32: it saves memory here, not time"
 
 
