@@ -23,7 +23,6 @@ class Collected:
     names: tuple[str, ...]
     keys: tuple[str, ...]
     paths: tuple[Path, ...]
-    warnings: tuple[str, ...] = ()
 
     def part(self, index: int) -> Part:
         found = read(self.paths[index])
@@ -57,6 +56,11 @@ class Collected:
         return np.array([float(self.part(k).range[0]) for k in range(len(self.paths))])
 
     @cached_property
+    def whole(self) -> NDArray[np.bool_]:
+        """(n,): which had finite values alone."""
+        return np.array([bool(self.part(k).is_whole) for k in range(len(self.paths))])
+
+    @cached_property
     def histogram(self) -> NDArray[np.float64]:
         """(64,): mean over the volumes."""
         total = np.zeros_like(self.part(0).histogram)
@@ -82,23 +86,20 @@ def collect(side: str, samples: Samples, how: Measuring, on_volume: OnVolume) ->
         EvaluationRefused: a scan that cannot be compared.
     """
     names, keys, paths = [], [], []
-    warnings: list[str] = []
     on_volume(side, 0, len(samples))
     for done, sample in enumerate(samples, 1):
         path = how.folder / f"{sample.key[:24]}-{how.mark[:16]}.npz"
         if read(path) is None:
-            warnings += _make(sample, how, path)
+            _make(sample, how, path)
         names.append(sample.name)
         keys.append(sample.key)
         paths.append(path)
         on_volume(side, done, len(samples))
-    return Collected(tuple(names), tuple(keys), tuple(paths), tuple(warnings))
+    return Collected(tuple(names), tuple(keys), tuple(paths))
 
 
-def _make(sample: Sample, how: Measuring, path: Path) -> tuple[str, ...]:
-    seen = sample.make()
-    part = how.of(seen)
+def _make(sample: Sample, how: Measuring, path: Path) -> None:
+    part = how.of(sample.make())
     if not np.isfinite(part.features).all():
         raise EvaluationRefused(f"the features of {sample.name} are not finite")
     write(path, part)
-    return seen.warnings

@@ -20,7 +20,7 @@ from evaluation.page.html import page_of
 from evaluation.part import Part, measured
 from evaluation.preparing import neutral
 from evaluation.report import FEATURES, PAGE, REPORT, Report
-from evaluation.samples import Folder, Made, Samples, Seen
+from evaluation.samples import Folder, Made, Samples, Seen, name_of
 from model_store.card import ModelCard
 from model_store.features.network import FeatureNetwork
 from model_store.folder import replacing, software_version
@@ -113,7 +113,7 @@ def _measuring(how: Preparation, network: FeatureNetwork, parts: Path) -> Measur
     spacing_mm, is_head = in_ras_order(how.spacing_mm, how.axes), how.placement == "head"
 
     def of(seen: Seen) -> Part:
-        return measured(seen.unit, spacing_mm, is_head, network, seen.extent_mm, seen.stored)
+        return measured(seen.unit, spacing_mm, is_head, network, seen.extent_mm, seen.stored, seen.is_whole)
 
     return Measuring(network.sha256, of, parts)
 
@@ -128,11 +128,11 @@ def _report(
 ) -> Report:
     reference, train, generated = sides
     x, y, seed = reference.features, generated.features, config.seed
-    told = [*reference.warnings, *(train.warnings if train else ()), *generated.warnings]
+    told = [*doubts.of_voxels(reference), *(doubts.of_voxels(train) if train else ())]
     told += doubts.of_sides(
         reference, generated, is_stretched=how.placement == "stretch" and config.generated is not None
     )
-    told += doubts.of_training(train, reference) if train else ()
+    told += doubts.of_training(train, reference, generated) if train else ()
     manifold = measuring.manifold(x, y, seed)
     no_classifier = "no classifier of this domain is at hand, and one of photographs says nothing of grey slices"
     return Report(
@@ -162,7 +162,7 @@ def _report(
 def _what(config: EvaluationConfig, model: Model | None) -> report.Generated:
     if config.generated is not None or model is None:
         folder = config.generated or config.reference
-        return report.Generated(kind="folder", name=folder.resolve().name)
+        return report.Generated(kind="folder", name=name_of(folder.resolve()))
     level = model.card.truncation.default if config.truncation is None else config.truncation
     return report.Generated(
         kind="model", name=model.card.name, sha256=model.card.sha256, truncation=level, class_label=config.class_label

@@ -22,17 +22,41 @@ def of_sides(reference: Collected, generated: Collected, is_stretched: bool) -> 
             "The fields of view differ by more than half between the sides: both were stretched to one grid, "
             "and what differs may be the size alone."
         )
-    shared = len(set(reference.keys) & set(generated.keys))
+    shared = _shared(generated, reference)
     if shared:
         yield f"{shared} of {len(generated.keys)} generated volumes are files of the reference, byte for byte."
-    yield from _of_sizes(reference, "reference")
-    yield from _of_sizes(generated, "generated")
+    for name, side in {"reference": reference, "generated": generated}.items():
+        yield from _of_sizes(side, name)
+        yield from _of_copies(side, name)
 
 
-def of_training(train: Collected, reference: Collected) -> Iterator[str]:
-    shared = len(set(train.keys) & set(reference.keys))
+def of_training(train: Collected, reference: Collected, generated: Collected) -> Iterator[str]:
+    shared = _shared(reference, train)
     if shared:
         yield f"{shared} of {len(reference.keys)} reference scans are training scans: the reference should be held out."
+    shared = _shared(generated, train)
+    if shared:
+        yield f"{shared} of {len(generated.keys)} generated volumes are training scans, byte for byte."
+    yield from _of_copies(train, "training")
+
+
+def of_voxels(scans: Collected) -> Iterator[str]:
+    """Scans whose values are not all finite."""
+    for name, is_whole in zip(scans.names, scans.whole, strict=True):
+        if not is_whole:
+            yield f"{name} has voxels that are not finite; they were taken as background"
+
+
+def _shared(side: Collected, other: Collected) -> int:
+    """Volumes of a side that are files of the other, too."""
+    return sum(key in set(other.keys) for key in side.keys)
+
+
+def _of_copies(side: Collected, name: str) -> Iterator[str]:
+    """One file under several names counts several times, and a scan with a copy has a neighbour at no distance."""
+    copies = len(side.keys) - len(set(side.keys))
+    if copies:
+        yield f"{copies} of {len(side.keys)} {name} volumes are copies of others among them, byte for byte."
 
 
 def _of_sizes(side: Collected, name: str) -> Iterator[str]:

@@ -41,6 +41,8 @@ class Part:
     """(): NaN where there is none."""
     range: NDArray[np.float64]
     """(2,): lowest and highest finite value as stored."""
+    is_whole: NDArray[np.bool_]
+    """(): whether all values were finite."""
 
 
 def measured(
@@ -50,6 +52,7 @@ def measured(
     network: FeatureNetwork,
     extent_mm: Spacing,
     stored: tuple[float, float],
+    is_whole: bool,
 ) -> Part:
     """Of a volume (X, Y, Z) in [0, 1], RAS order."""
     tensor = torch.from_numpy(np.ascontiguousarray(unit))[None, None]
@@ -64,6 +67,7 @@ def measured(
         np.array(extent_mm, np.float64),
         np.array(np.nan if detail is None else detail),
         np.array(stored, np.float64),
+        np.array(is_whole),
     )
 
 

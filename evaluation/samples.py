@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,7 +37,8 @@ class Seen:
     extent_mm: Spacing
     stored: tuple[float, float]
     """Lowest and highest value of the file, or of the model's own units."""
-    warnings: tuple[str, ...] = ()
+    is_whole: bool = True
+    """Whether all its values were finite; those that were not are background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,7 @@ class Folder:
     def __iter__(self) -> Iterator[Sample]:
         recipe = json.dumps(asdict(self.how), sort_keys=True).encode()
         for path in self.paths:
-            yield Sample(path.name, hashlib.sha256(recipe + _digest(path)).hexdigest(), partial(self._seen, path))
+            yield Sample(name_of(path), hashlib.sha256(recipe + _digest(path)).hexdigest(), partial(self._seen, path))
 
     def _seen(self, path: Path) -> Seen:
         """Raises: EvaluationRefused, naming the scan."""
@@ -85,8 +87,7 @@ class Folder:
             raise EvaluationRefused(f"{path.name}: {err.detail}") from err
         low, high = self.how.network_range
         unit = np.asarray((prepared.seen.array - low) / (high - low), np.float32)
-        told = () if is_whole else (f"{path.name} has voxels that are not finite; they were taken as background",)
-        return Seen(unit, extent_of(scan), (float(values.min()), float(values.max())), told)
+        return Seen(unit, extent_of(scan), (float(values.min()), float(values.max())), is_whole)
 
 
 class Made:
@@ -152,6 +153,11 @@ def scans_in(folder: Path) -> list[Path]:
     if not found:
         raise EvaluationRefused(f"there are no scans ({', '.join(READABLE_HERE)}) in {folder.name}")
     return found
+
+
+def name_of(path: Path) -> str:
+    """A file's or a folder's name as text that every file can hold: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def opened(path: Path) -> Volume:

@@ -19,6 +19,7 @@ from model_store.load import Precision, load, settle_float32
 from model_store.loaded_model import LoadedModel, Shape
 from model_store.translator import Translator
 from workers.device.allocator import return_freed_memory
+from workers.device.cuda import device_count
 from workers.device.memory import limit_bytes, peak_bytes, require, resampling_bytes
 
 T = TypeVar("T")
@@ -203,9 +204,9 @@ class Bench:
 def _take(device: torch.device) -> None:
     """Makes a CUDA device this process's own: what names none (events, streams, pinned memory) means it from now on,
     and no context is opened on another."""
-    if not torch.cuda.is_available():
+    index, count = device.index or 0, device_count()
+    if count == 0:
         raise ValueError("there is no CUDA device on this machine; take --device cpu")
-    index, count = device.index or 0, torch.cuda.device_count()
     if index >= count:
         raise ValueError(f"there is no {device} on this machine; CUDA devices that torch sees: {count}")
     torch.cuda.set_device(index)

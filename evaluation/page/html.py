@@ -126,7 +126,7 @@ def _plots(report: Report, reference: Collected, train: Collected | None, genera
 
 
 def _gallery(report: Report, generated: Collected) -> Iterable[str]:
-    """Best, in the middle, worst."""
+    """From the best, in the middle, from the worst."""
     scores = [one.realism for one in report.realism.each]
     if not scores:
         yield f"<p>{escape(report.realism.mean.reason or '')}; the first volumes instead.</p>"
@@ -136,7 +136,7 @@ def _gallery(report: Report, generated: Collected) -> Iterable[str]:
     third = max(1, min(SHOWN, len(order) // 3))
     middle = (len(order) - third) // 2
     for told, chosen in (
-        ("highest", order[:third]), ("in the middle", order[middle : middle + third]), ("lowest", order[-third:]),
+        ("highest", order[:third]), ("in the middle", order[middle : middle + third]), ("lowest", order[::-1][:third]),
     ):  # fmt: skip
         yield f"<h3>{told}</h3>"
         yield from (_picture(generated, k, f"{generated.names[k]}: {scores[k]:.3f}") for k in chosen)

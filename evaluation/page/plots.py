@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT, RIM = 420, 300, 36
 Points = NDArray[np.float64]
+FEWEST_ELLIPSE, DEVIATIONS = 3, 2
+"""Points of a set that gets an ellipse, and how many standard deviations it shows."""
+MARKS = 4
+"""Bars are shown up to so many times what they are held against."""
 COLOURS = {"reference": "#2b6cb0", "generated": "#c05621", "train": "#718096"}
 
 
@@ -24,22 +28,30 @@ def mds(sets: dict[str, Points]) -> dict[str, Points]:
 
 
 def scatter(sets: dict[str, Points], title: str) -> str:
-    """Points (n, 2) by set, each with the ellipse of two standard deviations."""
-    everything = np.concatenate(list(sets.values()))
+    """Points (n, 2) by set, each with the ellipse of two standard deviations; the frame holds both."""
+    everything = np.concatenate([ends for points in sets.values() for ends in (points, _reach(points))])
     low, high = everything.min(axis=0), everything.max(axis=0)
     scale = min((WIDTH - 2 * RIM) / max(high[0] - low[0], 1e-12), (HEIGHT - 2 * RIM) / max(high[1] - low[1], 1e-12))
     drawn = []
     for name, points in sets.items():
         at = (points - (low + high) / 2) * (scale, -scale) + (WIDTH / 2, HEIGHT / 2)
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{COLOURS[name]}" opacity=".65"/>' for x, y in at]
-        if len(at) > 2:
+        if len(at) >= FEWEST_ELLIPSE:
             drawn.append(_ellipse(at, COLOURS[name]))
     return _figure("".join(drawn), title, list(sets))
 
 
+def _reach(points: Points) -> Points:
+    """The corners (2, 2) of the box about a set's ellipse; without points where it has none."""
+    if len(points) < FEWEST_ELLIPSE:
+        return points[:0]
+    middle, reach = points.mean(axis=0), DEVIATIONS * points.std(axis=0, ddof=1)
+    return np.stack([middle - reach, middle + reach])
+
+
 def _ellipse(at: Points, colour: str) -> str:
     values, vectors = np.linalg.eigh(np.cov(at.T))
-    rx, ry = 2 * np.sqrt(np.clip(values[::-1], 0, None))
+    rx, ry = DEVIATIONS * np.sqrt(np.clip(values[::-1], 0, None))
     turn = np.degrees(np.arctan2(vectors[1, -1], vectors[0, -1]))
     x, y = at.mean(axis=0)
     return (
@@ -61,9 +73,10 @@ def curves(lines: dict[str, Points], title: str, below: str) -> str:
 
 
 def strip(values: Sequence[float], title: str, mark: float | None, below: str) -> str:
-    """Sorted values as bars, with a line at `mark`."""
-    ordered = sorted(values, reverse=True)
-    top = max([*ordered, mark or 0.0, 1e-12])
+    """Sorted values as bars, with a line at `mark`; what is many times as much is cut off."""
+    highest = max([*values, mark or 0.0, 1e-12])
+    top = highest if mark is None else min(highest, MARKS * mark)
+    ordered = [min(value, top) for value in sorted(values, reverse=True)]
     wide = (WIDTH - 2 * RIM) / len(ordered)
     bars = [
         f'<rect x="{RIM + k * wide:.2f}" width="{max(wide - 0.4, 0.4):.2f}" y="{HEIGHT - RIM - h:.1f}" '
@@ -76,7 +89,14 @@ def strip(values: Sequence[float], title: str, mark: float | None, below: str) -
         bars.append(
             f'<line x1="{RIM}" x2="{WIDTH - RIM}" y1="{y:.1f}" y2="{y:.1f}" stroke="#444" stroke-dasharray="4"/>'
         )
-    return _figure("".join(bars) + _axes(f"{top:.3g}", "", below), title, [])
+        bars.append(_beside(f"{mark:.3g}", y))
+    bars.append(_beside(f"{top:.3g}" + "+" * (highest > top), RIM - 8))
+    return _figure("".join(bars) + _axes("", "", below), title, [])
+
+
+def _beside(told: str, y: float) -> str:
+    """A value of the vertical axis."""
+    return f'<text x="{RIM - 4}" y="{y + 4:.1f}" text-anchor="end">{told}</text>'
 
 
 def _axes(first: str, last: str, below: str) -> str:

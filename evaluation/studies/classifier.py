@@ -14,7 +14,8 @@ STAGES = ((8, 1), (8, 2), (16, 1), (16, 1), (16, 2), (32, 1), (32, 1), (32, 2), 
 EPOCHS = 20
 """Section IV-C."""
 BATCH, RATE = 10, 1e-3
-"""Of Adam: the paper has neither."""
+"""Of Adam, whose rate falls to 0 along a straight line: the paper tells none of it. At a constant rate the accuracy of
+classifiers of few volumes still jumps by tens of per cent from epoch to epoch when their training ends."""
 Volumes = NDArray[np.float16]
 """(n, X, Y, Z) in [0, 1]."""
 Labels = NDArray[np.int64]
@@ -36,23 +37,26 @@ class Classifier(nn.Module):
 
 
 def fitted(volumes: Volumes, labels: Labels, classes: int, seed: int, device: str, epochs: int = EPOCHS) -> Classifier:
-    """A classifier after its training, forward in bfloat16. The same arguments give the same one on one kind of device;
+    """A classifier after its training. The same arguments give the same one on one kind of device;
     no batch is of one volume, whose deviations BatchNorm could not take at 32^3."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Classifier(classes)
     network.to(torch.device(device), memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
+    parts = max(1, len(volumes) // BATCH)
+    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, epochs * parts)
     source = np.random.default_rng([seed, len(volumes)])
     for _ in range(epochs):
         order = source.permutation(len(volumes))
-        for part in np.array_split(order, max(1, len(order) // BATCH)):
+        for part in np.array_split(order, parts):
             optimiser.zero_grad(set_to_none=True)
             loss = functional.cross_entropy(
                 network(_batch(volumes[part], device)), torch.from_numpy(labels[part]).to(device)
             )
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+            falling.step()
     return network.eval()
 
 

@@ -1,6 +1,7 @@
 """A whole evaluation: of a folder, of a model, resumed, and of what cannot be compared."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,6 +124,37 @@ def test_equal_seeds_give_equal_numbers_and_copies_are_found(folders: Path, tmp_
     assert below.value is not None
     assert below.value >= 0.5
     assert reports[0].nearest.among == "train"
+
+
+def test_doubts_are_told_after_a_stop_as_in_one_go(folders: Path, tmp_path: Path) -> None:
+    """A scan with a voxel that is no number, one file under two names, and training scans that were generated."""
+    reference, broken = put(tmp_path / "reference", range(1)), scan(5)
+    broken[3, 3, 3] = np.nan
+    for name in ("broken.nii", "copy.nii"):
+        write(Volume(broken, np.eye(4)), reference / name, format="nii", provenance={})
+    put(tmp_path / "generated", range(100, 101), "taken-{}.nii.gz")
+
+    def stop(side: str, done: int, total: int) -> None:
+        if (side, done) == ("generated", 1):
+            raise KeyboardInterrupt
+
+    config = EvaluationConfig(reference, tmp_path / "out", tmp_path / "generated", train=folders / "train")
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(config, None, stop)
+    told = evaluate(config, None, quiet).warnings
+    for sentence in (
+        "broken.nii has voxels that are not finite; they were taken as background",
+        "copy.nii has voxels that are not finite; they were taken as background",
+        "1 of 3 reference volumes are copies of others among them, byte for byte.",
+        "1 of 1 generated volumes are training scans, byte for byte.",
+    ):
+        assert sentence in told
+
+
+def test_a_name_that_is_no_text_is_shown_as_one(folders: Path, tmp_path: Path) -> None:
+    put(tmp_path / "generated", range(22, 23), os.fsdecode(b"\xff") + "{}.nii.gz")
+    report = evaluate(EvaluationConfig(folders / "pair", tmp_path / "out", tmp_path / "generated"), None, quiet)
+    assert [one.name for one in report.nearest.each] == ["\ufffd22.nii.gz"]
 
 
 # -- of a model ------------------------------------------------------------------------------------------------------

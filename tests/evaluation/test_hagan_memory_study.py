@@ -65,3 +65,23 @@ def test_the_study_measures_and_asks_nothing_twice(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(report)
     CliRunner().invoke(app, words)
     assert json.loads((out / "report.json").read_text()) == report
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["memory", "--size", "33", "--width", "8", "--latent-dim", "4", "--batch-size", "1"],
+            "--size: Input should be 32, 64, 128 or 256",
+        ),
+        (["memory", "--slabs-at", "31"], "'31' is not one of"),
+        (["memory", "--precision", "tf32"], "it needs --device cuda:N"),
+        (["augmentation", "--precision", "half"], "'half' is not one of"),
+        (["regression", "--size", "33"], "'33' is not one of"),
+        (["regression", "--device", "cuda:999"], "there is no cuda:999 on this machine"),
+    ],
+)
+def test_networks_that_cannot_be_are_wrong_use(tmp_path: Path, words: list[str], sentence: str) -> None:
+    done = CliRunner().invoke(app, ["study", *words, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert sentence in " ".join(done.stderr.split())

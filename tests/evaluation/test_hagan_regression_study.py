@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from evaluation.studies import regression, tissues, walks
+from model_store.card import IntensitySpec
 from tests.support.models.tiny_models import write_tiny_hagan
 from voxelsmith.cli import app
 
@@ -120,3 +122,22 @@ def test_a_model_that_is_there_is_asked(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["model"]["name"] == "tiny"
     assert not (tmp_path / "out" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"encoder": False}, "encode"),
+        ({"classes": ["a", "b"]}, "take a model without classes"),
+        ({"intensity": IntensitySpec(low=0.0, high=1000.0, units="a.u.")}, "take a model of CT"),
+    ],
+)
+def test_a_model_of_which_the_study_cannot_ask_all_is_refused(
+    tmp_path: Path, fields: dict[str, Any], sentence: str
+) -> None:
+    write_tiny_hagan(tmp_path / "models", "tiny", **fields)
+    words = ["--models", tmp_path / "models", "study", "regression", "--out", tmp_path / "out", "--model", "tiny"]
+    refused = CliRunner().invoke(app, [str(word) for word in words])
+    assert refused.exit_code == 1
+    assert sentence in refused.stderr
+    assert not any((tmp_path / "out").iterdir())

@@ -94,7 +94,8 @@ def test_fewer_bits_stay_near(models: Path, card: TranslatorCard, precision: Pre
     half = served(models, card, precision)
     assert half.size_bytes < 0.6 * served(models, card).size_bytes
     assert outline(card, precision).size_bytes == half.size_bytes
-    difference = (image(half, guide()) - image(served(models, card), guide())).abs().mean()
+    asked = guide((32, 32, 32))  # a processor without these types takes a hundred times as long
+    difference = (image(half, asked) - image(served(models, card), asked)).abs().mean()
     assert 0 < float(difference) < apart
 
 

@@ -69,7 +69,7 @@ def test_the_end_of_a_job_is_told_signed_and_without_what_is_nobodys_business(ne
         record = near.http.get(f"/jobs/{job_id}").json()
         assert record["webhook"]["state"] == "waiting"
         assert "webhook" not in record["request"]
-        near.finish(job_id, {"000.nii.gz": b"x"}, encoded=[[0.25] * 8])
+        near.finish(job_id, {"000.nii.gz": b"x"}, encoded=[[0.12890625] * 8])
         until(lambda: hook_of(near, job_id)["state"] == "delivered")
         record = near.http.get(f"/jobs/{job_id}").json()
     got = receiver.got[0]
@@ -96,7 +96,7 @@ def test_the_end_of_a_job_is_told_signed_and_without_what_is_nobodys_business(ne
     assert told["data"]["results"] == [
         {name: record["results"][0][name] for name in ("name", "media_type", "size_bytes", "sha256", "url")}
     ]
-    assert "0.25" not in got.body.decode()
+    assert "0.12890625" not in got.body.decode()
     assert record["webhook"] | {"delivered_at": None} == {
         "receiver": f"http://127.0.0.1:{receiver.port}", "state": "delivered", "attempts": 1, "last_status": 204,
         "last_problem": None, "next_try_at": None, "delivered_at": None,

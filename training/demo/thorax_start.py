@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_store.load import emulates_bfloat16
 from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
 from training.demo.thorax_anatomy import CLASSES
 from training.demo.thorax_pairs import Pairs
@@ -79,8 +80,8 @@ def one_hot(labels: Tensor) -> Tensor:
 
 
 def half_precision() -> torch.autocast:
-    """Around the networks. Losses are float32."""
-    return torch.autocast("cpu", torch.bfloat16)
+    """Around the networks, where the processor has bfloat16. Losses are float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=not emulates_bfloat16("cpu"))
 
 
 class ThoraxStart:

@@ -49,7 +49,10 @@ def stacked(frames: Sequence[Frame]) -> Stack:
     order = np.argsort(depths, kind="stable")
     depths, places = depths[order], places[order]
     if len(frames) < 2:
-        raise VolumeError("It is one image of a series. Send all images of the series as a .zip, or name their folder.")
+        raise VolumeError(
+            "It is one image of a series. Send all images of the series as a .zip, or name their folder; "
+            "among other scans each series lies in a folder of its own."
+        )
     _check_gaps(depths)
     step = (places[-1] - places[0]) / (len(frames) - 1)
     gap = float(step @ normal)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from contract import fields
 from contract.fields import OutputOptions, Part
 from contract.requests import EncodeRequest, GenerateRequest
 from volumes.formats import READABLE_HERE, FileFormat, OutputType, listed
+from voxelsmith.extras import load
 
 
 def address(text: str | None) -> str | None:
@@ -17,6 +19,18 @@ def address(text: str | None) -> str | None:
     if text is not None and not text.lower().startswith(("http://", "https://")):
         raise typer.BadParameter(f"an address begins with http:// or https://; {text} does not")
     return text
+
+
+def device_here(device: str | None) -> str | None:
+    """Raises: typer.BadParameter for what names no device, or one that this machine lacks."""
+    if device is None or device == "cpu":
+        return device
+    if not re.fullmatch(r"cuda(:[0-9]{1,3})?", device):
+        raise typer.BadParameter("a device is cpu, or cuda:N such as cuda:0")
+    count = load("workers.device.cuda", "worker").device_count()
+    if int(device.partition(":")[2] or 0) >= count:
+        raise typer.BadParameter(f"there is no {device} on this machine; CUDA devices that torch sees: {count}")
+    return device
 
 
 def told(kind: type[Part], field: str) -> str:
@@ -43,6 +57,10 @@ Data = Annotated[
     typer.Option("--data", metavar="DIR", file_okay=False, help="Data folder of `serve`; by default this user's."),
 ]
 Device = Annotated[str | None, typer.Option("--device", metavar="cpu|cuda:N", help="Where to compute.")]
+DeviceHere = Annotated[
+    str, typer.Option("--device", metavar="cpu|cuda:N", callback=device_here, help="Where to compute.")
+]
+"""Of commands whose work no worker does."""
 Precision = Annotated[
     Literal["float32", "tf32", "bfloat16", "float16"] | None, typer.Option(help="Of the forward pass.")
 ]

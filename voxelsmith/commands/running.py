@@ -184,5 +184,14 @@ def progress_bar(title: str, window_s: float = 30.0) -> Iterator[OnStage]:
         yield on_stage
 
 
+@contextmanager
+def going_on(out: Path) -> Iterator[None]:
+    """Around what goes on in `out` where it was stopped. Raises: JobInterrupted, for a Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt as err:
+        raise JobInterrupted(f"interrupted: the same command goes on after what it finished in {out}") from err
+
+
 def _sentence(err: InvalidRequest | Unprocessable) -> str:
     return "; ".join(by_option(pointer, detail) for pointer, detail in err.errors) or err.detail

@@ -34,7 +34,7 @@ class Plan:
     model: SmallHAGAN = field(default_factory=SmallHAGAN)
     real: int = 100
     test_phantoms: int = 200
-    seeds: int = 5
+    seeds: int = 3
     """Classifiers of each training set."""
     epochs: int = EPOCHS
 

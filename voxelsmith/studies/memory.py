@@ -39,7 +39,7 @@ class Plan:
     width: int = 32
     latent_dim: int = 1024
     batch_size: int = 4
-    precision: Literal["float32", "tf32", "bfloat16"] = "bfloat16"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     device: str = "cpu"
 
     @property

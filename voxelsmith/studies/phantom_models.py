@@ -38,7 +38,7 @@ class SmallHAGAN:
     batch_size: int = 4
     rate: float = 5.0
     """Factor on the paper's learning rates: few iterations have to go further."""
-    precision: Literal["float32", "tf32", "bfloat16"] = "bfloat16"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     seed: int = 0
     device: str = "cpu"
 

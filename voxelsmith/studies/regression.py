@@ -36,6 +36,7 @@ from voxelsmith.studies.phantom_models import OnStep, SmallHAGAN, Truth, opened,
 ENCODER, UNTRAINED = "HA-GAN's encoder", "HA-GAN's encoder after 1 iteration"
 LUNG, BONE = "lung", "bone"
 WAYS: tuple[walks.Way, ...] = ("ml", "deviations")
+HU = "HU"
 PICTURE = 96
 """Edge of a plane in figure 5, in pixels."""
 TISSUES = {LUNG: lung_ml, BONE: bone_ml}
@@ -210,6 +211,8 @@ def encoding(card: AnyCard) -> ModelCard:
     """Raises: VerbNotSupported, DataRefused, where the study cannot ask the model what it asks."""
     if not isinstance(card, ModelCard) or not card.has_encoder:
         raise VerbNotSupported("encode", card.verbs)
+    if card.intensity.units != HU:
+        raise DataRefused(f"the study measures thoraces by {HU}: take a model of CT whose card has those units")
     if card.classes:
         raise DataRefused("the study moves latents alone: take a model without classes")
     return card

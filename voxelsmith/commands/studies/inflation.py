@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from voxelsmith.commands.running import progress_bar
+from voxelsmith.commands import options as o
+from voxelsmith.commands.running import going_on, progress_bar
 from voxelsmith.commands.told.report import say
 from voxelsmith.extras import load
 
@@ -22,7 +23,7 @@ def inflation(
     batch_size: Annotated[int, typer.Option(min=1, help="128 in the paper.")] = 4,
     all_ways: Annotated[bool, typer.Option("--all", help="All five ways of inflation, not Inflate-1 alone.")] = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda:N")] = "cpu",
+    device: o.DeviceHere = "cpu",
 ) -> None:
     """Split&Shuffle-GAN's table I on phantoms: a 3D GAN from inflated 2D weights against one from none."""
     if side & (side - 1):
@@ -34,7 +35,7 @@ def inflation(
     plan = module.Plan(
         out, ways, phantoms, test_phantoms, num_samples, side, channels, pretrain_2d, looks, batch_size, seed, device
     )
-    with progress_bar("study") as on_stage:
+    with going_on(out), progress_bar("study") as on_stage:
         report = module.Study(plan, on_stage).run()
     say((out / "table.md").read_text())
     say(str(report))

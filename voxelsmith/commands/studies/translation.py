@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from voxelsmith.commands.running import progress_bar, whole
+from voxelsmith.commands import options as o
+from voxelsmith.commands.running import going_on, progress_bar, whole
 from voxelsmith.commands.told.report import print_json, say
 from voxelsmith.environment import Surroundings
 from voxelsmith.extras import load
@@ -35,7 +36,7 @@ def megan(
         float, typer.Option(min=1e-6, max=1.0, help="Of --training paper; 0.0002 in the code.")
     ] = 1e-3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda:N")] = "cpu",
+    device: o.DeviceHere = "cpu",
     training: Annotated[
         Literal["distance", "paper"],
         typer.Option(help="By the L1 distance alone, with fewer iterations, or as in the paper."),
@@ -51,7 +52,7 @@ def megan(
         out, train, test, phantoms, test_phantoms, side, lr_size, doublings, width, blocks, iterations, batch_size,
         learning_rate, seed, device, training, precision,
     )  # fmt: skip
-    with progress_bar("study") as on_stage:
+    with going_on(out), progress_bar("study") as on_stage:
         report = module.Study(plan, on_stage).run()
     say((out / "table.md").read_text())
     say(str(report))

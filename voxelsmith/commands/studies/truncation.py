@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from model_store.card import ModelCard
+from voxelsmith.commands import options as o
 from voxelsmith.commands.running import progress_bar
 from voxelsmith.commands.told.report import say
 from voxelsmith.environment import Surroundings
@@ -25,7 +26,7 @@ def truncation(
     phantoms: Annotated[int, typer.Option(min=20, help="Damaged ones, whose realism is looked at.")] = 60,
     reference_phantoms: Annotated[int, typer.Option(min=8, help="Whole ones.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
-    device: Annotated[str, typer.Option(metavar="cpu|cuda:N")] = "cpu",
+    device: o.DeviceHere = "cpu",
 ) -> None:
     """The bone paper's table 1 and figures 6 and 8: what truncation costs, what styles carry, what realism notices."""
     place: Surroundings = context.obj
