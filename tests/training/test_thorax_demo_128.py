@@ -23,7 +23,7 @@ from training.demo.thorax_directions import (
     sample,
 )
 from training.demo.thorax_pairs import Pairs
-from training.demo.thorax_start import ThoraxStart, pair_loss
+from training.demo.thorax_start import ThoraxStart, bone_loss, pair_loss
 from training.demo.warm_start import Phase
 from training.engine.export import export
 from volumes.volume import Volume
@@ -157,6 +157,18 @@ def test_the_loss_sees_what_classes_differ_by() -> None:
     assert pair_loss(alike, real) > 0.05
 
 
+def test_the_loss_of_bones_sees_ribs_that_are_a_haze() -> None:
+    """A thorax whose bone is no more than soft tissue, beside one whose soft tissue is as far off everywhere."""
+    real = volumes_of(torch.zeros(LATENT_DIM), 64)[:1, None]
+    bone = real > 0.5
+    hazy = torch.where(bone, 0.35, real)
+    elsewhere = real - torch.where(bone, 0.0, ((real - hazy)[bone] ** 2).sum().sqrt() / (~bone).sum().sqrt())
+    assert 0 < bone.float().mean() < 0.05
+    assert torch.isclose(((real - hazy) ** 2).sum(), ((real - elsewhere) ** 2).sum(), rtol=1e-3)
+    assert bone_loss(real, real) == 0
+    assert bone_loss(hazy, real) > 3 * bone_loss(elsewhere, real)
+
+
 @pytest.mark.slow
 def test_every_phase_of_the_recipe_runs(tmp_path: Path) -> None:
     """On four pairs at 64^3, a few steps each, up to a model that loads."""
@@ -170,10 +182,12 @@ def test_every_phase_of_the_recipe_runs(tmp_path: Path) -> None:
     for last in (3, 5):
         start.fit_low(last, phase)
     start.fit_high(phase)
-    start.fit_joint(phase, anatomy=4.0)
+    start.fit_joint(phase)
+    start.fit_anatomy(phase)
+    start.fit_bones(phase)
     start.fit_encoder_high(phase)
     start.fit_encoder(phase)
-    assert len(losses) == 6
+    assert len(losses) == 8
     assert all(np.isfinite(values).all() for values in losses.values())
     small = card_with({"low resolution": 6}).model_copy(update={"shape": (64, 64, 64), "network": {"width": 8}})
     card = export(tmp_path / NAME, small, {"generator": generator, "encoder": encoder}, half=True)

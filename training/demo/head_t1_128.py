@@ -15,6 +15,7 @@ import torch
 from model_store.card import Provenance, TranslatorCard
 from training.demo.sources import Source
 from training.engine.export import export_tensors, tensors_of
+from training.engine.precision import precision_here
 from training.megan.by_distance import Descent, fit, with_trained
 from training.megan.config import MEGANConfig
 from training.megan.trainer import FAMILY, MEGANTrainer
@@ -40,7 +41,7 @@ def config_of(data: Path, out: Path) -> MEGANConfig:
         data=data, out=out, name=NAME, lr_size=32, doublings=2, lr_width=16,
         lr_blocks=4, hr_width=16, hr_blocks=6, target_domain="T1-weighted MR", modality="MR", anatomy="head",
         contrasts=8, adds_coarse=True, skips=True, blends=True, edge_power=1 / 3, deformed=1.0, mirrored=0.5,
-        precision="bfloat16",
+        precision=precision_here(),
     )  # fmt: skip
 
 

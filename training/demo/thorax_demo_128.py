@@ -87,16 +87,18 @@ def make(out: Path, plan: Plan, tell: Tell) -> Path:
         "low-32-again": lambda: start.fit_low(5, plan.low[2]),
         "high": lambda: start.fit_high(plan.high),
         "joint": lambda: start.fit_joint(plan.joint),
-        "anatomy": lambda: start.fit_joint(plan.anatomy, anatomy=4.0),
+        "anatomy": lambda: start.fit_anatomy(plan.anatomy),
         "encoder-high": lambda: start.fit_encoder_high(plan.encoder_high),
         "encoder": lambda: start.fit_encoder(plan.encoder),
+        "bones": lambda: start.fit_bones(plan.bones),
+        "encoder-again": lambda: start.fit_encoder(plan.encoder_again),
     }
     each_once(phases, out, networks, start.source)
     steps = {
         "low resolution": sum(phase.steps for phase in plan.low),
         "high resolution": plan.high.steps,
-        "both resolutions": plan.joint.steps + plan.anatomy.steps,
-        "encoder": plan.encoder_high.steps + plan.encoder.steps,
+        "both resolutions": plan.joint.steps + plan.anatomy.steps + plan.bones.steps,
+        "encoder": plan.encoder_high.steps + plan.encoder.steps + plan.encoder_again.steps,
         "adversarial": 0,
     }
     folder = out / NAME

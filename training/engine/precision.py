@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch.amp.autocast_mode import autocast
@@ -12,6 +13,11 @@ from model_store.load import Precision, emulates_bfloat16
 def forward_precision(device: str, precision: Precision) -> autocast:
     """Around what networks make and say in a loss. What follows, and every gradient's gradient, is float32."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def precision_here() -> Literal["float32", "bfloat16"]:
+    """Of the recipes of the shipped models, on the CPU: bfloat16, unless this processor would emulate it."""
+    return "float32" if emulates_bfloat16("cpu") else "bfloat16"
 
 
 def exact(x: torch.Tensor) -> autocast:
