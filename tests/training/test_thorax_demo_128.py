@@ -15,6 +15,7 @@ from model_store.load import load
 from training.demo.thorax_anatomy import AXES, CLASSES, LATENT_DIM, build_of, hu_of, mean_build, volumes_of
 from training.demo.thorax_demo_128 import NAME, card_with, new_networks
 from training.demo.thorax_directions import (
+    BONE_HU,
     DIRECTIONS,
     Named,
     low_attenuation,
@@ -72,6 +73,8 @@ def test_samples_are_thoraces(of_classes: list[Volume]) -> None:
     assert array[58:70, 70:80, 50:58].mean() > 0
     assert array[60:68, 30:48].max() > 250
     assert (array[:, :4] < -900).mean() > 0.99
+    phantom = hu_of(gaussian(3, LATENT_DIM, None), (0,), 128)[0][0]
+    assert (array > BONE_HU).sum() > 0.4 * (phantom > BONE_HU).sum()
 
 
 @pytest.mark.slow
@@ -108,12 +111,13 @@ def test_a_direction_changes_what_it_names(model: Generator, card: ModelCard, na
 
 @pytest.mark.slow
 def test_the_encoder_tells_generated_thoraces_apart(model: Generator) -> None:
-    """It finds little of z (docs/models.md), but what it finds is nearer to the volume's own latent than to another."""
+    """What it finds is nearer to the volume's own latent than to another, and more than half of it (docs/models.md)."""
     z = torch.stack([gaussian(seed, LATENT_DIM, None) for seed in (4, 5)])
     with torch.no_grad():
         found = torch.stack([model.encode(model.synthesise(model.map(row[None], 1), None))[0, 0] for row in z])
     distances = torch.cdist(found, z)
     assert (distances.diag() < distances.flip(0).diag()).all()
+    assert (distances.diag() ** 2 < 0.6 * z.square().sum(dim=1)).all()
 
 
 def test_an_axis_changes_the_body_and_a_class_the_lungs_alone() -> None:
