@@ -63,8 +63,10 @@ def test_the_study_measures_and_asks_nothing_twice(tmp_path: Path) -> None:
     assert rows["train", 256, 8]["counted_bytes"] > rows["train", 32, 8]["counted_bytes"]
     assert rows["train", 256, 4]["paper_mb"] == 10689
     assert str(tmp_path) not in json.dumps(report)
+    answered = (out / "measured.json").stat().st_mtime_ns
     CliRunner().invoke(app, words)
     assert json.loads((out / "report.json").read_text()) == report
+    assert (out / "measured.json").stat().st_mtime_ns == answered
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_fewer_bits_stay_near(models: Path, card: TranslatorCard, precision: Pre
     assert 0 < float(difference) < apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("low_memory", [False, True])
 def test_the_estimate_of_memory_holds_and_does_not_grow(models: Path, card: TranslatorCard, low_memory: bool) -> None:
     model = served(models, card, low_memory=low_memory)

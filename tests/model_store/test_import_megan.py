@@ -73,6 +73,7 @@ def test_the_loaded_model_computes_what_the_files_held(tmp_path: Path) -> None:
     torch.testing.assert_close(made, run(generator_state(1), x, 4, 1), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_networks_of_another_level_or_kind_are_refused(tmp_path: Path) -> None:
     lr, hr = files(tmp_path, generator_state(0), generator_state(1))
     assert "low-resolution network, which goes with --lr" in refusal(tmp_path, lr, [_plain(lr)])
@@ -90,6 +91,7 @@ def test_levels_out_of_order_are_refused(tmp_path: Path) -> None:
     assert "named as that of level HR2" in refusal(tmp_path, lr, [numbered])
 
 
+@pytest.mark.slow
 def test_files_that_are_no_such_network_are_refused(tmp_path: Path) -> None:
     lacking = generator_state(0)
     del lacking["model.13.bias"]

@@ -38,6 +38,7 @@ def batch(family: str, of: Trainer[Any]) -> tuple[Tensor, Tensor | None]:
     return torch.rand(2, 1, *of.config.sides, generator=source), None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [*RUNS, "megan"])
 def test_gradients_point_the_same_way(family: str, tmp_path: Path) -> None:
     found = {}

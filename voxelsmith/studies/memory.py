@@ -6,6 +6,7 @@ Loaded through voxelsmith.extras, because its processes need torch and the train
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -81,7 +82,8 @@ class Study:
         return path
 
     def _trained(self, size: int, slabs: int, is_measured: bool) -> Row:
-        found = counted(slabs, self.plan.settings | {"size": size})
+        settings = self.plan.settings | {"size": size}
+        found = self._once({"what": "count", "slabs": slabs, "settings": settings}, lambda: counted(slabs, settings))
         held = self._ask("train", size, slabs) if is_measured else {}
         return Row("train", size, slabs, found["parameters"], found["counted_bytes"], held.get("began_bytes"),
                    held.get("peak_bytes"), held.get("seconds"))  # fmt: skip
@@ -92,14 +94,23 @@ class Study:
                    held["seconds"])  # fmt: skip
 
     def _ask(self, what: str, size: int, slabs: int, before: str | None = None) -> dict[str, Any]:
-        """Of a process of its own, where an earlier run has not asked it already; `before`: what another does first."""
+        """Of a process of its own; `before`: what another does first."""
         asked = {"slabs": slabs, "settings": self.plan.settings | {"size": size}}
-        path, key = self.plan.out / ANSWERS, json.dumps({"what": what} | asked, sort_keys=True)
-        known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        if key not in known:
+
+        def ask() -> dict[str, Any]:
             if before is not None:
                 self._process({"what": before} | asked)
-            known[key] = self._process({"what": what} | asked)
+            return self._process({"what": what} | asked)
+
+        return self._once({"what": what} | asked, ask)
+
+    def _once(self, asked: dict[str, Any], find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The answer, which is found where an earlier run has not."""
+        path, key = self.plan.out / ANSWERS, json.dumps(asked, sort_keys=True)
+        known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        if key not in known:
+            known[key] = find()
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(known, indent=1) + "\n")
         found: dict[str, Any] = known[key]
         return found
