@@ -49,7 +49,8 @@ def of_voxels(scans: Collected) -> Iterator[str]:
 
 def _shared(side: Collected, other: Collected) -> int:
     """Volumes of a side that are files of the other, too."""
-    return sum(key in set(other.keys) for key in side.keys)
+    known = set(other.keys)
+    return sum(key in known for key in side.keys)
 
 
 def _of_copies(side: Collected, name: str) -> Iterator[str]:
