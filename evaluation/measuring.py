@@ -86,11 +86,20 @@ def mmd(reference: Features, generated: Features, seed: int) -> report.Discrepan
         return report.Discrepancy(value=None, reason="an unbiased estimate needs 2 volumes a side")
     try:
         found = kernels.gaussian(reference, generated, seed)
-        spreads = _spreads(kernels.gaussian_value, reference, generated, seed)
     except ValueError:
         return report.Discrepancy(value=None, reason="all features are equal, so that no bandwidth can be chosen")
+    note, spreads = None, Spreads(spread=None, floor=None)
+    try:
+        spreads = _spreads(kernels.gaussian_value, reference, generated, seed)
+    except ValueError:
+        note = "no spread and no floor: among the volumes drawn for them all features are equal"
     return report.Discrepancy(
-        value=found.unbiased, biased=found.biased, bandwidth=found.bandwidth, p_value=found.p_value, **spreads
+        value=found.unbiased,
+        note=note,
+        biased=found.biased,
+        bandwidth=found.bandwidth,
+        p_value=found.p_value,
+        **spreads,
     )
 
 

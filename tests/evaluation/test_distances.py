@@ -8,6 +8,7 @@ from monai.metrics.fid import get_fid_score
 from numpy.typing import NDArray
 from scipy import linalg
 
+from evaluation import measuring
 from evaluation.distances import frechet, kernels, memorisation, ms_ssim, neighbours, spread
 from model_store.features.neighbours import MOST_REALISM
 
@@ -238,3 +239,14 @@ def test_the_floor_is_low_where_the_sets_differ() -> None:
 def test_the_bootstrap_interval_holds_the_mean_about_as_often_as_it_says() -> None:
     inside = [low <= 0 <= high for low, high in (spread.bootstrapped(normal(40, 1, s)[:, 0], s) for s in range(100))]
     assert 0.86 <= np.mean(inside) <= 1
+
+
+def test_a_reference_of_copies_keeps_its_mmd_and_says_what_is_lacking() -> None:
+    """Two halves of it are all equal, so that the floor has no bandwidth; it and other volumes together have one."""
+    copies, others = np.ones((8, 3)), normal(8, 3, 1)
+    found = measuring.mmd(copies, others, 0)
+    assert found.value == pytest.approx(kernels.gaussian(copies, others, 0).unbiased)
+    assert found.floor is None
+    assert found.note is not None
+    assert measuring.mmd(copies, copies, 0).value is None
+    assert measuring.mmd(normal(8, 3, 2), others, 0).note is None
