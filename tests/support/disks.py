@@ -1,5 +1,6 @@
-"""Small file systems of their own, to be filled."""
+"""File systems of their own: small ones to be filled, and folders that cannot be written."""
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,24 @@ def small_disk(size: str) -> Iterator[Path]:
             yield Path(folder)
         finally:
             subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """While nobody can write the folder. Root heeds no modes, and gets a mount of it that cannot be written."""
+    if os.geteuid():
+        mode = folder.stat().st_mode
+        folder.chmod(0o555)
+        yield
+        folder.chmod(mode)
+        return
+    if subprocess.run(["mount", "--bind", folder, folder], capture_output=True).returncode:
+        pytest.skip("mounting a folder is not allowed here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def fill(path: Path) -> None:

@@ -17,6 +17,7 @@ from evaluation.report import Estimate, Spread
 from model_store.card import REFERENCE, ModelCard
 from model_store.catalogue import Catalogue
 from model_store.features.reference import read
+from tests.support.disks import read_only
 from tests.support.models.tiny_models import write_tiny_hagan
 from volumes.files import write
 from volumes.volume import Volume
@@ -71,12 +72,11 @@ def test_the_report_can_be_printed_as_json_and_left_with_the_model(
     assert (left.about.among, left.about.features, len(left.features)) == ("train", "distortion", 8)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_made(
     run: Callable[..., Result], tmp_path: Path
 ) -> None:
-    (tmp_path / "models" / "tiny").chmod(0o555)
-    refused = run("--model", "tiny", "--num-samples", 2, "--attach")
+    with read_only(tmp_path / "models" / "tiny"):
+        refused = run("--model", "tiny", "--num-samples", 2, "--attach")
     assert refused.exit_code == 1
     assert "--attach: the model's folder cannot be written" in refused.stderr
     assert not (tmp_path / "out").exists()
