@@ -29,8 +29,10 @@ def read_only(folder: Path) -> Iterator[None]:
     if os.geteuid():
         mode = folder.stat().st_mode
         folder.chmod(0o555)
-        yield
-        folder.chmod(mode)
+        try:
+            yield
+        finally:
+            folder.chmod(mode)
         return
     if subprocess.run(["mount", "--bind", folder, folder], capture_output=True).returncode:
         pytest.skip("mounting a folder is not allowed here")
