@@ -1,6 +1,6 @@
 """The model that ships: its card is honest and complete, it looks like heads, and its directions do what they say."""
 
-from pathlib import Path
+import itertools
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ from model_store.card import DirectionCard, ModelCard
 from model_store.catalogue import SHIPPED, Catalogue
 from model_store.generator import Generator
 from model_store.load import load
-from training.demo.adversarial import adversarial
+from training.demo.anatomy import LATENT_DIM, boundaries, deform, deformation_of, draw, subject_of
+from training.demo.auto_decoder import AutoDecoder, code_from, octave_loss, octaves, set_gates, solve_conv2
 from training.demo.directions import DIRECTIONS, Named
-from training.demo.warm_start import Phase, Scans, WarmStart, new_networks, slab_as_inferred
+from training.demo.warm_start import ALONE, Phase, Scans, WarmStart, new_networks, slab_as_inferred
 
 FOLDER = SHIPPED / "brain-demo-256"
-MAX_BYTES = 20 * 10**6
+MAX_BYTES = 24 * 10**6
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,8 @@ def test_the_card_names_sources_licences_command_and_iterations(card: ModelCard)
     assert len(provenance.sources) >= 4
     assert provenance.licences
     assert "demo-model" in provenance.command
-    assert provenance.iterations["warm start high"] > 0
-    assert provenance.iterations["adversarial"] > 0
+    assert provenance.iterations["codes"] > 0
+    assert provenance.iterations["whole generator"] > 0
 
 
 def test_the_weights_are_small_enough_to_ship() -> None:
@@ -98,33 +99,107 @@ def test_the_encoder_finds_a_generated_head_again(model: Generator, card: ModelC
 def test_a_slab_as_inferred_is_the_slab_of_the_whole_volume(start: int) -> None:
     generator, _ = new_networks(64, 8, 0)
     with torch.no_grad():
-        features = generator.common(torch.randn(2, 48, generator=torch.Generator().manual_seed(3)))
+        features = generator.common(torch.randn(2, LATENT_DIM, generator=torch.Generator().manual_seed(3)))
         slab = slab_as_inferred(generator, features, start, 8)
         torch.testing.assert_close(slab, generator.high(features)[:, :, start : start + 8], rtol=0, atol=1e-5)
 
 
-def test_every_phase_of_the_recipe_runs(tmp_path: Path) -> None:
-    """On three scans of noise at 64^3, a few steps each."""
+def test_a_halved_slab_is_the_average_of_the_volume_before_tanh() -> None:
+    generator, _ = new_networks(64, 8, 0)
+    with torch.no_grad():
+        features = generator.common(torch.randn(1, LATENT_DIM, generator=torch.Generator().manual_seed(4)))
+        whole = torch.atanh(slab_as_inferred(generator, features, 0, 64).double())
+        halved = torch.atanh(slab_as_inferred(generator, features, 8, 16, halved=True).double())
+        wanted = torch.nn.functional.avg_pool3d(whole, 2)[:, :, 4:12]
+    inside = (slice(None), slice(None), slice(None), slice(1, -1), slice(1, -1))  # the edges are padded at either scale
+    torch.testing.assert_close(halved[inside], wanted[inside], rtol=0, atol=1e-4)
+
+
+def test_octaves_add_up_and_a_faint_structure_counts_as_much_as_a_strong_one() -> None:
     source = torch.Generator().manual_seed(0)
-    scans = [torch.randint(0, 255, (64, 64, 64), generator=source, dtype=torch.uint8) for _ in range(3)]
-    generator, encoder = new_networks(64, 8, 0)
+    volume = torch.randn(1, 1, 64, 64, 64, generator=source)
+    total = octaves(volume)[-1]
+    for band in reversed(octaves(volume)[:-1]):
+        total = torch.nn.functional.interpolate(total, size=band.shape[2:], mode="trilinear") + band
+    torch.testing.assert_close(total, volume)
+    real = volume.clone()
+    real[:, :, :, :, 32:] *= 0.5
+    losses = []
+    for half in (slice(0, 32), slice(32, 64)):
+        made = real.clone()
+        made[:, :, :, :, half] = 0
+        losses.append(float(octave_loss(made, real)))
+    assert 0.4 < losses[1] / losses[0] < 1.4  # by squared error alone it is a quarter
+
+
+def test_a_larger_head_reaches_further_from_the_vertex_and_nowhere_else() -> None:
+    scan = torch.zeros(1, 64, 64, 64)
+    scan[:, 4:44, 16:48, 16:48] = 0.5
+    z = torch.zeros(LATENT_DIM)
+    z[0] = 10.0
+    plain, larger = (deform(scan, deformation_of(one), (64, 64, 64), (200.0, 240.0, 208.0)) for one in (0 * z, z))
+    extents = [(volume[0, :, 32, 32] > -0.5).nonzero()[[0, -1], 0].tolist() for volume in (plain, larger)]
+    assert extents[1][0] - extents[0][0] in (0, 1)  # the vertex stays where scans are placed by it
+    assert 2 <= extents[1][1] - extents[0][1] <= 5  # 8% of 40
+
+
+@pytest.mark.parametrize(("whole", "stripped"), [(3, 1), (4, 2), (2, 0)])
+def test_the_subject_changes_at_the_boundaries_and_nowhere_else(whole: int, stripped: int) -> None:
+    at = boundaries(whole, stripped)
+    assert len(at) == whole + stripped - 1
+    assert at == sorted(at)
+    between = [at[0] - 1, *((a + b) / 2 for a, b in itertools.pairwise(at)), at[-1] + 1]
+    found = [subject_of(torch.tensor([0.0, 0.0, 0.0, place]), whole, stripped) for place in between]
+    assert found == [(False, k) for k in range(whole)] + [(True, k) for k in range(stripped)]
+    for k, place in enumerate(at):
+        assert subject_of(torch.tensor([0.0, 0.0, 0.0, place - 0.01]), whole, stripped) == found[k]
+        assert subject_of(torch.tensor([0.0, 0.0, 0.0, place + 0.01]), whole, stripped) == found[k + 1]
+
+
+def test_the_first_layers_are_solved_for_codes_that_change_at_a_boundary() -> None:
+    """Two heads, each with a code and one tangent: away from the boundary the solved layers give what was asked for."""
+    generator, _ = new_networks(64, 8, 0)
+    common, source = generator.common, torch.Generator().manual_seed(0)
+    codes, tangents = torch.randn(2, 2, 128, 8, 8, 8, generator=source)
+    set_gates(common, boundaries(2, 0), source)
+
+    def wanted(z: torch.Tensor) -> torch.Tensor:
+        heads = [subject_of(row, 2, 0)[1] for row in z]
+        return torch.stack([codes[k] + row[0] * tangents[k] for k, row in zip(heads, z, strict=True)])
+
+    latents = [draw(4, source, 0.0) * torch.tensor([1.0, 0.0, 0.0, 1.0]) for _ in range(12)]
+    solve_conv2(common, ((z, wanted(z)) for z in latents))
+    z = draw(16, source, 0.0) * torch.tensor([1.0, 0.0, 0.0, 1.0])
+    z = z[z[:, 3].abs() > 0.3]
+    with torch.no_grad():
+        error = (code_from(common, z) - wanted(z)).square().mean() / wanted(z).var()
+    assert error < 0.25
+
+
+def test_every_phase_of_the_recipe_runs_and_learns() -> None:
+    """On three scans of smooth noise at 128^3."""
+    source = torch.Generator().manual_seed(0)
+    coarse = torch.rand(3, 1, 16, 16, 16, generator=source)
+    smooth = torch.nn.functional.interpolate(coarse, scale_factor=8, mode="trilinear")[:, 0] * 255
+    scans = Scans(list(smooth[:2].byte()), list(smooth[2:].byte()), (200.0, 240.0, 208.0))
+    generator, encoder = new_networks(128, 8, 0)
     losses: dict[str, list[float]] = {}
-    warm = WarmStart(
-        generator,
-        encoder,
-        Scans(scans[:2], scans[2:], (200.0, 240.0, 208.0)),
-        8,
-        1,
-        lambda phase, _step, _steps, loss: losses.setdefault(phase, []).append(loss),
-    )
-    phase = Phase(4, 2, 1e-3)
-    warm.fit_low(5, phase)
-    warm.fit_high(phase, joint=False)
-    warm.fit_high(phase, joint=True)
-    warm.fit_encoder_high(phase)
-    warm.fit_encoder_ground(phase, phase, 2)
-    state = tmp_path / "state.pt"
-    for iterations in (1, 2):  # the second call goes on from the first one's state
-        adversarial(generator, encoder, warm.scans, 8, iterations, state, warm.tell)
-    assert {"adversarial", "low 16", "high", "joint", "encoder high", "encoder ground", "encoder scans"} <= set(losses)
+
+    def tell(phase: str, _step: int, _steps: int, loss: float) -> None:
+        losses.setdefault(phase, []).append(loss)
+
+    heart = AutoDecoder(generator, scans, 8, 1, ALONE, tell)
+    heart.fit_codes("coarse", Phase(10, 1, 2e-3), None, last=4)
+    heart.fit_codes("codes", Phase(10, 1, 2e-3), (2, 6), last=5)
+    heart.fit_codes("high", Phase(4, 1, 2e-3), (0, 0), last=5, high=True)
+    heart.solve_first_layers(16)
+    heart.fit_all(Phase(4, 1, 1e-3))
+    warm = WarmStart(generator, encoder, scans, 2, tell)
+    warm.fit_high(Phase(4, 1, 1e-3))
+    warm.fit_encoder_high(Phase(4, 1, 1e-3))
+    warm.fit_encoder_ground(Phase(4, 2, 1e-3), Phase(4, 2, 1e-3), 2)
+    phases = {"coarse", "codes", "high", "all", "encoder high", "encoder ground", "encoder scans"}
+    assert phases <= set(losses)
     assert all(np.isfinite(values).all() for values in losses.values())
+    for name in ("coarse", "codes"):
+        assert min(losses[name][-3:]) < 0.9 * losses[name][0]

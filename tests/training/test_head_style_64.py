@@ -13,8 +13,8 @@ from model_store.generator import Generator
 from model_store.load import load
 from training.demo.head_style_64 import BOX_MM, Plan, finish, start
 from training.demo.style_anatomy import APPEARANCE, AXES, Heads, draw, mixed, subject
-from training.demo.style_start import Share, Stretch
-from training.demo.warm_start import Phase
+from training.demo.style_start import Stretch
+from training.demo.warm_start import Phase, Share
 
 FOLDER = SHIPPED / "head-style-64"
 MAX_BYTES = 10 * 10**6

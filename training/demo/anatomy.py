@@ -1,6 +1,6 @@
-"""A latent that means something: each axis of z says how a scan was chosen, placed, shaped and lit.
+"""A latent that means something: each axis of z says how a scan was chosen, shaped and lit.
 
-For a warm start with a handful of scans (docs/decisions/0008). z is drawn from N(0, I); its axes name a scan and a
+For a start with a handful of scans (docs/decisions/0008). z is drawn from N(0, I); its axes name a scan and a
 deformation of it, so that the pair (z, deformed scan) supervises the generator, and its inverse the encoder.
 Millimetres are on the card's grid, axes (A0, A1, A2) = (inferior, anterior, left), from the centre of the box. The
 affine part is built with MONAI's matrices; the smooth elastic part and the ventricle field are ours.
@@ -15,18 +15,16 @@ import torch.nn.functional as F
 from monai.transforms.utils import create_rotate, create_scale, create_translate
 from torch import Tensor
 
-AXES = {"rotation": slice(0, 3), "size": slice(3, 4), "proportions": slice(4, 7), "position": slice(7, 10),
-        "ventricles": slice(10, 11), "contrast": slice(11, 12), "brightness": slice(12, 13), "elastic": slice(13, 43),
-        "subject": slice(43, 47), "skull_stripping": slice(47, 48)}  # fmt: skip
+AXES = {"size": slice(0, 1), "length": slice(1, 2), "brightness": slice(2, 3), "subject": slice(3, 4)}
 """What each stretch of z means."""
-LATENT_DIM = 48
+DEFORMING = slice(0, 3)
+"""The axes that shape and light a scan; the other one names it."""
+LATENT_DIM = 4
 STRIPPED_MEAN = 5.0
-"""Skull-stripped scans lie this far out along their axis, so that samples of N(0, I) are whole heads."""
+"""Skull-stripped scans lie this far out along the subject's axis, so that samples of N(0, I) are whole heads."""
 
+_SIZE, _LENGTH, _BRIGHTNESS = 0.008, 0.008, 0.07
 _MODES = [k for k in itertools.product(range(3), repeat=3) if 1 <= sum(k) <= 2] + [(1, 1, 1)]
-_ELASTIC_MM = 0.5
-_ROTATION_DEG = (2.5, 2.0, 3.0)
-_POSITION_MM = (1.5, 1.5, 1.2)
 _VERTEX_MM = -96.0  # heads grow and shrink about the vertex, because scans are placed by it
 VENTRICLES_MM = (-25.0, -4.0, 0.0)
 VENTRICLE_SIGMA_MM = (20.0, 34.0, 24.0)
@@ -48,47 +46,49 @@ class Deformation:
 
 
 def deformation_of(z: Tensor) -> Deformation:
-    """(48,) -> the deformation that its axes describe."""
-
-    def scaled(axis: str, sigmas: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(s * float(v) for s, v in zip(sigmas, z[AXES[axis]], strict=True))
-
-    size = 0.045 * float(z[AXES["size"]])
+    """(4,) -> the deformation that its axes describe."""
+    size, length, brightness = z[DEFORMING].tolist()
+    grown = math.exp(_SIZE * size)
     return Deformation(
-        rotation_deg=scaled("rotation", _ROTATION_DEG),
-        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.022, 0.022, 0.022))),
-        translation_mm=scaled("position", _POSITION_MM),
-        ventricles=0.7 * math.tanh(0.5 * float(z[AXES["ventricles"]])),
-        elastic_mm=_ELASTIC_MM * z[AXES["elastic"]].reshape(len(_MODES), 3),
-        gamma=math.exp(0.12 * float(z[AXES["contrast"]])),
-        gain=math.exp(0.07 * float(z[AXES["brightness"]])),
+        scale=(grown, grown * math.exp(_LENGTH * length), grown), gain=math.exp(_BRIGHTNESS * brightness)
     )
 
 
+def milder(z: Tensor, share: float) -> Tensor:
+    """(n, 4) of the same scans, each deformed `share` times as far."""
+    factors = torch.ones(LATENT_DIM)
+    factors[DEFORMING] = share
+    return z * factors
+
+
 def subject_of(z: Tensor, whole: int, stripped: int) -> tuple[bool, int]:
-    """(48,) -> (skull-stripped?, index in its group of at most five).
+    """(4,) -> (skull-stripped?, index in its group).
 
-    The subject axes are cut into equal cones around the corners of a simplex, so every z names one scan and a sample
-    never asks for a mixture of two.
+    The subject's axis is cut into stretches, so every z names one scan and a sample never asks for a mixture of two.
     """
-    is_stripped = stripped > 0 and float(z[AXES["skull_stripping"]]) > STRIPPED_MEAN / 2
-    count = stripped if is_stripped else whole
-    scores = _simplex(count) @ z[AXES["subject"]][: count - 1]
-    return is_stripped, int(scores.argmax())
+    is_stripped = stripped > 0 and float(z[AXES["subject"]]) > STRIPPED_MEAN / 2
+    count, mean = (stripped, STRIPPED_MEAN) if is_stripped else (whole, 0.0)
+    below = 0.5 * (1 + math.erf((float(z[AXES["subject"]]) - mean) / math.sqrt(2)))
+    return is_stripped, min(count - 1, int(count * below))
 
 
-def _simplex(corners: int) -> Tensor:
-    """(n, n - 1) unit vectors with equal angles."""
-    centred = torch.eye(corners) - 1 / corners
-    basis = torch.linalg.svd(centred)[0][:, : corners - 1]
-    return F.normalize(centred @ basis, dim=1)
+def boundaries(whole: int, stripped: int) -> list[float]:
+    """Where on the subject's axis one scan ends and the next one begins."""
+
+    def within(count: int, mean: float) -> list[float]:
+        shares = torch.arange(1, count) / count
+        return (mean + math.sqrt(2) * torch.erfinv(2 * shares - 1)).tolist()
+
+    if not stripped:
+        return within(whole, 0.0)
+    return [*within(whole, 0.0), STRIPPED_MEAN / 2, *within(stripped, STRIPPED_MEAN)]
 
 
 def draw(count: int, generator: torch.Generator, stripped_share: float, spread: float = 1.0) -> Tensor:
-    """(n, 48) latents: N(0, spread^2 I), of which a share is moved to the skull-stripped mean."""
+    """(n, 4) latents: N(0, spread^2 I), of which a share is moved to the skull-stripped mean."""
     z = (spread * torch.randn(count, LATENT_DIM, generator=generator)).clamp(-3.5, 3.5)
     moved = torch.rand(count, generator=generator) < stripped_share
-    z[:, AXES["skull_stripping"]] += STRIPPED_MEAN * moved[:, None].float()
+    z[:, AXES["subject"]] += STRIPPED_MEAN * moved[:, None].float()
     return z
 
 

@@ -58,9 +58,9 @@ def _voxel_ml(card: ModelCard) -> float:
 # No direction for the ventricles: at this sharpness the change along their axis cannot be seen or measured.
 DIRECTIONS = (
     Named("head-size", AXES["size"].start, "bright volume", "ml", bright_volume_ml),
-    Named("head-length", AXES["proportions"].start + 1, "length of the vault", "mm", head_length_mm),
+    Named("head-length", AXES["length"].start, "length of the vault", "mm", head_length_mm),
     Named("brightness", AXES["brightness"].start, "mean intensity", "a.u.", brightness),
-    Named("skull-stripping", AXES["skull_stripping"].start, "bright volume", "ml", bright_volume_ml,
+    Named("skull-stripping", AXES["subject"].start, "bright volume", "ml", bright_volume_ml,
           centre=STRIPPED_MEAN / 2, std=STRIPPED_MEAN / 3),
 )  # fmt: skip
 
@@ -69,12 +69,13 @@ DIRECTIONS = (
 def measure_direction(named: Named, model: Generator, count: int, seed: int) -> DirectionCard:
     """Regress the attribute on the axis over `count` generated volumes; R2 on held-out samples.
 
-    Everything but the axis itself varies at half its usual spread, and so counts against R2.
+    Of one head: the others' attributes differ by more than any direction is for. Everything else but the axis itself
+    varies at half its usual spread, and so counts against R2.
     """
     source = torch.Generator().manual_seed(seed)
     z = 0.5 * torch.randn(count, model.card.latent.z_dim, generator=source)
     along = torch.linspace(-1.7, 1.7, count) * named.std + named.centre
-    z[:, AXES["skull_stripping"]] = 0.0
+    z[:, AXES["subject"]] = 0.0
     z[:, named.axis] = along
     low, high = model.card.intensity.network_range
     values = []

@@ -29,8 +29,8 @@ from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.stylegan import STYLES_PER_STAGE, MappingNetwork, SynthesisNetwork
 from training.demo.sources import Source
 from training.demo.style_anatomy import LATENT_DIM, Heads, draw
-from training.demo.style_start import Share, Stretch, StyleStart, Tell
-from training.demo.warm_start import Phase, lines
+from training.demo.style_start import Stretch, StyleStart, Tell
+from training.demo.warm_start import Phase, Share, lines
 from training.engine.checkpoint import save
 from training.engine.export import export
 from training.progressive.config import StyleGANConfig

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.demo.anatomy import Deformation, deform, subject_of
+from training.demo.anatomy import Deformation, deform
 
 AXES = {"rotation": slice(0, 3), "size": slice(3, 4), "proportions": slice(4, 7), "position": slice(7, 10),
         "ventricles": slice(10, 11), "subject": slice(11, 13), "elastic": slice(13, 28), "contrast": slice(28, 29),
@@ -39,10 +39,10 @@ def mixed(geometry: Tensor, appearance: Tensor) -> Tensor:
 
 
 def subject(z: Tensor) -> int:
-    """(31,) -> which scan: the axes' plane is cut into equal sectors."""
-    padded = z.new_zeros(48)
-    padded[43:45] = z[AXES["subject"]]
-    return subject_of(padded, SUBJECTS, 0)[1]
+    """(31,) -> which scan: the axes' plane is cut into equal sectors about the corners of a triangle."""
+    centred = torch.eye(SUBJECTS) - 1 / SUBJECTS
+    basis = torch.linalg.svd(centred)[0][:, : SUBJECTS - 1]
+    return int((F.normalize(centred @ basis, dim=1) @ z[AXES["subject"]]).argmax())
 
 
 def deformation_of(z: Tensor) -> Deformation:

@@ -7,12 +7,11 @@ styles before `CROSSOVER`, the appearance of another through those after it. The
 Several processes share each batch: on few and busy cores they get further than threads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ from model_store.networks.equalised import SLOPE, EqualisedLinear
 from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.stylegan import MappingNetwork, SynthesisNetwork
 from training.demo.style_anatomy import Heads, draw, mixed
-from training.demo.warm_start import Phase, reconstruction_loss
+from training.demo.warm_start import Phase, Share, reconstruction_loss
 from training.engine.average import ParameterAverage
 from training.engine.checkpoint import save
 from training.engine.orthogonal import OrthogonalDescent
@@ -41,25 +40,6 @@ class Stretch:
     name: str
     stage: int
     phase: Phase
-
-
-@dataclass(frozen=True)
-class Share:
-    """This process's part of each batch."""
-
-    rank: int = 0
-    processes: int = 1
-
-    def average(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Average the gradients over the processes."""
-        if self.processes == 1:
-            return
-        with_gradient = [p for p in parameters if p.grad is not None]
-        flat = torch.cat([p.grad.reshape(-1) for p in with_gradient])  # type: ignore[union-attr]
-        dist.all_reduce(flat)
-        flat /= self.processes
-        for parameter, part in zip(with_gradient, torch.split(flat, [p.numel() for p in with_gradient]), strict=True):
-            parameter.grad = part.reshape(parameter.shape)
 
 
 def optimisers_of(networks: nn.Module, rate: float) -> Optimisers:

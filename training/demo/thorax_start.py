@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
+from model_store.networks.layers import NormReLU
 from training.demo.thorax_anatomy import CLASSES
 from training.demo.thorax_pairs import Pairs
-from training.demo.warm_start import Phase, StageHead, Tell, optimise, reconstruction_loss
+from training.demo.warm_start import Phase, Tell, optimise, reconstruction_loss
 from training.engine.average import ParameterAverage
 from training.engine.precision import forward_precision, precision_here
 
@@ -96,6 +97,20 @@ def one_hot(labels: Tensor) -> Tensor:
 def half_precision() -> torch.autocast:
     """Around the networks, where the processor has bfloat16. Losses are float32."""
     return forward_precision("cpu", precision_here())
+
+
+class StageHead(nn.Module):
+    """Reads a volume from the feature maps of a stage that is not the last one; thrown away afterwards."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(channels, hidden, 3, padding=1)
+        self.norm1 = NormReLU(hidden)
+        self.conv2 = nn.Conv3d(hidden, 1, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, channels, e, e, e) -> (n, 1, e, e, e) in [-1, 1]."""
+        return torch.tanh_(self.conv2(self.norm1(self.conv1(features))))
 
 
 class ThoraxStart:

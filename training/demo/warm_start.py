@@ -1,8 +1,8 @@
-"""Warm start of HA-GAN from a handful of scans, for machines where adversarial training from scratch is out of reach.
+"""From a start learned by heart to a whole HA-GAN, on machines where adversarial training is out of reach.
 
-Not part of the paper (docs/decisions/0008). The latent is given a meaning first (anatomy.py); then, supervised by pairs
-(z, deformed scan): G^A with G^L at growing resolution, G^A with G^H at full resolution, E^H, and E^G. What comes out is
-an HA-GAN like any other: the same networks, the same files, ready for the adversarial training of hagan.py.
+Not part of the paper (docs/decisions/0008). The latent is given a meaning first (anatomy.py) and learned by heart
+(auto_decoder.py); then, supervised by pairs (z, deformed scan): G^H and G^L at full resolution, E^H, and E^G. What
+comes out is an HA-GAN like any other: the same networks, the same files, ready for adversarial training.
 """
 
 import math
@@ -11,21 +11,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator, select_features
-from model_store.networks.layers import NormReLU
-from training.demo.anatomy import LATENT_DIM, deform, deformation_of, draw, subject_of
-from training.engine.average import ParameterAverage
+from training.demo.anatomy import DEFORMING, LATENT_DIM, deform, deformation_of, draw, milder, subject_of
 from training.engine.orthogonal import OrthogonalDescent
 from training.hagan.trainer import save
 
 Tell = Callable[[str, int, int, float], None]
 """Progress: phase, step, steps, loss."""
-STRIPPED_SHARE = 0.2
+STRIPPED_SHARE = 0.25
+_FURTHER, _FURTHEST = 4.0, 2.5
 
 
 @dataclass(frozen=True)
@@ -43,69 +44,58 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """The phases in order; the defaults made the shipped model."""
+    """The phases in order. The shipped model had them piece by piece and not in one go (docs/decisions/0008)."""
 
-    low: tuple[Phase, ...] = (Phase(500, 8, 3e-3), Phase(1000, 6, 3e-3), Phase(1700, 2, 2.5e-3))
-    """G^A and G^L at S/16, S/8 and S/4."""
-    high: Phase = Phase(250, 1, 3e-3)
-    """G^H alone."""
-    joint: Phase = Phase(200, 1, 2e-3)
-    """G^H and G^L with G^A's last two convolutions, so that A holds what G^H can read."""
-    joint_again: Phase = Phase(150, 1, 1.5e-3)
-    encoder_high: Phase = Phase(100, 1, 2e-3)
-    encoder_ground: Phase = Phase(200, 4, 2e-3)
+    codes_coarse: Phase = Phase(160, 1, 4e-3)
+    """Of each process one head, as up to `all`."""
+    codes: Phase = Phase(900, 1, 4e-3)
+    grown: tuple[int, int] = (450, 800)
+    """Between which steps of `codes` the deformations grow, from none to all."""
+    codes_high: Phase = Phase(200, 1, 3e-3)
+    solved_latents: int = 160
+    """From how many latents conv2 is solved."""
+    all: Phase = Phase(150, 1, 1e-3)
+    high: Phase = Phase(110, 1, 2e-3)
+    encoder_high: Phase = Phase(80, 1, 2e-3)
+    encoder_ground: Phase = Phase(90, 4, 2e-3)
     """E^G from the generator's own feature maps."""
-    encoder_scans: Phase = Phase(300, 4, 1e-3)
+    encoder_scans: Phase = Phase(180, 4, 1e-3)
     """E^G from E^H's feature maps of deformed scans."""
-    feature_scans: int = 48
+    feature_scans: int = 60
     """How many deformed scans that phase has."""
-    adversarial: int = 10
-    """Iterations of the paper's training at the end."""
 
 
 class Scans:
-    """Prepared scans in [0, 1] on the network's grid, and their copies at half and lower resolution."""
+    """Prepared scans on the network's grid, and their copies in [0, 1] at that and lower resolutions."""
 
     def __init__(self, whole: Sequence[Tensor], stripped: Sequence[Tensor], box_mm: tuple[float, float, float]) -> None:
         """`whole` heads and skull-`stripped` ones: (S, S, S) uint8 each."""
         self.whole, self.stripped, self.box_mm = len(whole), len(stripped), box_mm
         self.size = whole[0].shape[0]
-        self._levels: dict[int, list[Tensor]] = {1: [scan[None] for scan in (*whole, *stripped)]}
+        self._stored = [scan[None] for scan in (*whole, *stripped)]
+        self._levels: dict[int, list[Tensor]] = {}
 
     def level(self, factor: int) -> list[Tensor]:
         """(1, S/f, S/f, S/f) float32 each, by averaging."""
         if factor not in self._levels:
-            scans = [F.avg_pool3d(scan.float() / 255, factor) for scan in self._levels[1]]
+            scans = [F.avg_pool3d(scan.float() / 255, factor) for scan in self._stored]
             self._levels[factor] = scans
         return self._levels[factor]
 
     def of(self, z: Tensor, edge: int) -> Tensor:
         """What z describes, (1, edge, edge, edge) in [-1, 1], read from scans of twice that resolution."""
-        scan = self.level(self.size // edge // 2)[self._index(z)]
+        scan = self.level(self.size // edge // 2)[self.index_of(z)]
         return deform(scan, deformation_of(z), (edge, edge, edge), self.box_mm)
 
     def slab_of(self, z: Tensor, start: int, slices: int) -> Tensor:
         """Some slices of what z describes at full resolution: (1, slices, S, S) in [-1, 1]."""
-        scan = self._levels[1][self._index(z)].float() / 255
+        scan = self._stored[self.index_of(z)].float() / 255
         return deform(scan, deformation_of(z), (self.size,) * 3, self.box_mm, start, slices)
 
-    def _index(self, z: Tensor) -> int:
+    def index_of(self, z: Tensor) -> int:
+        """Which of the whole heads, then of the stripped ones, z names."""
         is_stripped, index = subject_of(z, self.whole, self.stripped)
         return index + self.whole * is_stripped
-
-
-class StageHead(nn.Module):
-    """Reads a volume from the feature maps of a stage that is not the last one; thrown away afterwards."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv3d(channels, hidden, 3, padding=1)
-        self.norm1 = NormReLU(hidden)
-        self.conv2 = nn.Conv3d(hidden, 1, 3, padding=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(n, channels, e, e, e) -> (n, 1, e, e, e) in [-1, 1]."""
-        return torch.tanh_(self.conv2(self.norm1(self.conv1(features))))
 
 
 def reconstruction_loss(made: Tensor, real: Tensor) -> Tensor:
@@ -118,122 +108,151 @@ def reconstruction_loss(made: Tensor, real: Tensor) -> Tensor:
     return 4 * F.mse_loss(made, real) + 4 * edges + 0.3 * F.l1_loss(made, real)
 
 
-def optimise(name: str, phase: Phase, parameters: Sequence[nn.Parameter], loss_of: Callable[[], Tensor],
-             tell: Tell) -> Iterator[int]:  # fmt: skip
+@dataclass(frozen=True)
+class Share:
+    """This process's part of each batch."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Average the gradients over the processes; one that this process has no gradient of counts as nought."""
+        if self.processes == 1:
+            return
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters])
+        dist.all_reduce(flat)
+        flat /= self.processes
+        for parameter, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
+            parameter.grad = part.reshape(parameter.shape)
+
+    def follow_the_first(self, network: nn.Module) -> None:
+        """Take up the first process's parameters."""
+        if self.processes > 1:
+            for parameter in network.parameters():
+                dist.broadcast(parameter.data, 0)
+
+
+ALONE = Share()
+ByAdam = Mapping[float, Sequence[nn.Parameter]]
+"""Parameters by the factor of the rate that Adam moves them at."""
+NONE_BY_ADAM: ByAdam = MappingProxyType({})
+
+
+def optimise(name: str, phase: Phase, parameters: Sequence[nn.Parameter], loss_of: Callable[[], Tensor], tell: Tell,
+             share: Share = ALONE, by_adam: ByAdam = NONE_BY_ADAM) -> Iterator[int]:  # fmt: skip
     """Descend; yields the step after each update, so that the caller can average.
 
     Convolutions with several outputs go by orthogonalised momentum at ten times the rate, everything else by Adam.
+    Those of `by_adam` go by Adam whatever they are.
     """
-    kernels = [p for p in parameters if p.ndim == 5 and p.shape[0] > 1]
-    others = [p for p in parameters if p.ndim != 5 or p.shape[0] == 1]
-    optimisers: list[tuple[torch.optim.Optimizer, float]] = [
-        (OrthogonalDescent(kernels, lr=phase.rate), 10.0),
-        (torch.optim.Adam(others, lr=phase.rate, betas=(0.9, 0.99)), 1.0),
-    ]
+    named = {id(p) for group in by_adam.values() for p in group}
+    free = [p for p in parameters if id(p) not in named]
+    kernels = [p for p in free if p.ndim == 5 and p.shape[0] > 1]
+    groups = {1.0: [p for p in free if p.ndim != 5 or p.shape[0] == 1]}
+    for factor, group in by_adam.items():
+        groups[factor] = [*groups.get(factor, []), *group]
+    optimisers: list[tuple[torch.optim.Optimizer, float]] = [(OrthogonalDescent(kernels, lr=phase.rate), 10.0)]
+    for factor, group in groups.items():
+        optimisers.append((torch.optim.Adam(group, lr=phase.rate, betas=(0.9, 0.99)), factor))
+    trained = [*kernels, *(p for group in groups.values() for p in group)]
     for step in range(phase.steps):
-        loss = loss_of()
         for optimiser, factor in optimisers:
             optimiser.zero_grad(set_to_none=True)
             optimiser.param_groups[0]["lr"] = factor * phase.rate_at(step)
+        loss = loss_of()
         loss.backward()  # type: ignore[no-untyped-call]
+        share.average(trained)
         for optimiser, _ in optimisers:
             optimiser.step()
         tell(name, step + 1, phase.steps, loss.item())
         yield step
 
 
-def slab_as_inferred(generator: HAGANGenerator, features: Tensor, start: int, slices: int) -> Tensor:
+@dataclass(frozen=True)
+class Affine:
+    """What GroupNorm does to each channel of one sample's maps: (n, channels) each."""
+
+    gain: Tensor
+    shift: Tensor
+
+
+def affine_of(norm: nn.GroupNorm, moments: tuple[Tensor, Tensor]) -> Affine:
+    """From the mean and the reciprocal deviation of each group, (n, groups) each."""
+    mean, spread = (part.repeat_interleave(norm.num_channels // norm.num_groups, dim=1) for part in moments)
+    gain = norm.weight * spread
+    return Affine(gain, norm.bias - mean * gain)
+
+
+@torch.no_grad()
+def moments_of(generator: HAGANGenerator, features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and reciprocal deviation of each group of what G^H's first convolution makes of the whole of A."""
+    norm = generator.high.norm1
+    whole = generator.high.conv1(features).reshape(len(features), norm.num_groups, -1)
+    variance, mean = torch.var_mean(whole, dim=2, correction=0)
+    return mean, (variance + norm.eps).rsqrt()
+
+
+def slab_as_inferred(generator: HAGANGenerator, features: Tensor, start: int, slices: int,
+                     moments: tuple[Tensor, Tensor] | None = None, halved: bool = False) -> Tensor:  # fmt: skip
     """Slices [start, start + slices), multiples of four, of the volume that inference makes from A.
 
-    Unlike `sub_volume`, GroupNorm has the statistics of the whole volume (held still in the backward pass) and nothing
-    is padded at the slab's faces.
+    Unlike `sub_volume`, GroupNorm has the statistics of the whole volume (`moments`, which the backward pass holds
+    still) and nothing is padded at the slab's faces. `halved`: at half the resolution, at which the last convolution's
+    output is averaged (before tanh) for an eighth of the work.
 
     Returns:
         (n, 1, slices, S, S) in [-1, 1].
     """
     conv1, norm, conv2 = generator.high.conv1, generator.high.norm1, generator.high.conv2
-    with torch.no_grad():
-        whole = conv1(features).reshape(len(features), norm.num_groups, -1)
-        variance, mean = torch.var_mean(whole, dim=2, correction=0)
-        per_group = norm.num_channels // norm.num_groups
-        spread = (variance + norm.eps).rsqrt().repeat_interleave(per_group, dim=1)
-        mean = mean.repeat_interleave(per_group, dim=1)
-    gain = norm.weight * spread
-    shift = norm.bias - mean * gain
+    affine = affine_of(norm, moments_of(generator, features) if moments is None else moments)
     first, last = start // 4, (start + slices) // 4
     below = max(0, first - 2)  # two slices of A beyond each face: what the convolutions there see
     x = conv1(features[:, :, below : last + 2])
-    x = F.relu_(x * gain[..., None, None, None] + shift[..., None, None, None])
+    x = F.relu_(x * affine.gain[..., None, None, None] + affine.shift[..., None, None, None])
+    if halved:
+        volume = torch.tanh(F.conv3d(x, halved_kernel(conv2.weight), conv2.bias, padding=1))
+        return volume[:, :, 2 * (first - below) :][:, :, : slices // 2]
     volume = torch.tanh(conv2(x))
     return volume[:, :, 4 * (first - below) :][:, :, :slices]
 
 
-class WarmStart:
-    """The four phases over one generator and one encoder."""
+def halved_kernel(weight: Tensor) -> Tensor:
+    """(out, in, 3, 3, 3) after nearest-neighbour doubling -> the kernel that gives its output averaged over 2^3."""
+    along = torch.tensor([[1.0, 0.0, 0.0], [1.0, 2.0, 1.0], [0.0, 0.0, 1.0]]) / 2
+    return torch.einsum("oidhw,ad,bh,cw->oiabc", weight, along, along, along)
 
-    def __init__(self, generator: HAGANGenerator, encoder: HAGANEncoder, scans: Scans, width: int, seed: int,
-                 tell: Tell) -> None:  # fmt: skip
-        self.generator, self.encoder, self.scans, self.width, self.tell = generator, encoder, scans, width, tell
+
+class WarmStart:
+    """The phases after the auto-decoder's, over one generator and one encoder."""
+
+    def __init__(self, generator: HAGANGenerator, encoder: HAGANEncoder, scans: Scans, seed: int, tell: Tell) -> None:
+        self.generator, self.encoder, self.scans, self.tell = generator, encoder, scans, tell
         self.source = torch.Generator().manual_seed(seed)
         for network in (generator, encoder):
             network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def draw(self, count: int) -> Tensor:
-        """(n, 48): two thirds of the batches from N(0, I), the rest wider, so that the edges of the space are seen."""
-        wide = float(torch.rand(1, generator=self.source)) < 0.4
-        return draw(count, self.source, STRIPPED_SHARE, 1.2 if wide else 1.0)
+        """(n, 4): a share of them skull-stripped."""
+        return draw(count, self.source, STRIPPED_SHARE)
 
-    def fit_low(self, last: int, phase: Phase) -> None:
-        """G^A up to convolution `last` (3, 4, 5 for S/16, S/8, S/4), and at S/4 G^L, there with averaged weights."""
-        channels = {3: 8, 4: 4}.get(last, 0) * self.width
-        head = self.generator.low if last == 5 else StageHead(channels, channels // 4)
-        edge = self.scans.size // 4 >> (5 - last)
-
-        def loss() -> Tensor:
-            z = self.draw(phase.batch_size)
-            real = torch.stack([self.scans.of(row, edge) for row in z])
-            return reconstruction_loss(head(self.generator.common(z, last=last)), real)
-
-        networks = nn.ModuleList([self.generator.common, head])
-        average = ParameterAverage(networks, 0.99)
-        for _ in optimise(f"low {edge}", phase, list(networks.parameters()), loss, self.tell):
-            if last == 5:
-                average.update()
-        if last == 5:
-            average.apply(networks)
-
-    def fit_high(self, phase: Phase, joint: bool) -> None:
-        """G^H on sub-volumes of the full volume; `joint` with G^L and G^A's last two convolutions.
-
-        The rest of G^A is left alone: at this batch size it would lose what the low resolutions taught it.
-        """
-        common = self.generator.common
-        parts: list[nn.Module] = [self.generator.high]
-        if joint:
-            parts += [
-                self.generator.low,
-                *(common.get_submodule(f"{kind}{k}") for k in (4, 5) for kind in ("conv", "norm")),
-            ]
-        networks = nn.ModuleList(parts)
-        self.generator.requires_grad_(False)
-        networks.requires_grad_(True)
-        slices = self.scans.size // NUM_SLABS
+    def fit_high(self, phase: Phase) -> None:
+        """G^H on slabs of the full volume, and G^L, both from A as it is."""
+        generator = self.generator
+        networks = nn.ModuleList([generator.high, generator.low])
+        slices = self.scans.size // NUM_SLABS // 2
 
         def loss() -> Tensor:
             z = self.draw(phase.batch_size)
-            start = self._start()
-            with torch.set_grad_enabled(joint):
-                features = common(z)
-            made = slab_as_inferred(self.generator, features, start, slices)
+            start = 4 * int(torch.randint((self.scans.size - slices) // 4 + 1, (1,), generator=self.source))
+            with torch.no_grad():
+                features = generator.common(z)
+            made = slab_as_inferred(generator, features, start, slices)
             real = torch.stack([self.scans.slab_of(row, start, slices) for row in z])
-            if not joint:
-                return reconstruction_loss(made, real)
             low = torch.stack([self.scans.of(row, self.scans.size // 4) for row in z])
-            return reconstruction_loss(made, real) + reconstruction_loss(self.generator.low(features), low)
+            return reconstruction_loss(made, real) + reconstruction_loss(generator.low(features), low)
 
-        for _ in optimise("joint" if joint else "high", phase, list(networks.parameters()), loss, self.tell):
+        for _ in optimise("high", phase, list(networks.parameters()), loss, self.tell):
             pass
-        self.generator.requires_grad_(True)
 
     def fit_encoder_high(self, phase: Phase) -> None:
         """E^H: eq. 6 of the paper, and the generator's own feature maps as the target."""
@@ -282,13 +301,18 @@ class WarmStart:
 
     @torch.no_grad()
     def _features_of_scans(self, count: int) -> list[tuple[Tensor, Tensor]]:
-        """A-hat in float16 and z for `count` deformed scans; too large to make anew in every step."""
+        """A-hat in float16 and z for `count` deformed scans; too large to make anew in every step.
+
+        Every other one is deformed further than the generator has learned to follow, as scans of other heads are; its z
+        stays where the generator knows its way.
+        """
         made = []
         slices = self.scans.size // NUM_SLABS
         for index in range(count):
-            z = self.draw(1)[0]
+            z = milder(self.draw(1), _FURTHER if index % 2 else 1.0)[0]
             starts = range(0, self.scans.size, slices)
             slabs = [self.encoder.high(self.scans.slab_of(z, start, slices)[None]) for start in starts]
+            z[DEFORMING] = z[DEFORMING].clamp(-_FURTHEST, _FURTHEST)
             made.append((torch.cat(slabs, dim=2)[0].half(), z))
             self.tell("scans for the encoder", index + 1, count, 0.0)
         return made
@@ -300,8 +324,11 @@ class WarmStart:
 
 
 def each_once(phases: Mapping[str, Callable[[], None]], out: Path, networks: nn.Module,
-              source: torch.Generator) -> None:  # fmt: skip
-    """Phase after phase. Of one whose end `out` already holds, networks and randomness are taken up instead."""
+              source: torch.Generator, share: Share = ALONE) -> None:  # fmt: skip
+    """Phase after phase. Of one whose end `out` already holds, networks and randomness are taken up instead.
+
+    Of several processes the first one writes; their networks are the same.
+    """
     for name, fit in phases.items():
         saved = out / f"{name}.pt"
         if saved.exists():
@@ -310,7 +337,8 @@ def each_once(phases: Mapping[str, Callable[[], None]], out: Path, networks: nn.
             source.set_state(state["source"])
             continue
         fit()
-        save(saved, {"networks": networks.state_dict(), "source": source.get_state()})
+        if share.rank == 0:
+            save(saved, {"networks": networks.state_dict(), "source": source.get_state()})
 
 
 def lines(every: int) -> Tell:

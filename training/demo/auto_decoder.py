@@ -1,0 +1,282 @@
+"""Heads learned by heart: the first part of the start of `brain-demo-256` (docs/decisions/0008).
+
+An auto-decoder (Park et al. 2019) first: each head has a free code in the place of G^A's maps at 8^3, and a tangent of
+that code for each axis of z that deforms it; codes, tangents and the layers after them are learned together. The layers
+before them are then set and solved to make those codes from z, and at last the whole generator goes on from random z.
+
+The error is taken in octaves, each weighed by the inverse of the head's own energy in that octave round about: skull
+and skin have nearly all of the energy, and gyri are what a head is looked at for.
+"""
+
+import itertools
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model_store.networks.hagan import CommonGenerator, HAGANGenerator
+from model_store.networks.layers import NormReLU
+from training.demo.anatomy import DEFORMING, boundaries, draw, milder
+from training.demo.warm_start import STRIPPED_SHARE, Phase, Scans, Share, Tell, moments_of, optimise, slab_as_inferred
+from training.engine.average import ParameterAverage
+
+AXES = DEFORMING.stop - DEFORMING.start
+_CODE_EDGE = 8
+_ENERGY_EDGE = 8
+"""Over how many voxels of its octave a head's energy is averaged."""
+_STEEPNESS, _BALLAST, _RIDGE = 8.0, 600.0, 3e-5
+_MOMENTS_KEPT = 6
+"""For how many steps of a head G^H's statistics are held."""
+_LEAST_ENERGY = 0.05
+"""Of the octave's mean energy: less counts as much as this, so that air does not weigh infinitely."""
+
+
+def octaves(volume: Tensor) -> list[Tensor]:
+    """(n, 1, d, h, w) -> what each halving of the resolution takes away, finest first, and what is left."""
+    found = []
+    while min(volume.shape[2:]) >= _ENERGY_EDGE:
+        halved = F.avg_pool3d(volume, 2)
+        found.append(volume - F.interpolate(halved, scale_factor=2, mode="trilinear"))
+        volume = halved
+    return [*found, volume]
+
+
+@torch.no_grad()
+def octave_weights(bands: Sequence[Tensor], whole: Sequence[Tensor]) -> list[Tensor]:
+    """The inverse of each octave's energy round about, of `octaves` of a part of a head; of the last, of its variance.
+
+    `whole`: `octaves` of the whole head, by which is judged what is little, as a slab may be air alone.
+    """
+    found = []
+    for band, everywhere in zip(bands[:-1], whole, strict=False):
+        around = F.interpolate(F.avg_pool3d(band.square(), _ENERGY_EDGE), size=band.shape[2:], mode="trilinear")
+        found.append(1 / (around + _LEAST_ENERGY * everywhere.square().mean()))
+    coarser = [band.square().mean() for band in whole[len(bands) - 1 : -1]]
+    return [*found, 1 / torch.stack([*coarser, whole[-1].var()]).sum()]
+
+
+def octave_loss(made: Tensor, real: Tensor, whole: Sequence[Tensor] | None = None) -> Tensor:
+    """Squared error of each octave by the head's own energy there; 1 an octave where nothing but air is made."""
+    wanted = octaves(real)
+    weights = octave_weights(wanted, wanted if whole is None else whole)
+    pairs = zip(octaves(made), wanted, weights, strict=True)
+    return torch.stack([(weight * (a - b).square()).mean() for a, b, weight in pairs]).sum()
+
+
+def sub_voxels(maps: Tensor) -> Tensor:
+    """(n, k^3, e, e, e) -> (n, 1, k e, k e, k e): each channel one of the sub-voxels of its voxel."""
+    n, channels, d, h, w = maps.shape
+    k = round(channels ** (1 / 3))
+    blocks = maps.reshape(n, k, k, k, d, h, w).permute(0, 4, 1, 5, 2, 6, 3)
+    return blocks.reshape(n, 1, k * d, k * h, k * w)
+
+
+class Readers(nn.Module):
+    """Volumes from the maps of the last three stages, each by one convolution to sub-voxels; thrown away afterwards."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stage3 = nn.Conv3d(8 * width, 64, 3, padding=1)
+        self.stage4 = nn.Conv3d(4 * width, 8, 3, padding=1)
+        self.stage5 = nn.Conv3d(2 * width, 8, 1)
+
+    def forward(self, maps: Tensor, stage: int) -> Tensor:
+        """The maps after norm3, norm4 or norm5 -> (n, 1, e, e, e) with e = S/4, S/4 or S/2."""
+        return sub_voxels(self.get_submodule(f"stage{stage}")(maps))
+
+
+class Codes(nn.Module):
+    """A code and its tangents for each head, in the place of what conv2 makes."""
+
+    def __init__(self, heads: int, channels: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(heads, 1 + AXES, channels, *[_CODE_EDGE] * 3))
+        with torch.no_grad():
+            self.table[:, 1:] = 0
+
+    def forward(self, index: int, z: Tensor) -> Tensor:
+        """(4,) -> (1, channels, 8, 8, 8): C + sum of z_d T_d."""
+        along = torch.cat([z.new_ones(1), z[DEFORMING]])
+        return torch.einsum("a,acdhw->cdhw", along, self.table[index])[None]
+
+
+class AutoDecoder:
+    """The phases over one generator; several processes share each batch, one head each."""
+
+    def __init__(
+        self, generator: HAGANGenerator, scans: Scans, width: int, seed: int, share: Share, tell: Tell
+    ) -> None:
+        self.generator, self.scans, self.share, self.tell = generator, scans, share, tell
+        self.codes = Codes(scans.whole + scans.stripped, 16 * width)
+        self.readers = Readers(width)
+        self._moments: dict[int, tuple[int, tuple[Tensor, Tensor] | None]] = {}
+        self.seed, self.source = seed, torch.Generator()
+        generator.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.readers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def _seed(self, name: str) -> None:
+        """Of one phase in this process."""
+        self.source.manual_seed(zlib.crc32(f"{self.seed} {name} {self.share.rank}".encode()))
+
+    def _draw(self, count: int, spread: float) -> Tensor:
+        """(n, 4), some of them skull-stripped, with `spread` times the deformations."""
+        return milder(draw(count, self.source, STRIPPED_SHARE if self.scans.stripped else 0.0), spread)
+
+    def _maps_from(self, code: Tensor, last: int = 5) -> list[Tensor]:
+        """What conv2 makes -> the maps after norm3 up to those after norm `last`."""
+        common, maps = self.generator.common, []
+        x: Tensor = common.get_submodule("norm2")(code)
+        for index in range(3, last + 1):
+            x = common.get_submodule(f"norm{index}")(common.get_submodule(f"conv{index}")(x))
+            maps.append(x)
+        return maps
+
+    def _loss(self, code: Tensor, z: Tensor, last: int, high: bool) -> Tensor:
+        """Of the volume read from the maps after norm `last`; `high` also of a slab of what G^H makes of them."""
+        maps = self._maps_from(code, last)
+        made = [self.readers(maps[-1], last)]
+        if last == 4:
+            made.append(self.readers(maps[0], 3))
+        real = torch.stack([self.scans.of(row, made[0].shape[-1]) for row in z])
+        total = octave_loss(made[0], real) + 0.3 * sum(octave_loss(early, real) for early in made[1:])
+        if high:
+            total = total + self._high_loss(maps[-1], z, real)
+        return total
+
+    def _high_loss(self, features: Tensor, z: Tensor, real: Tensor) -> Tensor:
+        """`octave_loss` of an eighth of the volume at S/2 that G^H makes, its last convolution averaged over 2^3."""
+        edge = features.shape[2]
+        slices = max(4, edge // 8)
+        start = int(torch.randint(edge - slices + 1, (1,), generator=self.source))
+        moments = self._moments_of(features, self.scans.index_of(z[0]))
+        made = slab_as_inferred(self.generator, features, 4 * start, 4 * slices, moments, halved=True)
+        return octave_loss(made, real[:, :, 2 * start : 2 * (start + slices)], octaves(real))
+
+    def _moments_of(self, features: Tensor, head: int) -> tuple[Tensor, Tensor]:
+        """G^H's statistics of this head, which change slowly: of its features now or of some steps ago."""
+        age, moments = self._moments.get(head, (_MOMENTS_KEPT, None))
+        if moments is None or age >= _MOMENTS_KEPT:
+            age, moments = 0, moments_of(self.generator, features)
+        self._moments[head] = age + 1, moments
+        return moments
+
+    def fit_codes(self, name: str, phase: Phase, grown: tuple[int, int] | None, last: int, high: bool = False) -> None:
+        """Codes, tangents and convolutions 3 to `last`, with `high` G^H. Deformations grow between two steps."""
+        self._seed(name)
+        common = self.generator.common
+        trained = [common.get_submodule(f"{kind}{k}") for k in range(3, last + 1) for kind in ("conv", "norm")]
+        trained.append(common.get_submodule("norm2"))
+        parts = nn.ModuleList([*trained, self.readers, *([self.generator.high] if high else [])])
+        step = 0
+
+        def loss() -> Tensor:
+            nonlocal step
+            share = 0.0 if grown is None else min(1.0, max(0.0, (step - grown[0]) / max(1, grown[1] - grown[0])))
+            step += 1
+            z = self._draw(1, share)
+            code = self.codes(self.scans.index_of(z[0]), z[0])
+            return self._loss(code, z, last, high)
+
+        adam = [*self.readers.parameters()]
+        for _ in optimise(name, phase, list(parts.parameters()), loss, self.tell, self.share,
+                          by_adam={1.0: adam, 10.0: [self.codes.table]}):  # fmt: skip
+            pass
+
+    def solve_first_layers(self, latents: int) -> None:
+        """From z to its code: fc1 and conv1 are set, and conv2 solved from `latents` draws."""
+        self._seed("first layers")
+        common = self.generator.common
+        if self.share.rank == 0:
+            set_gates(common, boundaries(self.scans.whole, self.scans.stripped), self.source)
+            solve_conv2(common, self._drawn_codes(latents))
+        self.share.follow_the_first(common)
+
+    @torch.no_grad()
+    def _codes_of(self, z: Tensor) -> Tensor:
+        """(n, 4) -> (n, channels, 8, 8, 8): the learned codes."""
+        return torch.cat([self.codes(self.scans.index_of(row), row) for row in z])
+
+    def _drawn_codes(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Latents and their codes, four at a time."""
+        for _ in range(count // 4):
+            z = self._draw(4, 1.0)
+            yield z, self._codes_of(z)
+
+    def fit_all(self, phase: Phase) -> None:
+        """All but the first layers from random z, ending with averaged weights."""
+        self._seed("all")
+        common = self.generator.common
+        later = [common.get_submodule(f"{kind}{k}") for k in (2, 3, 4, 5) for kind in ("conv", "norm")]
+        networks = nn.ModuleList([*later, self.generator.high, self.readers])
+        average = ParameterAverage(networks, 0.98)
+        turns = itertools.cycle((True, False))  # G^H is small, and every other step is enough for it
+
+        def loss() -> Tensor:
+            z = self._draw(phase.batch_size, 1.0)
+            return self._loss(code_from(self.generator.common, z), z, 5, high=next(turns))
+
+        for _ in optimise("all", phase, list(networks.parameters()), loss, self.tell, self.share,
+                          by_adam={1.0: [*self.readers.parameters()]}):  # fmt: skip
+            average.update()
+        average.apply(networks)
+
+
+def code_from(common: CommonGenerator, z: Tensor) -> Tensor:
+    """(n, 4) -> what conv2 makes of it, (n, channels, 8, 8, 8)."""
+    code: Tensor = common.get_submodule("conv2")(_hidden(common, z))
+    return code
+
+
+def _hidden(common: CommonGenerator, z: Tensor) -> Tensor:
+    """(n, 4) -> the maps after norm1, (n, channels, 4, 4, 4)."""
+    x = common.fc1(z).view(len(z), -1, 4, 4, 4).contiguous(memory_format=torch.channels_last_3d)
+    hidden: Tensor = common.get_submodule("norm1")(common.get_submodule("conv1")(x))
+    return hidden
+
+
+@torch.no_grad()
+def set_gates(common: CommonGenerator, at: Sequence[float], source: torch.Generator) -> None:
+    """Let fc1, conv1 and norm1 make ramps that begin steeply at a boundary between two scans, either way.
+
+    After ReLU, differences of two of them are steps at the boundary, and steps times an axis that deforms: what a code
+    with tangents is made of. They begin here and there by up to an eighth, and mix the deforming axes at random.
+    GroupNorm would shrink them where z is far from nought; two channels of each group lie so far below that they alone
+    make its variance, and are nought after ReLU.
+    """
+    conv1: nn.Conv3d = common.conv1  # type: ignore[assignment]
+    norm1: NormReLU = common.norm1  # type: ignore[assignment]
+    rows, channels = common.fc1.weight.shape[0], common.start_channels
+    begins = torch.tensor(at)[torch.randint(len(at), (rows,), generator=source)]
+    steepness = _STEEPNESS * (2.0 * torch.randint(2, (rows,), generator=source) - 1)
+    common.fc1.weight[:, DEFORMING] = 0.5 * torch.randn(rows, AXES, generator=source)
+    common.fc1.weight[:, DEFORMING.stop] = steepness
+    common.fc1.bias.copy_(2 * torch.rand(rows, generator=source) - 1 - steepness * begins)
+    nn.init.dirac_(conv1.weight)
+    conv1.bias.zero_()  # type: ignore[union-attr]
+    group = channels // norm1.num_groups
+    share = 2 / group
+    for place in (0, 1):
+        common.fc1.weight.view(channels, -1)[place::group] = 0
+        common.fc1.bias.view(channels, -1)[place::group] = -_BALLAST
+    norm1.weight.fill_(_BALLAST * (share * (1 - share)) ** 0.5)
+    norm1.bias.fill_(-_BALLAST * share)
+
+
+@torch.no_grad()
+def solve_conv2(common: CommonGenerator, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Ridge regression of conv2 from latents and the codes that it is to make of them."""
+    conv2: nn.Conv3d = common.conv2  # type: ignore[assignment]
+    gram, products = torch.zeros(()), torch.zeros(())
+    for z, codes in pairs:
+        doubled = F.pad(F.interpolate(_hidden(common, z), scale_factor=2), (1,) * 6)
+        taps = doubled.unfold(2, _CODE_EDGE, 1).unfold(3, _CODE_EDGE, 1).unfold(4, _CODE_EDGE, 1)
+        seen = taps.movedim(0, 4).flatten(4).flatten(0, 3)  # (channels * 27, n * 512)
+        seen = torch.cat([seen, torch.ones(1, seen.shape[1])])
+        gram = gram + seen @ seen.T
+        products = products + codes.movedim(0, 1).flatten(1) @ seen.T
+    ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram))
+    solved = torch.linalg.solve(gram + ridge, products.T).T
+    conv2.weight.copy_(solved[:, :-1].reshape(conv2.weight.shape))
+    conv2.bias.copy_(solved[:, -1])  # type: ignore[union-attr]
