@@ -44,7 +44,7 @@ def test_the_card_names_sources_licences_command_and_iterations(card: ModelCard)
     assert provenance.licences
     assert "demo-model" in provenance.command
     assert provenance.iterations["codes"] > 0
-    assert provenance.iterations["whole generator"] > 0
+    assert provenance.iterations["encoder ground"] > 0
 
 
 def test_the_weights_are_small_enough_to_ship() -> None:
