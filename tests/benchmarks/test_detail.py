@@ -47,7 +47,7 @@ def test_the_command_measures_samples_scans_and_reconstructions_of_a_shipped_mod
 
 
 FLOORS = {"brain-demo-256": 0.06, "head-style-64": 0.006}
-"""Under the medians that docs/models.md gives. The second is a blur beside real scans: a better model raises its floor."""
+"""Under the medians that docs/models.md gives. A better model raises its floor."""
 
 
 @pytest.mark.slow
