@@ -30,7 +30,7 @@ test("generate", async ({ page }) => {
   await generate(page, "brain-demo-256", 42, 4);
   await succeeded(page, SLOW);
   await drawn(page, 0, SLOW);
-  await page.getByRole("button", { name: "Seed 44" }).click();
+  await page.getByRole("button", { name: "Seed 43" }).click();
   await drawn(page, 0, SLOW);
   await keep(page, "generate");
 });
