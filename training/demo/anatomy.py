@@ -76,12 +76,23 @@ def boundaries(whole: int, stripped: int) -> list[float]:
     """Where on the subject's axis one scan ends and the next one begins."""
 
     def within(count: int, mean: float) -> list[float]:
-        shares = torch.arange(1, count) / count
-        return (mean + math.sqrt(2) * torch.erfinv(2 * shares - 1)).tolist()
+        return _quantiles(torch.arange(1, count) / count, mean)
 
     if not stripped:
         return within(whole, 0.0)
     return [*within(whole, 0.0), STRIPPED_MEAN / 2, *within(stripped, STRIPPED_MEAN)]
+
+
+def middles(whole: int, stripped: int) -> list[float]:
+    """Where on the subject's axis each scan's median sample lies."""
+    groups = ((whole, 0.0), (stripped, STRIPPED_MEAN))
+    return [at for count, mean in groups for at in _quantiles((torch.arange(count) + 0.5) / max(1, count), mean)]
+
+
+def _quantiles(shares: Tensor, mean: float) -> list[float]:
+    """Of N(mean, 1)."""
+    found: list[float] = (mean + math.sqrt(2) * torch.erfinv(2 * shares - 1)).tolist()
+    return found
 
 
 def draw(count: int, generator: torch.Generator, stripped_share: float, spread: float = 1.0) -> Tensor:

@@ -2,13 +2,12 @@
 
 An auto-decoder (Park et al. 2019) first: each head has a free code in the place of G^A's maps at 8^3, and a tangent of
 that code for each axis of z that deforms it; codes, tangents and the layers after them are learned together. The layers
-before them are then set and solved to make those codes from z, and at last the whole generator goes on from random z.
+before them are then set and solved to make those codes from z.
 
 The error is taken in octaves, each weighed by the inverse of the head's own energy in that octave round about: skull
 and skin have nearly all of the energy, and gyri are what a head is looked at for.
 """
 
-import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -19,14 +18,26 @@ from torch import Tensor, nn
 from model_store.networks.hagan import CommonGenerator, HAGANGenerator
 from model_store.networks.layers import NormReLU
 from training.demo.anatomy import DEFORMING, boundaries, draw, milder
-from training.demo.warm_start import STRIPPED_SHARE, Phase, Scans, Share, Tell, moments_of, optimise, slab_as_inferred
-from training.engine.average import ParameterAverage
+from training.demo.warm_start import (
+    STRIPPED_SHARE,
+    Phase,
+    Scans,
+    Share,
+    Tell,
+    moments_of,
+    optimise,
+    optimisers_of,
+    reconstruction_loss,
+    slab_as_inferred,
+)
 
 AXES = DEFORMING.stop - DEFORMING.start
 _CODE_EDGE = 8
 _ENERGY_EDGE = 8
 """Over how many voxels of its octave a head's energy is averaged."""
 _STEEPNESS, _BALLAST, _RIDGE = 8.0, 600.0, 3e-5
+_SLABS = 3
+"""That G^H learns from of each volume, where the layers before it are not learned."""
 _MOMENTS_KEPT = 6
 """For how many steps of a head G^H's statistics are held."""
 _LEAST_ENERGY = 0.05
@@ -142,15 +153,14 @@ class AutoDecoder:
         real = torch.stack([self.scans.of(row, made[0].shape[-1]) for row in z])
         total = octave_loss(made[0], real) + 0.3 * sum(octave_loss(early, real) for early in made[1:])
         if high:
-            total = total + self._high_loss(maps[-1], z, real)
+            total = total + self._high_loss(maps[-1], real, self._moments_of(maps[-1], self.scans.index_of(z[0])))
         return total
 
-    def _high_loss(self, features: Tensor, z: Tensor, real: Tensor) -> Tensor:
+    def _high_loss(self, features: Tensor, real: Tensor, moments: tuple[Tensor, Tensor]) -> Tensor:
         """`octave_loss` of an eighth of the volume at S/2 that G^H makes, its last convolution averaged over 2^3."""
         edge = features.shape[2]
         slices = max(4, edge // 8)
         start = int(torch.randint(edge - slices + 1, (1,), generator=self.source))
-        moments = self._moments_of(features, self.scans.index_of(z[0]))
         made = slab_as_inferred(self.generator, features, 4 * start, 4 * slices, moments, halved=True)
         return octave_loss(made, real[:, :, 2 * start : 2 * (start + slices)], octaves(real))
 
@@ -179,9 +189,8 @@ class AutoDecoder:
             code = self.codes(self.scans.index_of(z[0]), z[0])
             return self._loss(code, z, last, high)
 
-        adam = [*self.readers.parameters()]
-        for _ in optimise(name, phase, list(parts.parameters()), loss, self.tell, self.share,
-                          by_adam={1.0: adam, 10.0: [self.codes.table]}):  # fmt: skip
+        by_adam = {1.0: [*self.readers.parameters()], 10.0: [self.codes.table]}
+        for _ in optimise(name, phase, optimisers_of(list(parts.parameters()), by_adam), loss, self.tell, self.share):
             pass
 
     def solve_first_layers(self, latents: int) -> None:
@@ -192,6 +201,31 @@ class AutoDecoder:
             set_gates(common, boundaries(self.scans.whole, self.scans.stripped), self.source)
             solve_conv2(common, self._drawn_codes(latents))
         self.share.follow_the_first(common)
+
+    def fit_high(self, phase: Phase) -> None:
+        """G^H, by octaves at half resolution and of some slices at the full one, and G^L, from z as it is served."""
+        self._seed("high")
+        generator, scans = self.generator, self.scans
+        slices = scans.size // 16
+
+        def loss() -> Tensor:
+            z = self._draw(phase.batch_size, 1.0)
+            with torch.no_grad():
+                features = generator.common(z)
+            moments = moments_of(generator, features)
+            half, low = (torch.stack([scans.of(row, scans.size // k) for row in z]) for k in (2, 4))
+            by_octaves = [self._high_loss(features, half, moments) for _ in range(_SLABS)]
+            start = 4 * int(torch.randint((scans.size - slices) // 4 + 1, (1,), generator=self.source))
+            full = torch.stack([scans.slab_of(row, start, slices) for row in z])
+            middle = torch.stack([scans.slab_of(row, 3 * scans.size // 8, 2 * slices) for row in z])
+            by_octaves.append(
+                octave_loss(slab_as_inferred(generator, features, start, slices, moments), full, octaves(middle))
+            )
+            return torch.stack(by_octaves).mean() + reconstruction_loss(generator.low(features), low)
+
+        trained = [*generator.high.parameters(), *generator.low.parameters()]
+        for _ in optimise("high", phase, optimisers_of(trained), loss, self.tell, self.share):
+            pass
 
     @torch.no_grad()
     def _codes_of(self, z: Tensor) -> Tensor:
@@ -204,36 +238,12 @@ class AutoDecoder:
             z = self._draw(4, 1.0)
             yield z, self._codes_of(z)
 
-    def fit_all(self, phase: Phase) -> None:
-        """All but the first layers from random z, ending with averaged weights."""
-        self._seed("all")
-        common = self.generator.common
-        later = [common.get_submodule(f"{kind}{k}") for k in (2, 3, 4, 5) for kind in ("conv", "norm")]
-        networks = nn.ModuleList([*later, self.generator.high, self.readers])
-        average = ParameterAverage(networks, 0.98)
-        turns = itertools.cycle((True, False))  # G^H is small, and every other step is enough for it
 
-        def loss() -> Tensor:
-            z = self._draw(phase.batch_size, 1.0)
-            return self._loss(code_from(self.generator.common, z), z, 5, high=next(turns))
-
-        for _ in optimise("all", phase, list(networks.parameters()), loss, self.tell, self.share,
-                          by_adam={1.0: [*self.readers.parameters()]}):  # fmt: skip
-            average.update()
-        average.apply(networks)
-
-
-def code_from(common: CommonGenerator, z: Tensor) -> Tensor:
-    """(n, 4) -> what conv2 makes of it, (n, channels, 8, 8, 8)."""
-    code: Tensor = common.get_submodule("conv2")(_hidden(common, z))
-    return code
-
-
-def _hidden(common: CommonGenerator, z: Tensor) -> Tensor:
+def hidden(common: CommonGenerator, z: Tensor) -> Tensor:
     """(n, 4) -> the maps after norm1, (n, channels, 4, 4, 4)."""
     x = common.fc1(z).view(len(z), -1, 4, 4, 4).contiguous(memory_format=torch.channels_last_3d)
-    hidden: Tensor = common.get_submodule("norm1")(common.get_submodule("conv1")(x))
-    return hidden
+    made: Tensor = common.get_submodule("norm1")(common.get_submodule("conv1")(x))
+    return made
 
 
 @torch.no_grad()
@@ -270,7 +280,7 @@ def solve_conv2(common: CommonGenerator, pairs: Iterable[tuple[Tensor, Tensor]])
     conv2: nn.Conv3d = common.conv2  # type: ignore[assignment]
     gram, products = torch.zeros(()), torch.zeros(())
     for z, codes in pairs:
-        doubled = F.pad(F.interpolate(_hidden(common, z), scale_factor=2), (1,) * 6)
+        doubled = F.pad(F.interpolate(hidden(common, z), scale_factor=2), (1,) * 6)
         taps = doubled.unfold(2, _CODE_EDGE, 1).unfold(3, _CODE_EDGE, 1).unfold(4, _CODE_EDGE, 1)
         seen = taps.movedim(0, 4).flatten(4).flatten(0, 3)  # (channels * 27, n * 512)
         seen = torch.cat([seen, torch.ones(1, seen.shape[1])])

@@ -16,7 +16,7 @@ from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import NormReLU
 from training.demo.thorax_anatomy import CLASSES
 from training.demo.thorax_pairs import Pairs
-from training.demo.warm_start import Phase, Tell, optimise, reconstruction_loss
+from training.demo.warm_start import Phase, Tell, optimise, optimisers_of, reconstruction_loss
 from training.engine.average import ParameterAverage
 from training.engine.precision import forward_precision, precision_here
 
@@ -217,6 +217,6 @@ class ThoraxStart:
         """Optimise and leave the average of the weights behind."""
         networks = nn.ModuleList(parts)
         average = ParameterAverage(networks, 0.98)
-        for _ in optimise(name, phase, list(networks.parameters()), loss, self.tell):
+        for _ in optimise(name, phase, optimisers_of(list(networks.parameters())), loss, self.tell):
             average.update()
         average.apply(networks)

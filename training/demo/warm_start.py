@@ -5,6 +5,7 @@ Not part of the paper (docs/decisions/0008). The latent is given a meaning first
 comes out is an HA-GAN like any other: the same networks, the same files, ready for adversarial training.
 """
 
+import itertools
 import math
 import sys
 import time
@@ -19,7 +20,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator, select_features
-from training.demo.anatomy import DEFORMING, LATENT_DIM, deform, deformation_of, draw, milder, subject_of
+from training.demo.anatomy import (
+    DEFORMING,
+    LATENT_DIM,
+    deform,
+    deformation_of,
+    draw,
+    middles,
+    milder,
+    subject_of,
+)
 from training.engine.orthogonal import OrthogonalDescent
 from training.hagan.trainer import save
 
@@ -47,32 +57,34 @@ class Plan:
     """The phases in order. The shipped model had them piece by piece and not in one go (docs/decisions/0008)."""
 
     codes_coarse: Phase = Phase(160, 1, 4e-3)
-    """Of each process one head, as up to `all`."""
-    codes: Phase = Phase(900, 1, 4e-3)
+    """Of each process one head, as up to `high`."""
+    codes: Phase = Phase(1400, 1, 4e-3)
     grown: tuple[int, int] = (450, 800)
     """Between which steps of `codes` the deformations grow, from none to all."""
     codes_high: Phase = Phase(200, 1, 3e-3)
     solved_latents: int = 160
     """From how many latents conv2 is solved."""
-    all: Phase = Phase(150, 1, 1e-3)
-    high: Phase = Phase(110, 1, 2e-3)
+    high: Phase = Phase(180, 1, 2e-3)
     encoder_high: Phase = Phase(80, 1, 2e-3)
     encoder_ground: Phase = Phase(90, 4, 2e-3)
     """E^G from the generator's own feature maps."""
-    encoder_scans: Phase = Phase(180, 4, 1e-3)
+    encoder_scans: Phase = Phase(300, 4, 1e-3)
     """E^G from E^H's feature maps of deformed scans."""
-    feature_scans: int = 60
+    feature_scans: int = 90
     """How many deformed scans that phase has."""
 
 
 class Scans:
     """Prepared scans on the network's grid, and their copies in [0, 1] at that and lower resolutions."""
 
-    def __init__(self, whole: Sequence[Tensor], stripped: Sequence[Tensor], box_mm: tuple[float, float, float]) -> None:
-        """`whole` heads and skull-`stripped` ones: (S, S, S) uint8 each."""
+    def __init__(self, whole: Sequence[Tensor], stripped: Sequence[Tensor], box_mm: tuple[float, float, float],
+                 others: Sequence[Tensor] = ()) -> None:  # fmt: skip
+        """`whole` heads and skull-`stripped` ones, `others` that the encoder alone sees: (S, S, S) uint8 each."""
         self.whole, self.stripped, self.box_mm = len(whole), len(stripped), box_mm
         self.size = whole[0].shape[0]
-        self._stored = [scan[None] for scan in (*whole, *stripped)]
+        self._stored = [scan[None] for scan in (*whole, *stripped, *others)]
+        self.others = range(len(whole) + len(stripped), len(self._stored))
+        """Places of the others among all."""
         self._levels: dict[int, list[Tensor]] = {}
 
     def level(self, factor: int) -> list[Tensor]:
@@ -82,15 +94,29 @@ class Scans:
             self._levels[factor] = scans
         return self._levels[factor]
 
-    def of(self, z: Tensor, edge: int) -> Tensor:
-        """What z describes, (1, edge, edge, edge) in [-1, 1], read from scans of twice that resolution."""
-        scan = self.level(self.size // edge // 2)[self.index_of(z)]
+    def of(self, z: Tensor, edge: int, place: int | None = None) -> Tensor:
+        """What z describes, (1, edge, edge, edge) in [-1, 1], read from scans of twice that resolution.
+
+        `place`: of another scan than z names.
+        """
+        scan = self.level(self.size // edge // 2)[self.index_of(z) if place is None else place]
         return deform(scan, deformation_of(z), (edge, edge, edge), self.box_mm)
 
-    def slab_of(self, z: Tensor, start: int, slices: int) -> Tensor:
-        """Some slices of what z describes at full resolution: (1, slices, S, S) in [-1, 1]."""
-        scan = self._stored[self.index_of(z)].float() / 255
+    def slab_of(self, z: Tensor, start: int, slices: int, place: int | None = None) -> Tensor:
+        """Some slices of the same at full resolution: (1, slices, S, S) in [-1, 1]."""
+        scan = self._stored[self.index_of(z) if place is None else place].float() / 255
         return deform(scan, deformation_of(z), (self.size,) * 3, self.box_mm, start, slices)
+
+    def nearest_to(self, place: int) -> Tensor:
+        """(4,): what names and deforms one of the known heads so that it is nearest to one scan, in squared error.
+
+        Of all whole steps within two deviations, at S/8.
+        """
+        wanted = F.avg_pool3d(self._stored[place].float() / 255, 8) * 2 - 1
+        heads, steps = middles(self.whole, self.stripped), range(-2, 3)
+        tried = [torch.tensor([float(v) for v in z]) for z in itertools.product(steps, steps, steps, heads)]
+        errors = [float((self.of(z, self.size // 8) - wanted).square().mean()) for z in tried]
+        return tried[errors.index(min(errors))]
 
     def index_of(self, z: Tensor) -> int:
         """Which of the whole heads, then of the stripped ones, z names."""
@@ -138,11 +164,13 @@ ByAdam = Mapping[float, Sequence[nn.Parameter]]
 NONE_BY_ADAM: ByAdam = MappingProxyType({})
 
 
-def optimise(name: str, phase: Phase, parameters: Sequence[nn.Parameter], loss_of: Callable[[], Tensor], tell: Tell,
-             share: Share = ALONE, by_adam: ByAdam = NONE_BY_ADAM) -> Iterator[int]:  # fmt: skip
-    """Descend; yields the step after each update, so that the caller can average.
+Optimisers = Sequence[tuple[torch.optim.Optimizer, float]]
+"""Each with the factor of a phase's rate that it moves at."""
 
-    Convolutions with several outputs go by orthogonalised momentum at ten times the rate, everything else by Adam.
+
+def optimisers_of(parameters: Sequence[nn.Parameter], by_adam: ByAdam = NONE_BY_ADAM) -> Optimisers:
+    """Convolutions with several outputs go by orthogonalised momentum at ten times the rate, everything else by Adam.
+
     Those of `by_adam` go by Adam whatever they are.
     """
     named = {id(p) for group in by_adam.values() for p in group}
@@ -151,10 +179,19 @@ def optimise(name: str, phase: Phase, parameters: Sequence[nn.Parameter], loss_o
     groups = {1.0: [p for p in free if p.ndim != 5 or p.shape[0] == 1]}
     for factor, group in by_adam.items():
         groups[factor] = [*groups.get(factor, []), *group]
-    optimisers: list[tuple[torch.optim.Optimizer, float]] = [(OrthogonalDescent(kernels, lr=phase.rate), 10.0)]
-    for factor, group in groups.items():
-        optimisers.append((torch.optim.Adam(group, lr=phase.rate, betas=(0.9, 0.99)), factor))
-    trained = [*kernels, *(p for group in groups.values() for p in group)]
+    adams = [(adam(group), factor) for factor, group in groups.items() if group]
+    return [(OrthogonalDescent(kernels, lr=0.0), 10.0), *adams] if kernels else adams
+
+
+def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
+    """Its rate is set in every step."""
+    return torch.optim.Adam(parameters, lr=0.0, betas=(0.9, 0.99))
+
+
+def optimise(name: str, phase: Phase, optimisers: Optimisers, loss_of: Callable[[], Tensor], tell: Tell,
+             share: Share = ALONE) -> Iterator[int]:  # fmt: skip
+    """Descend; yields the step after each update, so that the caller can average."""
+    trained = [p for optimiser, _ in optimisers for group in optimiser.param_groups for p in group["params"]]
     for step in range(phase.steps):
         for optimiser, factor in optimisers:
             optimiser.zero_grad(set_to_none=True)
@@ -166,21 +203,6 @@ def optimise(name: str, phase: Phase, parameters: Sequence[nn.Parameter], loss_o
             optimiser.step()
         tell(name, step + 1, phase.steps, loss.item())
         yield step
-
-
-@dataclass(frozen=True)
-class Affine:
-    """What GroupNorm does to each channel of one sample's maps: (n, channels) each."""
-
-    gain: Tensor
-    shift: Tensor
-
-
-def affine_of(norm: nn.GroupNorm, moments: tuple[Tensor, Tensor]) -> Affine:
-    """From the mean and the reciprocal deviation of each group, (n, groups) each."""
-    mean, spread = (part.repeat_interleave(norm.num_channels // norm.num_groups, dim=1) for part in moments)
-    gain = norm.weight * spread
-    return Affine(gain, norm.bias - mean * gain)
 
 
 @torch.no_grad()
@@ -204,11 +226,14 @@ def slab_as_inferred(generator: HAGANGenerator, features: Tensor, start: int, sl
         (n, 1, slices, S, S) in [-1, 1].
     """
     conv1, norm, conv2 = generator.high.conv1, generator.high.norm1, generator.high.conv2
-    affine = affine_of(norm, moments_of(generator, features) if moments is None else moments)
+    of_groups = moments_of(generator, features) if moments is None else moments
+    mean, spread = (part.repeat_interleave(norm.num_channels // norm.num_groups, dim=1) for part in of_groups)
+    gain = norm.weight * spread
+    shift = norm.bias - mean * gain
     first, last = start // 4, (start + slices) // 4
     below = max(0, first - 2)  # two slices of A beyond each face: what the convolutions there see
     x = conv1(features[:, :, below : last + 2])
-    x = F.relu_(x * affine.gain[..., None, None, None] + affine.shift[..., None, None, None])
+    x = F.relu_(x * gain[..., None, None, None] + shift[..., None, None, None])
     if halved:
         volume = torch.tanh(F.conv3d(x, halved_kernel(conv2.weight), conv2.bias, padding=1))
         return volume[:, :, 2 * (first - below) :][:, :, : slices // 2]
@@ -223,7 +248,7 @@ def halved_kernel(weight: Tensor) -> Tensor:
 
 
 class WarmStart:
-    """The phases after the auto-decoder's, over one generator and one encoder."""
+    """The encoder's phases, over the generator as it is."""
 
     def __init__(self, generator: HAGANGenerator, encoder: HAGANEncoder, scans: Scans, seed: int, tell: Tell) -> None:
         self.generator, self.encoder, self.scans, self.tell = generator, encoder, scans, tell
@@ -234,25 +259,6 @@ class WarmStart:
     def draw(self, count: int) -> Tensor:
         """(n, 4): a share of them skull-stripped."""
         return draw(count, self.source, STRIPPED_SHARE)
-
-    def fit_high(self, phase: Phase) -> None:
-        """G^H on slabs of the full volume, and G^L, both from A as it is."""
-        generator = self.generator
-        networks = nn.ModuleList([generator.high, generator.low])
-        slices = self.scans.size // NUM_SLABS // 2
-
-        def loss() -> Tensor:
-            z = self.draw(phase.batch_size)
-            start = 4 * int(torch.randint((self.scans.size - slices) // 4 + 1, (1,), generator=self.source))
-            with torch.no_grad():
-                features = generator.common(z)
-            made = slab_as_inferred(generator, features, start, slices)
-            real = torch.stack([self.scans.slab_of(row, start, slices) for row in z])
-            low = torch.stack([self.scans.of(row, self.scans.size // 4) for row in z])
-            return reconstruction_loss(made, real) + reconstruction_loss(generator.low(features), low)
-
-        for _ in optimise("high", phase, list(networks.parameters()), loss, self.tell):
-            pass
 
     def fit_encoder_high(self, phase: Phase) -> None:
         """E^H: eq. 6 of the paper, and the generator's own feature maps as the target."""
@@ -267,13 +273,13 @@ class WarmStart:
             wanted = select_features(self.generator.common(z), start, self.scans.size)
             return F.l1_loss(self.generator.high(found), real) + 0.3 * F.l1_loss(found, wanted)
 
-        for _ in optimise("encoder high", phase, list(self.encoder.high.parameters()), loss, self.tell):
+        for _ in optimise("encoder high", phase, optimisers_of(list(self.encoder.high.parameters())), loss, self.tell):
             pass
 
     def fit_encoder_ground(self, generated: Phase, scanned: Phase, feature_scans: int) -> None:
         """E^G: z from the generator's feature maps, then from E^H's feature maps of deformed scans."""
         self.generator.requires_grad_(False)
-        parameters = list(self.encoder.ground.parameters())
+        optimisers = optimisers_of(list(self.encoder.ground.parameters()))
 
         def from_generator(count: int) -> tuple[Tensor, Tensor]:
             z = self.draw(count)
@@ -285,7 +291,7 @@ class WarmStart:
             features, z = from_generator(generated.batch_size)
             return F.smooth_l1_loss(self.encoder.ground(features), z)
 
-        for _ in optimise("encoder ground", generated, parameters, loss_generated, self.tell):
+        for _ in optimise("encoder ground", generated, optimisers, loss_generated, self.tell):
             pass
         seen = self._features_of_scans(feature_scans)
 
@@ -296,7 +302,7 @@ class WarmStart:
             z = torch.cat([z, *(seen[k][1][None] for k in chosen)])
             return F.smooth_l1_loss(self.encoder.ground(features), z)
 
-        for _ in optimise("encoder scans", scanned, parameters, loss_scanned, self.tell):
+        for _ in optimise("encoder scans", scanned, optimisers, loss_scanned, self.tell):
             pass
 
     @torch.no_grad()
@@ -304,18 +310,27 @@ class WarmStart:
         """A-hat in float16 and z for `count` deformed scans; too large to make anew in every step.
 
         Every other one is deformed further than the generator has learned to follow, as scans of other heads are; its z
-        stays where the generator knows its way.
+        stays where the generator knows its way. A third are scans that the generator does not know: the nearest z.
         """
         made = []
-        slices = self.scans.size // NUM_SLABS
+        nearest = {place: self.scans.nearest_to(place) for place in self.scans.others}
         for index in range(count):
             z = milder(self.draw(1), _FURTHER if index % 2 else 1.0)[0]
-            starts = range(0, self.scans.size, slices)
-            slabs = [self.encoder.high(self.scans.slab_of(z, start, slices)[None]) for start in starts]
+            place = self.scans.others[index // 3 % len(nearest)] if nearest and index % 3 == 0 else None
+            features = self._features_of(z, place)
+            if place is not None:
+                z = torch.cat([z[DEFORMING] + nearest[place][DEFORMING], nearest[place][DEFORMING.stop :]])
             z[DEFORMING] = z[DEFORMING].clamp(-_FURTHEST, _FURTHEST)
-            made.append((torch.cat(slabs, dim=2)[0].half(), z))
+            made.append((features, z))
             self.tell("scans for the encoder", index + 1, count, 0.0)
         return made
+
+    def _features_of(self, z: Tensor, place: int | None) -> Tensor:
+        """A-hat of what z describes, or of another scan deformed as it says: (2 width, S/4, S/4, S/4) in float16."""
+        slices = self.scans.size // NUM_SLABS
+        starts = range(0, self.scans.size, slices)
+        slabs = [self.encoder.high(self.scans.slab_of(z, start, slices, place)[None]) for start in starts]
+        return torch.cat(slabs, dim=2)[0].half()
 
     def _start(self) -> int:
         """r: a sub-volume's first slice, on a slice of A."""

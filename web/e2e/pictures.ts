@@ -32,6 +32,7 @@ test("generate", async ({ page }) => {
   await drawn(page, 0, SLOW);
   await page.getByRole("button", { name: "Seed 43" }).click();
   await drawn(page, 0, SLOW);
+  await page.evaluate(() => scrollTo(0, 0));
   await keep(page, "generate");
 });
 
