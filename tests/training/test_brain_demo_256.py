@@ -1,6 +1,7 @@
 """The model that ships: its card is honest and complete, it looks like heads, and its directions do what they say."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from training.demo.anatomy import LATENT_DIM, boundaries, deform, deformation_of
 from training.demo.auto_decoder import AutoDecoder, hidden, octave_loss, octaves, set_gates, solve_conv2
 from training.demo.directions import DIRECTIONS, Named
 from training.demo.warm_start import ALONE, Phase, Scans, WarmStart, new_networks, slab_as_inferred
+from volumes.files import read
+from volumes.scan import preparation_by, prepare
 
 FOLDER = SHIPPED / "brain-demo-256"
+SCANS = Path(__file__).parents[3] / "shared" / "data"
 MAX_BYTES = 24 * 10**6
 
 
@@ -93,6 +97,26 @@ def test_the_encoder_finds_a_generated_head_again(model: Generator, card: ModelC
         again = unit_volume(model, model.encode(volume[None, None] * 2 - 1)[0, 0])
     other = unit_volume(model, gaussian(8, card.latent.z_dim, None))
     assert (again - volume).abs().mean() < 0.5 * (other - volume).abs().mean()
+
+
+@pytest.mark.skipif(not SCANS.exists(), reason="needs the shared volumes")
+@pytest.mark.parametrize(
+    ("scan", "is_stripped"),
+    [
+        ("mni_icbm152_t1_tal_nlin_sym_09a_converted", True),
+        ("vrd_stroke_T1", True),
+        ("antspy_ch2", True),
+        ("seg3D_MR", False),
+        ("brainchop_t1_crop", False),
+    ],
+)
+def test_the_encoder_tells_unseen_brains_without_a_skull_from_heads(
+    model: Generator, scan: str, is_stripped: bool
+) -> None:
+    array = prepare(read(SCANS / f"{scan}.nii.gz"), preparation_by(model.card)).array
+    with torch.no_grad():
+        z = model.encode(torch.from_numpy(array)[None, None])[0, 0]
+    assert subject_of(z, 3, 1)[0] == is_stripped
 
 
 @pytest.mark.parametrize("start", [0, 12, 56])
