@@ -94,16 +94,16 @@ class Scans:
             self._levels[factor] = scans
         return self._levels[factor]
 
-    def of(self, z: Tensor, edge: int, place: int | None = None) -> Tensor:
-        """What z describes, (1, edge, edge, edge) in [-1, 1], read from scans of twice that resolution.
-
-        `place`: of another scan than z names.
-        """
-        scan = self.level(self.size // edge // 2)[self.index_of(z) if place is None else place]
+    def of(self, z: Tensor, edge: int) -> Tensor:
+        """What z describes, (1, edge, edge, edge) in [-1, 1], read from scans of twice that resolution."""
+        scan = self.level(self.size // edge // 2)[self.index_of(z)]
         return deform(scan, deformation_of(z), (edge, edge, edge), self.box_mm)
 
     def slab_of(self, z: Tensor, start: int, slices: int, place: int | None = None) -> Tensor:
-        """Some slices of the same at full resolution: (1, slices, S, S) in [-1, 1]."""
+        """Some slices of the same at full resolution: (1, slices, S, S) in [-1, 1].
+
+        `place`: of another scan than z names.
+        """
         scan = self._stored[self.index_of(z) if place is None else place].float() / 255
         return deform(scan, deformation_of(z), (self.size,) * 3, self.box_mm, start, slices)
 
@@ -171,7 +171,7 @@ Optimisers = Sequence[tuple[torch.optim.Optimizer, float]]
 def optimisers_of(parameters: Sequence[nn.Parameter], by_adam: ByAdam = NONE_BY_ADAM) -> Optimisers:
     """Convolutions with several outputs go by orthogonalised momentum at ten times the rate, everything else by Adam.
 
-    Those of `by_adam` go by Adam whatever they are.
+    Those of `by_adam` go by Adam whatever they are. `optimise` sets the rates.
     """
     named = {id(p) for group in by_adam.values() for p in group}
     free = [p for p in parameters if id(p) not in named]
@@ -179,13 +179,8 @@ def optimisers_of(parameters: Sequence[nn.Parameter], by_adam: ByAdam = NONE_BY_
     groups = {1.0: [p for p in free if p.ndim != 5 or p.shape[0] == 1]}
     for factor, group in by_adam.items():
         groups[factor] = [*groups.get(factor, []), *group]
-    adams = [(adam(group), factor) for factor, group in groups.items() if group]
+    adams = [(torch.optim.Adam(group, lr=0.0, betas=(0.9, 0.99)), factor) for factor, group in groups.items() if group]
     return [(OrthogonalDescent(kernels, lr=0.0), 10.0), *adams] if kernels else adams
-
-
-def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
-    """Its rate is set in every step."""
-    return torch.optim.Adam(parameters, lr=0.0, betas=(0.9, 0.99))
 
 
 def optimise(name: str, phase: Phase, optimisers: Optimisers, loss_of: Callable[[], Tensor], tell: Tell,
