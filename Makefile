@@ -97,7 +97,7 @@ demo-model: install
 
 # Retrains the shipped style model from a folder of head scans
 style-model: install
-	$(KEEP_MEMORY) $(BIN)/python -m training.demo.head_style_64 --data $(DATA) --out runs/head-style-64
+	$(KEEP_MEMORY) $(BIN)/python -m training.demo.head_style_128 --data $(DATA) --out runs/head-style-128
 
 # The build steps of the API image in a clean folder, without an engine
 docker-check:

@@ -11,9 +11,9 @@ NEEDED = {
     "service/static/index.html": "the page is not built: `make wheel` builds it and the wheel, and a wheel without it, "
     "for a machine that runs workers alone, is built with WITHOUT_PAGE=1",
     "model_store/demo/brain-demo-256/weights.safetensors": "a model that ships is not there: the copy is incomplete",
-    "model_store/demo/head-style-64/weights.safetensors": "a model that ships is not there: the copy is incomplete",
+    "model_store/demo/head-style-128/weights.safetensors": "a model that ships is not there: the copy is incomplete",
     "model_store/demo/brain-demo-256/reference.safetensors": "a model that ships is not there: the copy is incomplete",
-    "model_store/demo/head-style-64/reference.safetensors": "a model that ships is not there: the copy is incomplete",
+    "model_store/demo/head-style-128/reference.safetensors": "a model that ships is not there: the copy is incomplete",
     "model_store/demo/head-t1-128/weights.safetensors": "a model that ships is not there: the copy is incomplete",
     "model_store/demo/thorax-demo-128/weights.safetensors": "a model that ships is not there: the copy is incomplete",
     "model_store/features/distortion/weights.safetensors": "a network that ships is not there: the copy is incomplete",

@@ -4,7 +4,7 @@ SERVED = "hagan"
 """The subject whose models the requests go to."""
 WIDENED = "bench-brain-256"
 """The shipped demo model at full width (widened_hagan.py): its volumes pack as a trained model's do."""
-SCORED = ("brain-demo-256", "head-style-64")
+SCORED = ("brain-demo-256", "head-style-128")
 """Shipped models whose volumes get a score."""
 FULL_WIDTH = 64
 """Of MEGAN's networks, with six residual blocks."""

@@ -31,8 +31,8 @@ class ReversedEncoder(InSlabs):
         self.latent = EqualisedLinear(channels[0] * math.prod(base), latent_dim, gain=1)
         self.dense = nn.ModuleList(EqualisedLinear(latent_dim, latent_dim) for _ in range(dense))
 
-    def forward(self, volume: Tensor) -> Tensor:
-        """(n, 1, *shape) -> (n, latent_dim)."""
+    def features(self, volume: Tensor) -> Tensor:
+        """(n, 1, *shape) -> (n, channels[0] * the base's voxels): what the dense layers read."""
         if volume.shape[1:] != (1, *self.shape):
             raise ValueError(f"expected (n, 1, {', '.join(map(str, self.shape))}), got {tuple(volume.shape)}")
 
@@ -43,7 +43,11 @@ class ReversedEncoder(InSlabs):
         x = downsampled(volume, [layer(self.from_image), *finest], self.from_image.out_channels, self.slab_bytes)
         for pair in rest:
             x = downsampled(x, pair, x.shape[1])
-        latent: Tensor = self.latent(x.flatten(1))
+        return x.flatten(1)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """(n, 1, *shape) -> (n, latent_dim)."""
+        latent: Tensor = self.latent(self.features(volume))
         for layer in self.dense:
             latent = leaky_relu(layer(latent))
         return latent

@@ -268,7 +268,7 @@ def test_a_run_is_drawn_even_with_parts_left_out(run: Run, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_score_is_timed_beside_its_forward_pass() -> None:
     found = Scoring(
-        **ask("benchmarks.beside.scoring", {"model": "head-style-64", "device": "cpu", "threads": 1, "repeats": 2})
+        **ask("benchmarks.beside.scoring", {"model": "head-style-128", "device": "cpu", "threads": 1, "repeats": 2})
     )
     assert (len(found.forward_seconds), len(found.score_seconds)) == (2, 2)
     assert 0 < found.share < 1

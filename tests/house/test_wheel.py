@@ -68,7 +68,7 @@ def test_a_wheel_without_the_page_is_not_built_by_accident(tmp_path: Path) -> No
     assert "the page is not built: `make wheel` builds it" in refused.stdout + refused.stderr
     done = build(source, tmp_path / "out", WITHOUT_PAGE="1")
     assert done.returncode == 0, done.stderr
-    (source / "model_store" / "demo" / "head-style-64" / "weights.safetensors").unlink()
+    (source / "model_store" / "demo" / "head-style-128" / "weights.safetensors").unlink()
     assert "a model that ships is not there" in build(source, tmp_path / "out", WITHOUT_PAGE="1").stderr
 
 

@@ -198,7 +198,7 @@ def test_a_bucket_that_never_answered_makes_no_model_unknown(
     with serving(own) as api:
         for answer in (api.http.get("/models/tiny"), api.post("/generate", {"model": "tiny", "seed": 1})):
             assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-        assert api.http.get("/models/head-style-64").status_code == 200, "shipped models are there"
+        assert api.http.get("/models/head-style-128").status_code == 200, "shipped models are there"
         s3.gate.turn("open")
         eventually(lambda: api.http.get("/models/tiny").status_code == 200)
         assert api.http.get("/models/never").status_code == 404

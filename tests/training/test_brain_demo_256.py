@@ -156,6 +156,20 @@ def test_octaves_add_up_and_a_faint_structure_counts_as_much_as_a_strong_one() -
     assert 0.4 < losses[1] / losses[0] < 1.4  # by squared error alone it is a quarter
 
 
+def test_what_is_half_certain_fades_by_squared_error_and_less_beside_the_amplitude() -> None:
+    source = torch.Generator().manual_seed(0)
+    certain, real, other = (torch.randn(1, 1, 32, 32, 32, generator=source) for _ in range(3))
+    real, guess = certain + real, certain + other  # correlated by a half
+
+    def best(amplitude: float) -> float:
+        gains = [0.05 * k for k in range(1, 25)]
+        return min(gains, key=lambda gain: float(octave_loss(gain * guess, real, amplitude=amplitude)))
+
+    assert abs(best(0.0) - 0.5) < 0.11
+    assert abs(best(1.0) - 0.75) < 0.11  # (0.5 + 1) / (1 + 1)
+    assert float(octave_loss(real, real, amplitude=1.0)) < 1e-5
+
+
 def test_a_larger_head_reaches_further_from_the_vertex_and_nowhere_else() -> None:
     scan = torch.zeros(1, 64, 64, 64)
     scan[:, 4:44, 16:48, 16:48] = 0.5

@@ -52,7 +52,7 @@ def test_a_shipped_generator_shows_its_last_evaluation_and_the_page_has_its_figu
 
 
 def test_a_sample_of_a_shipped_generator_has_a_realism() -> None:
-    folder = SHIPPED / "head-style-64"
+    folder = SHIPPED / "head-style-128"
     card = read_card(folder)
     assert isinstance(card, ModelCard)
     model = load(folder, card)
@@ -65,7 +65,7 @@ def test_a_sample_of_a_shipped_generator_has_a_realism() -> None:
 
 
 def test_a_reference_is_made_of_examples_as_the_network_has_them() -> None:
-    card = read_card(SHIPPED / "head-style-64")
+    card = read_card(SHIPPED / "head-style-128")
     assert isinstance(card, ModelCard)
     source = torch.Generator().manual_seed(0)
     found = reference_from(card, iter(torch.rand(8, 64, 64, 64, generator=source)))

@@ -2,17 +2,14 @@
 
 For a start with a handful of scans (docs/decisions/0008). z is drawn from N(0, I); its axes name a scan and a
 deformation of it, so that the pair (z, deformed scan) supervises the generator, and its inverse the encoder.
-Millimetres are on the card's grid, axes (A0, A1, A2) = (inferior, anterior, left), from the centre of the box. The
-affine part is built with MONAI's matrices; the smooth elastic part and the ventricle field are ours.
+Millimetres are on the card's grid, axes (A0, A1, A2) = (inferior, anterior, left), from the centre of the box.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from monai.transforms.utils import create_rotate, create_scale, create_translate
 from torch import Tensor
 
 AXES = {"size": slice(0, 1), "length": slice(1, 2), "brightness": slice(2, 3), "subject": slice(3, 4)}
@@ -24,34 +21,23 @@ STRIPPED_MEAN = 5.0
 """Skull-stripped scans lie this far out along the subject's axis, so that samples of N(0, I) are whole heads."""
 
 _SIZE, _LENGTH, _BRIGHTNESS = 0.008, 0.008, 0.07
-_MODES = [k for k in itertools.product(range(3), repeat=3) if 1 <= sum(k) <= 2] + [(1, 1, 1)]
-_VERTEX_MM = -96.0  # heads grow and shrink about the vertex, because scans are placed by it
-VENTRICLES_MM = (-25.0, -4.0, 0.0)
-VENTRICLE_SIGMA_MM = (20.0, 34.0, 24.0)
+_VERTEX_MM = -96.0
+"""Heads grow and shrink about the vertex, because scans are placed by it."""
 
 
 @dataclass(frozen=True)
 class Deformation:
-    """What is done to a scan. Angles in degrees about A0, A1, A2; lengths in mm."""
+    """What is done to a scan."""
 
-    rotation_deg: tuple[float, ...] = (0.0, 0.0, 0.0)
-    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
-    translation_mm: tuple[float, ...] = (0.0, 0.0, 0.0)
-    ventricles: float = 0.0
-    """In (-0.8, 0.8): how far the ventricles are widened; the magnification at their centre is 1 / (1 - ventricles)."""
-    elastic_mm: Tensor | None = None
-    """(10, 3) amplitudes of the cosine modes."""
-    gamma: float = 1.0
-    gain: float = 1.0
+    scale: tuple[float, float, float]
+    gain: float
 
 
 def deformation_of(z: Tensor) -> Deformation:
     """(4,) -> the deformation that its axes describe."""
     size, length, brightness = z[DEFORMING].tolist()
     grown = math.exp(_SIZE * size)
-    return Deformation(
-        scale=(grown, grown * math.exp(_LENGTH * length), grown), gain=math.exp(_BRIGHTNESS * brightness)
-    )
+    return Deformation((grown, grown * math.exp(_LENGTH * length), grown), math.exp(_BRIGHTNESS * brightness))
 
 
 def milder(z: Tensor, share: float) -> Tensor:
@@ -103,28 +89,6 @@ def draw(count: int, generator: torch.Generator, stripped_share: float, spread: 
     return z
 
 
-def _matrix(deformation: Deformation) -> Tensor:
-    """(3, 4): box millimetres of the result to box millimetres of the scan."""
-    rotate = create_rotate(3, [math.radians(a) for a in deformation.rotation_deg])
-    scale = create_scale(3, [1 / s for s in deformation.scale])
-    shift = create_translate(3, [-t for t in deformation.translation_mm])
-    from_vertex, to_vertex = create_translate(3, [_VERTEX_MM, 0, 0]), create_translate(3, [-_VERTEX_MM, 0, 0])
-    matrix = from_vertex @ scale @ to_vertex @ rotate @ shift
-    return torch.as_tensor(matrix, dtype=torch.float32)[:3]
-
-
-def _elastic_field(amplitudes_mm: Tensor, normalised: Tensor) -> Tensor:
-    """Cosine modes: (m, 3) and (d, h, w, 3) in [-1, 1] -> (d, h, w, 3) mm."""
-    axes = [normalised[:, 0, 0, 0], normalised[0, :, 0, 1], normalised[0, 0, :, 2]]
-    waves = [torch.stack([torch.cos(math.pi * k * (a + 1) / 2) for k in range(3)], dim=1) for a in axes]
-    amplitudes = normalised.new_zeros(3, 3, 3, 3)
-    for mode, amplitude in zip(_MODES, amplitudes_mm, strict=True):
-        amplitudes[mode] = amplitude
-    along_first = torch.einsum("di,ijkc->djkc", waves[0], amplitudes)
-    along_second = torch.einsum("hj,djkc->dhkc", waves[1], along_first)
-    return torch.einsum("wk,dhkc->dhwc", waves[2], along_second)
-
-
 def sampling_grid(deformation: Deformation, shape: tuple[int, int, int], box_mm: tuple[float, float, float],
                   start: int = 0, slices: int | None = None) -> Tensor:  # fmt: skip
     """Where each voxel of the result is found in the scan, for `grid_sample(align_corners=False)`.
@@ -137,20 +101,11 @@ def sampling_grid(deformation: Deformation, shape: tuple[int, int, int], box_mm:
         (d, A1, A2, 3) normalised coordinates, last axis ordered (A2, A1, A0).
     """
     count = shape[0] if slices is None else slices
-    half = torch.tensor(box_mm) / 2
+    fixed = (_VERTEX_MM / box_mm[0] * 2, 0.0, 0.0)
     axes = [(torch.arange(n) + 0.5) / n * 2 - 1 for n in shape]
     axes[0] = axes[0][start : start + count]
-    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-    found = points * half
-    if deformation.elastic_mm is not None:
-        found = found + _elastic_field(deformation.elastic_mm, points)
-    matrix = _matrix(deformation)
-    found = found @ matrix[:, :3].T + matrix[:, 3]
-    if deformation.ventricles:
-        offset = found - torch.tensor(VENTRICLES_MM)
-        weight = torch.exp(-((offset / torch.tensor(VENTRICLE_SIGMA_MM)) ** 2).sum(-1, keepdim=True) / 2)
-        found = found - deformation.ventricles * weight * offset
-    return (found / half).flip(-1)
+    found = [at + (axis - at) / scale for axis, at, scale in zip(axes, fixed, deformation.scale, strict=True)]
+    return torch.stack(torch.meshgrid(*found, indexing="ij")[::-1], dim=-1)
 
 
 def deform(volume: Tensor, deformation: Deformation, shape: tuple[int, int, int], box_mm: tuple[float, float, float],
@@ -158,4 +113,4 @@ def deform(volume: Tensor, deformation: Deformation, shape: tuple[int, int, int]
     """(1, D, H, W) in [0, 1] -> (1, d, A1, A2) in [-1, 1]; zero outside the scan's box."""
     grid = sampling_grid(deformation, shape, box_mm, start, slices)
     out = F.grid_sample(volume[None], grid[None], align_corners=False, padding_mode="zeros")[0]
-    return (out.clamp_min(0) ** deformation.gamma * deformation.gain).clamp(0, 1) * 2 - 1
+    return (out * deformation.gain).clamp(0, 1) * 2 - 1

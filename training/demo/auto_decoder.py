@@ -42,6 +42,10 @@ _MOMENTS_KEPT = 6
 """For how many steps of a head G^H's statistics are held."""
 _LEAST_ENERGY = 0.05
 """Of the octave's mean energy: less counts as much as this, so that air does not weigh infinitely."""
+AMPLITUDE = 1.0
+"""What an octave's amplitude counts beside its squared error, in what makes the volumes that are served."""
+_NO_ENERGY = 1e-8
+"""So that a root has a slope at nought."""
 
 
 def octaves(volume: Tensor) -> list[Tensor]:
@@ -68,12 +72,27 @@ def octave_weights(bands: Sequence[Tensor], whole: Sequence[Tensor]) -> list[Ten
     return [*found, 1 / torch.stack([*coarser, whole[-1].var()]).sum()]
 
 
-def octave_loss(made: Tensor, real: Tensor, whole: Sequence[Tensor] | None = None) -> Tensor:
-    """Squared error of each octave by the head's own energy there; 1 an octave where nothing but air is made."""
+def octave_loss(made: Tensor, real: Tensor, whole: Sequence[Tensor] | None = None, amplitude: float = 0.0) -> Tensor:
+    """Squared error of each octave by the head's own energy there; 1 an octave where nothing but air is made.
+
+    `amplitude`: what an octave's amplitude round about counts beside it. What is half certain comes out of a squared
+    error at half its amplitude, which is blur.
+    """
     wanted = octaves(real)
-    weights = octave_weights(wanted, wanted if whole is None else whole)
-    pairs = zip(octaves(made), wanted, weights, strict=True)
-    return torch.stack([(weight * (a - b).square()).mean() for a, b, weight in pairs]).sum()
+    everywhere = wanted if whole is None else whole
+    weights = octave_weights(wanted, everywhere)
+    bands = octaves(made)
+    terms = [(weight * (a - b).square()).mean() for a, b, weight in zip(bands, wanted, weights, strict=True)]
+    if amplitude:
+        finer = zip(bands[:-1], wanted[:-1], everywhere, strict=False)
+        terms += [amplitude * _amplitudes_apart(a, b, _LEAST_ENERGY * c.square().mean()) for a, b, c in finer]
+    return torch.stack(terms).sum()
+
+
+def _amplitudes_apart(made: Tensor, real: Tensor, least: Tensor) -> Tensor:
+    """Squared difference of the octave's root mean squares round about, by the head's own."""
+    have, wanted = (F.avg_pool3d(band.square(), _ENERGY_EDGE).add(_NO_ENERGY).sqrt() for band in (made, real))
+    return ((have - wanted).square() / (wanted.square() + least)).mean()
 
 
 def sub_voxels(maps: Tensor) -> Tensor:
@@ -156,13 +175,15 @@ class AutoDecoder:
             total = total + self._high_loss(maps[-1], real, self._moments_of(maps[-1], self.scans.index_of(z[0])))
         return total
 
-    def _high_loss(self, features: Tensor, real: Tensor, moments: tuple[Tensor, Tensor]) -> Tensor:
+    def _high_loss(
+        self, features: Tensor, real: Tensor, moments: tuple[Tensor, Tensor], amplitude: float = 0.0
+    ) -> Tensor:
         """`octave_loss` of an eighth of the volume at S/2 that G^H makes, its last convolution averaged over 2^3."""
         edge = features.shape[2]
         slices = max(4, edge // 8)
         start = int(torch.randint(edge - slices + 1, (1,), generator=self.source))
         made = slab_as_inferred(self.generator, features, 4 * start, 4 * slices, moments, halved=True)
-        return octave_loss(made, real[:, :, 2 * start : 2 * (start + slices)], octaves(real))
+        return octave_loss(made, real[:, :, 2 * start : 2 * (start + slices)], octaves(real), amplitude)
 
     def _moments_of(self, features: Tensor, head: int) -> tuple[Tensor, Tensor]:
         """G^H's statistics of this head, which change slowly: of its features now or of some steps ago."""
@@ -214,13 +235,12 @@ class AutoDecoder:
                 features = generator.common(z)
             moments = moments_of(generator, features)
             half, low = (torch.stack([scans.of(row, scans.size // k) for row in z]) for k in (2, 4))
-            by_octaves = [self._high_loss(features, half, moments) for _ in range(_SLABS)]
+            by_octaves = [self._high_loss(features, half, moments, AMPLITUDE) for _ in range(_SLABS)]
             start = 4 * int(torch.randint((scans.size - slices) // 4 + 1, (1,), generator=self.source))
             full = torch.stack([scans.slab_of(row, start, slices) for row in z])
             middle = torch.stack([scans.slab_of(row, 3 * scans.size // 8, 2 * slices) for row in z])
-            by_octaves.append(
-                octave_loss(slab_as_inferred(generator, features, start, slices, moments), full, octaves(middle))
-            )
+            made = slab_as_inferred(generator, features, start, slices, moments)
+            by_octaves.append(octave_loss(made, full, octaves(middle), AMPLITUDE))
             return torch.stack(by_octaves).mean() + reconstruction_loss(generator.low(features), low)
 
         trained = [*generator.high.parameters(), *generator.low.parameters()]

@@ -4,15 +4,11 @@ The folder holds the public scans of WHOLE and STRIPPED under these names. Every
 card's command is the whole recipe.
 """
 
-import argparse
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
 from model_store.card import IntensitySpec, LatentSpec, ModelCard, PreprocessSpec, Provenance
 from model_store.load import load
@@ -20,7 +16,7 @@ from training.demo.anatomy import LATENT_DIM
 from training.demo.auto_decoder import AutoDecoder
 from training.demo.directions import write_directions
 from training.demo.sources import Source
-from training.demo.warm_start import ALONE, Plan, Scans, Share, Tell, WarmStart, each_once, lines, new_networks
+from training.demo.warm_start import ALONE, Plan, Scans, Share, Tell, WarmStart, each_once, in_processes, new_networks
 from training.engine.export import export
 from volumes.files import read
 from volumes.scan import Preparation, prepare
@@ -135,27 +131,14 @@ def steps_of(plan: Plan) -> dict[str, int]:
     }
 
 
-def _run(rank: int, processes: int, data: Path, out: Path) -> None:
-    """One of the processes."""
-    torch.set_num_threads(1)
-    if processes > 1:
-        dist.init_process_group("gloo", f"file://{out.resolve()}/meet", rank=rank, world_size=processes)
-    folder = make(data, out, Plan(), lines(20) if rank == 0 else lambda *_: None, Share(rank, processes))
-    if folder is not None:
-        sys.stderr.write(f"{folder}\n")
+def shipped(data: Path, out: Path, tell: Tell, share: Share) -> Path | None:
+    """The model that ships."""
+    return make(data, out, Plan(), tell, share)
 
 
 def main() -> None:
     """Command line of `make demo-model`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--processes", type=int, default=2, help="that share each batch of what is learned by heart")
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "meet").unlink(missing_ok=True)
-    ranks = arguments.processes
-    spawn(_run, (ranks, arguments.data, arguments.out), ranks)  # type: ignore[no-untyped-call]
+    in_processes(shipped, __doc__)
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ from model_store.features.network import features_of
 from model_store.features.reference import About, Reference, reference_of
 from model_store.features.shipped import shipped_network
 from model_store.folder import software_version
-from training.demo import anatomy, brain_demo_256, head_style_64, style_anatomy
+from training.demo import anatomy, brain_demo_256, head_style_128, style_anatomy
 from training.demo.warm_start import STRIPPED_SHARE
 from volumes.orientation import from_network
 
 COUNT = 256
 EDGE = 64
-"""At which the examples of brain-demo-256 are made, of scans of twice that: features are of 64^3 voxels."""
+"""At which the examples are made, of scans of twice that: features are of 64^3 voxels."""
 Examples = Iterator[Tensor]
 """Volumes (A0, A1, A2) in [0, 1]."""
 
@@ -43,15 +43,15 @@ def brain_examples(data: Path, count: int, source: torch.Generator) -> Examples:
 
 
 def style_examples(data: Path, count: int, source: torch.Generator) -> Examples:
-    """As `head-style-64` saw them."""
-    heads = head_style_64.read_heads(data)
-    for z in style_anatomy.draw(count, source):
-        yield heads.of(z, head_style_64.SIZE)[0]
+    """As `head-style-128` saw them."""
+    heads = head_style_128.read_heads(data)
+    for attributes in style_anatomy.attributes_of(style_anatomy.draw(count, source)):
+        yield heads.of(attributes, EDGE)[0]
 
 
 EXAMPLES: Mapping[str, Callable[[Path, int, torch.Generator], Examples]] = {
     brain_demo_256.NAME: brain_examples,
-    head_style_64.NAME: style_examples,
+    head_style_128.NAME: style_examples,
 }
 
 

@@ -1,7 +1,7 @@
-"""The latent that the shipped style model starts from: each axis of z says how a head was chosen, placed, shaped, lit.
+"""The latent that the shipped style model starts from: which head, of what shape, and how it is lit.
 
-As anatomy.py does for the HA-GAN demo, but in two groups: geometry, which the styles of the coarse layers carry, and
-appearance, which those of the finer layers carry, so that style mixing has one right answer (docs/decisions/0022).
+Geometry, which the styles of the coarse layers carry, and appearance, which those of the finer layers carry, so that
+style mixing has one right answer (docs/decisions/0022). The first four attributes are anatomy.py's.
 """
 
 import math
@@ -10,75 +10,99 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.demo.anatomy import Deformation, deform
+from training.demo import anatomy
+from training.demo.warm_start import Scans
 
-AXES = {"rotation": slice(0, 3), "size": slice(3, 4), "proportions": slice(4, 7), "position": slice(7, 10),
-        "ventricles": slice(10, 11), "subject": slice(11, 13), "elastic": slice(13, 28), "contrast": slice(28, 29),
-        "brightness": slice(29, 30), "tone": slice(30, 31)}  # fmt: skip
-"""What each stretch of z means."""
-LATENT_DIM = 31
-APPEARANCE = 28
-"""The first axis of the appearance; those before are geometry."""
-SUBJECTS = 3
+ATTRIBUTES = {"size": 0, "length": 1, "brightness": 2, "subject": 3, "contrast": 4, "tone": 5}
+"""Places among the attributes, each N(0, 1)."""
+APPEARANCE = [ATTRIBUTES[name] for name in ("brightness", "contrast", "tone")]
+_SHAPE = [ATTRIBUTES[name] for name in ("size", "length")]
+_AXES_EACH = 4
+LATENT_DIM = _AXES_EACH * len(ATTRIBUTES)
+_FURTHEST = 3.0
+_REACH = 3.0
+"""The length in w of what names a head, which is to weigh more than what shapes it."""
+_CONTRAST, _TONE = 0.25, 0.06
+_APART = 1.5
+"""How far apart the shares of a blend of heads are: deviation before softmax."""
+_BEND = 0.08
+"""In halves of an edge."""
 
-_ROTATION_DEG = (1.0, 0.8, 1.0)
-_POSITION_MM = (0.6, 0.6, 0.6)
-_ELASTIC_MM = 0.25
-_ELASTIC_MODES = (1, 3, 5, 8, 9)
-"""Of the ten cosine modes of anatomy.py."""
+
+def draw(count: int, source: torch.Generator) -> Tensor:
+    """(n, 24) latents from N(0, I)."""
+    return torch.randn(count, LATENT_DIM, generator=source)
 
 
-def draw(count: int, source: torch.Generator, spread: float = 1.0) -> Tensor:
-    """(n, 31) latents from N(0, spread^2 I), cut at 3.5."""
-    return (spread * torch.randn(count, LATENT_DIM, generator=source)).clamp(-3.5, 3.5)
+def attributes_of(z: Tensor) -> Tensor:
+    """(n, 24) -> (n, 6): each the sum of four axes over two, so N(0, 1) again, cut at 3."""
+    summed: Tensor = z.view(len(z), -1, _AXES_EACH).sum(2) / _AXES_EACH**0.5
+    return summed.clamp(-_FURTHEST, _FURTHEST)
 
 
 def mixed(geometry: Tensor, appearance: Tensor) -> Tensor:
-    """(31,) latents: the geometry of one with the appearance of the other."""
-    return torch.cat([geometry[:APPEARANCE], appearance[APPEARANCE:]])
+    """(n, 6) attributes: the geometry of one with the appearance of the other."""
+    both = geometry.clone()
+    both[:, APPEARANCE] = appearance[:, APPEARANCE]
+    return both
 
 
-def subject(z: Tensor) -> int:
-    """(31,) -> which scan: the axes' plane is cut into equal sectors about the corners of a triangle."""
-    centred = torch.eye(SUBJECTS) - 1 / SUBJECTS
-    basis = torch.linalg.svd(centred)[0][:, : SUBJECTS - 1]
-    return int((F.normalize(centred @ basis, dim=1) @ z[AXES["subject"]]).argmax())
+def milder(attributes: Tensor, share: float) -> Tensor:
+    """(n, 6) of the same heads, each shaped and lit `share` times as far."""
+    factors = torch.full((len(ATTRIBUTES),), share)
+    factors[ATTRIBUTES["subject"]] = 1.0
+    return attributes * factors
 
 
-def deformation_of(z: Tensor) -> Deformation:
-    """(31,) -> the deformation that its geometric axes describe; gamma and gain of its appearance."""
-
-    def scaled(axis: str, sigmas: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(s * float(v) for s, v in zip(sigmas, z[AXES[axis]], strict=True))
-
-    size = 0.022 * float(z[AXES["size"]])
-    elastic = z.new_zeros(10, 3)
-    elastic[list(_ELASTIC_MODES)] = _ELASTIC_MM * z[AXES["elastic"]].reshape(len(_ELASTIC_MODES), 3)
-    return Deformation(
-        rotation_deg=scaled("rotation", _ROTATION_DEG),
-        scale=tuple(math.exp(size + s) for s in scaled("proportions", (0.01, 0.01, 0.01))),
-        translation_mm=scaled("position", _POSITION_MM),
-        ventricles=0.4 * math.tanh(0.5 * float(z[AXES["ventricles"]])),
-        elastic_mm=elastic,
-        gamma=math.exp(0.25 * float(z[AXES["contrast"]])),
-        gain=math.exp(0.08 * float(z[AXES["brightness"]])),
-    )
+def bent(volume: Tensor, source: torch.Generator) -> Tensor:
+    """(1, e, e, e) -> the same under a smooth displacement, N(0, 4% of an edge) at 4^3 points: other people's shape."""
+    shape = volume.shape[1:]
+    corners = _BEND * torch.randn(1, 3, 4, 4, 4, generator=source)
+    displacement = F.interpolate(corners, size=shape, mode="trilinear", align_corners=True)[0]
+    straight = F.affine_grid(torch.eye(3, 4)[None], [1, 1, *shape], align_corners=False)
+    return F.grid_sample(volume[None], straight + displacement.movedim(0, -1), align_corners=False)[0]
 
 
 class Heads:
-    """Prepared heads in [0, 1] on one grid, and what a latent makes of them at any stage of the network."""
+    """What attributes make of some scans, and where they lie in w."""
 
-    def __init__(self, scans: list[Tensor], box_mm: tuple[float, float, float]) -> None:
-        """`scans`: (2 S, 2 S, 2 S) float32 each, twice the network's resolution."""
-        self.box_mm, self.size = box_mm, scans[0].shape[0] // 2
-        self._levels = {2 * self.size: [scan[None] for scan in scans]}
+    def __init__(self, scans: Scans) -> None:
+        """Whole heads, at twice the model's resolution."""
+        self.scans = scans
+        self.geometry = scans.whole * (1 + len(_SHAPE))
+        self.w_dim = self.geometry + len(APPEARANCE)
 
-    def of(self, z: Tensor, edge: int) -> Tensor:
-        """What z (31,) describes: (1, edge, edge, edge) in [0, 1], read from scans of twice that resolution."""
-        if 2 * edge not in self._levels:
-            factor = self.size // edge
-            self._levels[2 * edge] = [F.avg_pool3d(scan, factor) for scan in self._levels[2 * self.size]]
-        scan = self._levels[2 * edge][subject(z)]
-        unit = (deform(scan, deformation_of(z), (edge, edge, edge), self.box_mm) + 1) / 2
-        # Tone: the middle greys go up or down against both ends.
-        return (unit + 0.06 * float(z[AXES["tone"]]) * torch.sin(2 * math.pi * unit)).clamp(0, 1)
+    def of(self, attributes: Tensor, edge: int, place: int | None = None) -> Tensor:
+        """(6,) -> (1, edge, edge, edge) in [0, 1]. `place`: of another scan than the attributes name."""
+        unit = (self.scans.of(attributes[: anatomy.LATENT_DIM], edge, place) + 1) / 2
+        return self._lit(unit, attributes)
+
+    def _lit(self, unit: Tensor, attributes: Tensor) -> Tensor:
+        """Contrast is a power; tone moves the middle greys up or down against both ends."""
+        unit = unit ** math.exp(_CONTRAST * float(attributes[ATTRIBUTES["contrast"]]))
+        tone = _TONE * float(attributes[ATTRIBUTES["tone"]])
+        return (unit + tone * torch.sin(2 * math.pi * unit)).clamp(0, 1)
+
+    def styles(self, attributes: Tensor) -> Tensor:
+        """(n, 6) -> w, (n, w_dim): what names the head, what shapes each head, what lights it.
+
+        A head's shape has places of its own, so that a style that is linear in w can shape each head in its own way.
+        """
+        ends = torch.tensor(anatomy.boundaries(self.scans.whole, 0))
+        index = torch.bucketize(attributes[:, ATTRIBUTES["subject"]].contiguous(), ends, right=True)
+        named = torch.eye(self.scans.whole)[index]
+        shapes = torch.cat([attributes.new_full((len(attributes), 1), _REACH), attributes[:, _SHAPE]], 1)
+        shaped = named[:, :, None] * shapes[:, None]
+        return torch.cat([shaped.flatten(1), attributes[:, APPEARANCE]], 1)
+
+    def blended(self, styles: Tensor, source: torch.Generator) -> Tensor:
+        """(n, w_dim) -> the same mixed with the other heads, of which each has less of it than the one it was."""
+        count, heads = len(styles), self.scans.whole
+        geometry = styles[:, : self.geometry].view(count, heads, -1)
+        shares = torch.softmax(_APART * torch.randn(count, heads, generator=source), 1).sort(1, descending=True).values
+        shares[: count // 3] = torch.eye(heads)[0]
+        places = (geometry[:, :, 0].argmax(1)[:, None] + torch.arange(heads)) % heads
+        by_head = torch.zeros(count, heads).scatter(1, places, shares)
+        return torch.cat(
+            [(by_head[:, :, None] * geometry.sum(1, keepdim=True)).flatten(1), styles[:, self.geometry :]], 1
+        )

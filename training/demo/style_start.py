@@ -1,15 +1,16 @@
 """Supervised start of the shipped style model, for machines where adversarial training from scratch is out of reach.
 
-Not part of the paper (docs/decisions/0022). Pairs of a latent and a deformed scan (style_anatomy.py) teach mapping and
-synthesis stage by stage, as progressive growing does, half of them mixed: the geometry of one latent through the
-styles before `CROSSOVER`, the appearance of another through those after it. The encoder learns w of deformed scans.
+Not part of the paper (docs/decisions/0022). w is given a meaning first (style_anatomy.py), and the synthesis learns by
+heart what each w is to show: the learned constant holds the heads, and the styles, which are linear in w, choose among
+its channels. One convolution to sub-voxels reads the volume from an early stage until the next one goes on from there.
+The mapping and the encoder then learn w.
 
 Several processes share each batch: on few and busy cores they get further than threads.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -17,43 +18,60 @@ from torch import Tensor, nn
 
 from model_store.networks.equalised import SLOPE, EqualisedLinear
 from model_store.networks.reversed_encoder import ReversedEncoder
-from model_store.networks.stylegan import MappingNetwork, SynthesisNetwork
-from training.demo.style_anatomy import Heads, draw, mixed
-from training.demo.warm_start import Phase, Share, reconstruction_loss
+from model_store.networks.stylegan import STYLES_PER_STAGE, MappingNetwork, SynthesisNetwork
+from training.demo.auto_decoder import AMPLITUDE, octave_loss, sub_voxels
+from training.demo.style_anatomy import Heads, attributes_of, bent, draw, milder
+from training.demo.warm_start import NONE_BY_ADAM, ByAdam, Optimisers, Phase, Share, Tell, adam, optimise
 from training.engine.average import ParameterAverage
-from training.engine.checkpoint import save
 from training.engine.orthogonal import OrthogonalDescent
 from training.progressive.networks import set_mean_style
 
 CROSSOVER = 5
 """Styles before it carry geometry, the others appearance."""
-Tell = Callable[[str, int, int, float], None]
-"""Progress: phase, step, steps, loss."""
-Optimisers = list[tuple[torch.optim.Optimizer, float]]
-"""Each with the factor of the phase's rate that it steps at."""
+_FURTHEST = 2.0
+"""Deviations from the mean within which the encoder puts what it has not seen."""
+_RIDGE, _UNCERTAIN = 3e-2, 0.1
+"""Of the regression that the encoder ends in: its ridge, and the deviation of what it gives."""
+_FURTHER = 4.0
+"""How many times as far as the synthesis learned some scans are deformed that the encoder sees."""
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """One stretch of optimisation at one stage."""
-
-    name: str
-    stage: int
-    phase: Phase
-
-
-def optimisers_of(networks: nn.Module, rate: float) -> Optimisers:
+def optimisers_of(networks: nn.Module, by_adam: ByAdam = NONE_BY_ADAM) -> Optimisers:
     """Orthogonalised momentum at ten times the rate for convolutions of several outputs, Adam at five for the rest.
 
-    With equalised learning rates a stored weight is sqrt(fan in) times what convolves, and so is its step.
+    With equalised learning rates a stored weight is sqrt(fan in) times what convolves, and so is its step. `by_adam`:
+    parameters, beside the networks', by the factor of the rate that Adam moves them at.
     """
     kernels = [p for p in networks.parameters() if p.ndim == 5 and p.shape[0] > 1]
     others = [p for p in networks.parameters() if p.ndim != 5 or p.shape[0] == 1]
-    by_width: Optimisers = []
+    by_width: list[tuple[torch.optim.Optimizer, float]] = []
     for fan_in in sorted({p[0].numel() for p in kernels}):
         alike = [p for p in kernels if p[0].numel() == fan_in]
-        by_width.append((OrthogonalDescent(alike, lr=rate), 10.0 * fan_in**0.5))
-    return [*by_width, (torch.optim.Adam(others, lr=rate, betas=(0.9, 0.99)), 5.0)]
+        by_width.append((OrthogonalDescent(alike, lr=0.0), 10.0 * fan_in**0.5))
+    return [*by_width, (adam(others), 5.0), *((adam(group), factor) for factor, group in by_adam.items() if group)]
+
+
+class Readers(nn.Module):
+    """Volumes of twice or four times the edges from the maps of stages 1 and 2; thrown away afterwards."""
+
+    def __init__(self, channels: list[int]) -> None:
+        super().__init__()
+        self.stage1 = nn.Conv3d(channels[0], 64, 3, padding=1)
+        self.stage2 = nn.Conv3d(channels[1], 8, 3, padding=1)
+
+    def forward(self, maps: Tensor, stage: int) -> Tensor:
+        return sub_voxels(self.get_submodule(f"stage{stage}")(maps))
+
+
+@torch.no_grad()
+def blind(synthesis: SynthesisNetwork, geometry: int) -> None:
+    """Let the first styles not depend on the appearance, which lies behind `geometry` numbers of w.
+
+    Nor the others on the geometry.
+    """
+    for index, conv in enumerate(synthesis.convolutions()):
+        unseen = slice(geometry, None) if index < CROSSOVER else slice(geometry)
+        conv.affine.weight[:, unseen] = 0
 
 
 class StyleStart:
@@ -61,6 +79,7 @@ class StyleStart:
 
     def __init__(self, networks: nn.ModuleDict, heads: Heads, seed: int, share: Share, tell: Tell) -> None:
         self.networks, self.heads, self.seed, self.share, self.tell = networks, heads, seed, share, tell
+        self.source = torch.Generator()
         for parameter in networks.parameters():
             if parameter.ndim == 5:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
@@ -77,46 +96,168 @@ class StyleStart:
     def encoder(self) -> ReversedEncoder:
         return self.networks["encoder"]  # type: ignore[return-value]
 
-    def fit_stage(self, stretch: Stretch, checkpoint: Path) -> None:
-        """Mapping and synthesis at one stage, ending with averaged weights."""
-        stage, phase = stretch.stage, stretch.phase
-        edge = self.heads.size >> (self.synthesis.num_stages - stage)
+    @property
+    def edge(self) -> int:
+        return self.heads.scans.size // 2
 
-        def loss(source: torch.Generator) -> Tensor:
-            wide = float(torch.rand(1, generator=source)) < 0.4
-            z = draw(2 * phase.batch_size, source, 1.2 if wide else 1.0).view(phase.batch_size, 2, -1)
-            alike = torch.rand(phase.batch_size, generator=source) < (0.5 if 3 * stage > CROSSOVER else 1.0)
-            z[alike, 1] = z[alike, 0]
-            real = torch.stack([self.heads.of(mixed(first, second), edge) for first, second in z])
-            made = self.synthesis(self.styles(z), stage=stage)
-            return reconstruction_loss(2 * made, 2 * real)
+    def fit_stage(self, name: str, stage: int, phase: Phase, grown: tuple[int, int] | None) -> None:
+        """The synthesis up to a stage, whose maps a reader makes a volume of; `grown`: see `_fit_volumes`."""
+        readers: Readers = self.networks["readers"]  # type: ignore[assignment]
+        reader = list(readers.get_submodule(f"stage{stage}").parameters())
+        trained = nn.ModuleList(self.synthesis.stages[:stage])
+        self._fit_volumes(name, phase, trained, lambda w: readers(self._maps(w, stage), stage), grown, reader)
 
-        parts = nn.ModuleDict({"mapping": self.mapping, "synthesis": self.synthesis})
-        self._fit(stretch.name, phase, parts, loss, checkpoint)
+    def fit_image(self, name: str, phase: Phase, alone: bool) -> None:
+        """The volume that the synthesis itself makes: the last stage `alone`, or all of it."""
+        *before, last = self.synthesis.stages
+        trained = nn.ModuleList([*([] if alone else before), last, self.synthesis.to_image[-1]])
 
-    def styles(self, z: Tensor) -> Tensor:
-        """(n, 2, 31) -> (n, num_styles, w_dim): the first latent up to the crossover, the second after it."""
-        w = self.mapping(z.flatten(0, 1)).view(len(z), 2, -1)
-        after = self.synthesis.num_styles - CROSSOVER
-        return torch.cat([w[:, :1].expand(-1, CROSSOVER, -1), w[:, 1:].expand(-1, after, -1)], dim=1)
+        def made(w: Tensor) -> Tensor:
+            unit: Tensor = self.synthesis(w)
+            return 2 * unit - 1
 
-    def fit_encoder(self, phase: Phase, checkpoint: Path) -> None:
-        """The encoder: w of deformed scans and, every other item, of what the generator makes of the same latent."""
-        self.mapping.requires_grad_(False)
+        self._fit_volumes(name, phase, trained, made, (0, 0), with_constant=not alone, amplitude=AMPLITUDE)
+
+    def _maps(self, w: Tensor, stage: int) -> Tensor:
+        """(n, num_styles, w_dim) -> what the last convolution of a stage makes."""
+        x = self.synthesis.constant.repeat(len(w), 1, 1, 1, 1).contiguous(memory_format=torch.channels_last_3d)
+        convolutions = self.synthesis.convolutions()[: STYLES_PER_STAGE * stage]
+        for conv, row in zip(convolutions, w.unbind(1), strict=False):
+            x = conv(x, row)
+        return x
+
+    def _fit_volumes(
+        self,
+        name: str,
+        phase: Phase,
+        trained: nn.Module,
+        made_of: Callable[[Tensor], Tensor],
+        grown: tuple[int, int] | None,
+        reader: Sequence[nn.Parameter] = (),
+        with_constant: bool = True,
+        amplitude: float = 0.0,
+    ) -> None:
+        """Learn what w is to show. Shapes and lights grow between two steps from none to all; None: there are none.
+
+        `amplitude`: see `octave_loss`. The averaged weights stay.
+        """
+        self._seed(name)
+        step = 0
+
+        def loss() -> Tensor:
+            nonlocal step
+            share = 0.0 if grown is None else min(1.0, max(0.0, (step - grown[0]) / max(1, grown[1] - grown[0])))
+            step += 1
+            attributes = milder(attributes_of(draw(phase.batch_size, self.source)), share)
+            real = 2 * torch.stack([self.heads.of(row, self.edge) for row in attributes]) - 1
+            return octave_loss(made_of(self._apart(self.heads.styles(attributes))), real, amplitude=amplitude)
+
+        by_adam = {1.0: list(reader), 10.0: [self.synthesis.constant] if with_constant else []}
         self.synthesis.requires_grad_(False)
+        for parameter in (*trained.parameters(), *by_adam[10.0]):
+            parameter.requires_grad_(True)
+        average = ParameterAverage(self.synthesis, 0.98)
+        for _ in optimise(name, phase, optimisers_of(trained, by_adam), loss, self.tell, self.share):
+            average.update()
+        average.apply(self.synthesis)
+
+    def _apart(self, w: Tensor) -> Tensor:
+        """(n, w_dim) -> (n, num_styles, w_dim): geometry alone up to the crossover, appearance alone after it.
+
+        What a style is not shown its affine map does not learn to read: it was nought there and stays so.
+        """
+        shown = torch.zeros(self.synthesis.num_styles, w.shape[1])
+        shown[:CROSSOVER, : self.heads.geometry] = 1
+        shown[CROSSOVER:, self.heads.geometry :] = 1
+        return w[:, None] * shown
+
+    def fit_mapping(self, phase: Phase) -> None:
+        """z to w. Where one head ends and the next one begins it has to jump, and does so over a small stretch."""
+        self._seed("mapping")
+
+        def loss() -> Tensor:
+            z = draw(phase.batch_size, self.source)
+            return F.mse_loss(self.mapping(z), self.heads.styles(attributes_of(z)))
+
+        for _ in optimise(
+            "mapping", phase, [(adam(list(self.mapping.parameters())), 1.0)], loss, self.tell, self.share
+        ):
+            pass
+        set_mean_style(self.mapping)
+
+    def fit_encoder(self, phase: Phase) -> None:
+        """w of scans by descent, for the convolutions' sake; `solve_encoder` has the last word."""
+        self._seed("encoder")
         self._encode_the_mean()
 
-        def loss(source: torch.Generator) -> Tensor:
-            z = draw(phase.batch_size, source)
-            volumes = torch.stack([self.heads.of(row, self.heads.size) for row in z])
-            w = self.mapping(z)
-            if float(torch.rand(1, generator=source)) < 0.25:
-                with torch.no_grad():
-                    volumes = self.synthesis(w[:, None].expand(-1, self.synthesis.num_styles, -1))
-            return F.mse_loss(self.encoder(volumes), w)
+        def loss() -> Tensor:
+            volumes, attributes = self._seen_by_the_encoder(phase.batch_size)
+            return F.mse_loss(self.encoder(volumes), self.heads.styles(attributes))
 
-        self._fit("encoder", phase, self.encoder, loss, checkpoint)
-        self.networks.requires_grad_(True)
+        for _ in optimise("encoder", phase, optimisers_of(self.encoder), loss, self.tell, self.share):
+            pass
+
+    @torch.no_grad()
+    def solve_encoder(self, scans: int) -> None:
+        """What the dense layers read, by regression on `scans` scans in each process."""
+        self._seed("encoder solved")
+        features, wanted = [], []
+        for index in range(scans):
+            volumes, attributes = self._seen_by_the_encoder(1)
+            features.append(self.encoder.features(volumes).half())
+            wanted.append(self.heads.styles(attributes))
+            self.tell("scans for the encoder", index + 1, scans, 0.0)
+        seen, styles = self.share.gathered(torch.cat(features)), self.share.gathered(torch.cat(wanted))
+        solve_latent(self.encoder, seen.float(), styles)
+
+    def fit_decision(self, phase: Phase) -> None:
+        """The encoder's dense layers: w of what the regression gives, which is a blend where a head is not known.
+
+        Of a blend the nearest head, sized as all of it says: blends are drawn, a third of them of one head alone.
+        """
+        self._seed("decision")
+
+        def loss() -> Tensor:
+            styles = self.heads.styles(attributes_of(draw(phase.batch_size, self.source)))
+            blended = self.heads.blended(styles, self.source)
+            found = blended + _UNCERTAIN * torch.randn(blended.shape, generator=self.source)
+            for layer in self.encoder.dense:
+                found = F.leaky_relu(layer(found), SLOPE)
+            return F.mse_loss(found, styles)
+
+        trained = list(self.encoder.dense.parameters())
+        for _ in optimise("decision", phase, [(adam(trained), 1.0)], loss, self.tell, self.share):
+            pass
+
+    def _seen_by_the_encoder(self, count: int) -> tuple[Tensor, Tensor]:
+        """(n, 1, e, e, e) volumes and (n, 6) attributes: half are sized further than the synthesis knows, half bent.
+
+        A third are heads unknown to it, each with the attributes of the nearest one that it knows.
+        """
+        volumes, attributes = zip(*(self._example() for _ in range(count)), strict=True)
+        return torch.stack(volumes), torch.stack(attributes)
+
+    def _example(self) -> tuple[Tensor, Tensor]:
+        attributes = attributes_of(draw(1, self.source))[0]
+        further, bending, other = (torch.rand(3, generator=self.source) < torch.tensor([0.5, 0.5, 1 / 3])).tolist()
+        if further:
+            attributes[:2] *= _FURTHER
+        place = None
+        if other and self._nearest:
+            known = list(self._nearest)
+            place = known[int(torch.randint(len(known), (1,), generator=self.source))]
+        volume = self.heads.of(attributes, self.edge, place)
+        if bending:
+            volume = bent(volume, self.source)
+        if place is not None:
+            attributes[:3] += self._nearest[place][:3]
+            attributes[3] = self._nearest[place][3]
+        return volume, attributes.clamp(-_FURTHEST, _FURTHEST)
+
+    @cached_property
+    def _nearest(self) -> dict[int, Tensor]:
+        """Of each scan that the encoder alone sees: see `Scans.nearest_to`."""
+        return {place: self.heads.scans.nearest_to(place) for place in self.heads.scans.others}
 
     @torch.no_grad()
     def _encode_the_mean(self) -> None:
@@ -127,46 +268,18 @@ class StyleStart:
         last.weight.mul_(0.1)
         last.bias.copy_(torch.where(mean > 0, mean, mean / SLOPE))  # before its LReLU
 
-    def _fit(self, name: str, phase: Phase, part: nn.Module, loss_of: Callable[[torch.Generator], Tensor],
-             checkpoint: Path) -> None:  # fmt: skip
-        """Descend from the last checkpoint of the phase, or from its start; the averaged weights stay."""
-        optimisers = optimisers_of(part, phase.rate)
-        average = ParameterAverage(part, 0.98)
-        first = self._resume(checkpoint, part, optimisers, average)
-        parameters = list(part.parameters())
-        for step in range(first, phase.steps):
-            loss = loss_of(self._source(name, step))
-            for optimiser, factor in optimisers:
-                optimiser.zero_grad(set_to_none=True)
-                optimiser.param_groups[0]["lr"] = factor * phase.rate_at(step)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.share.average(parameters)
-            for optimiser, _ in optimisers:
-                optimiser.step()
-            average.update()
-            self.tell(name, step + 1, phase.steps, loss.item())
-            if (step + 1) % 50 == 0 and self.share.rank == 0:
-                self._save(checkpoint, step + 1, part, optimisers, average)
-        average.apply(part)
+    def _seed(self, name: str) -> None:
+        """Of one phase in this process."""
+        self.source.manual_seed(zlib.crc32(f"{self.seed} {name} {self.share.rank}".encode()))
 
-    def _source(self, name: str, step: int) -> torch.Generator:
-        """Randomness of one step in this process."""
-        place = (sum(name.encode()) * 100_000 + step) * self.share.processes + self.share.rank
-        return torch.Generator().manual_seed(self.seed * 1_000_000_007 + place)
 
-    def _save(self, checkpoint: Path, step: int, part: nn.Module, optimisers: Optimisers,
-              average: ParameterAverage) -> None:  # fmt: skip
-        state = {"step": step, "part": part.state_dict(), "average": average.state()}
-        save(checkpoint, state | {"optimisers": [optimiser.state_dict() for optimiser, _ in optimisers]})
-
-    def _resume(self, checkpoint: Path, part: nn.Module, optimisers: Optimisers, average: ParameterAverage) -> int:
-        """The step to go on from."""
-        if not checkpoint.exists():
-            return 0
-        state = torch.load(checkpoint, weights_only=True)
-        part.load_state_dict(state["part"])
-        average.restore(state["average"])
-        for (optimiser, _), saved in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        step: int = state["step"]
-        return step
+@torch.no_grad()
+def solve_latent(encoder: ReversedEncoder, features: Tensor, styles: Tensor) -> None:
+    """Ridge regression of w (n, w_dim) on the features (n, f) of n scans; the dense layers come after it."""
+    centre, mean = features.mean(0), styles.mean(0)
+    apart = features - centre
+    products = apart @ apart.T
+    ridge = _RIDGE * products.diagonal().mean() * torch.eye(len(products))
+    weight = torch.linalg.solve(products + ridge, styles - mean).T @ apart
+    encoder.latent.weight.copy_(weight / encoder.latent.scale)
+    encoder.latent.bias.copy_(mean - weight @ centre)

@@ -5,6 +5,7 @@ Not part of the paper (docs/decisions/0008). The latent is given a meaning first
 comes out is an HA-GAN like any other: the same networks, the same files, ready for adversarial training.
 """
 
+import argparse
 import itertools
 import math
 import sys
@@ -18,6 +19,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator, select_features
 from training.demo.anatomy import (
@@ -94,9 +96,12 @@ class Scans:
             self._levels[factor] = scans
         return self._levels[factor]
 
-    def of(self, z: Tensor, edge: int) -> Tensor:
-        """What z describes, (1, edge, edge, edge) in [-1, 1], read from scans of twice that resolution."""
-        scan = self.level(self.size // edge // 2)[self.index_of(z)]
+    def of(self, z: Tensor, edge: int, place: int | None = None) -> Tensor:
+        """What z describes, (1, edge, edge, edge) in [-1, 1], read from scans of twice that resolution.
+
+        `place`: of another scan than z names.
+        """
+        scan = self.level(self.size // edge // 2)[self.index_of(z) if place is None else place]
         return deform(scan, deformation_of(z), (edge, edge, edge), self.box_mm)
 
     def slab_of(self, z: Tensor, start: int, slices: int, place: int | None = None) -> Tensor:
@@ -151,6 +156,14 @@ class Share:
         for parameter, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
             parameter.grad = part.reshape(parameter.shape)
 
+    def gathered(self, part: Tensor) -> Tensor:
+        """(n, ...) of this process -> (processes * n, ...), the same in each."""
+        if self.processes == 1:
+            return part
+        parts = [torch.empty_like(part) for _ in range(self.processes)]
+        dist.all_gather(parts, part)
+        return torch.cat(parts)
+
     def follow_the_first(self, network: nn.Module) -> None:
         """Take up the first process's parameters."""
         if self.processes > 1:
@@ -179,8 +192,13 @@ def optimisers_of(parameters: Sequence[nn.Parameter], by_adam: ByAdam = NONE_BY_
     groups = {1.0: [p for p in free if p.ndim != 5 or p.shape[0] == 1]}
     for factor, group in by_adam.items():
         groups[factor] = [*groups.get(factor, []), *group]
-    adams = [(torch.optim.Adam(group, lr=0.0, betas=(0.9, 0.99)), factor) for factor, group in groups.items() if group]
+    adams = [(adam(group), factor) for factor, group in groups.items() if group]
     return [(OrthogonalDescent(kernels, lr=0.0), 10.0), *adams] if kernels else adams
+
+
+def adam(parameters: Sequence[nn.Parameter]) -> torch.optim.Adam:
+    """Its rate is set in every step."""
+    return torch.optim.Adam(parameters, lr=0.0, betas=(0.9, 0.99))
 
 
 def optimise(name: str, phase: Phase, optimisers: Optimisers, loss_of: Callable[[], Tensor], tell: Tell,
@@ -369,3 +387,29 @@ def new_networks(size: int, width: int, seed: int) -> tuple[HAGANGenerator, HAGA
     """Randomly initialised networks of the anatomical latent's length."""
     torch.manual_seed(seed)
     return HAGANGenerator(size, width, LATENT_DIM), HAGANEncoder(size, width, LATENT_DIM)
+
+
+Recipe = Callable[[Path, Path, Tell, Share], Path | None]
+"""Makes a model of a folder of scans in another folder; of several processes the first one gives the model's folder."""
+
+
+def in_processes(recipe: Recipe, description: str | None) -> None:
+    """Command line of a recipe whose processes share each batch."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--processes", type=int, default=2, help="that share each batch of what is learned by heart")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "meet").unlink(missing_ok=True)
+    ranks = arguments.processes
+    spawn(_one_of, (ranks, recipe, arguments.data, arguments.out), ranks)  # type: ignore[no-untyped-call]
+
+
+def _one_of(rank: int, processes: int, recipe: Recipe, data: Path, out: Path) -> None:
+    torch.set_num_threads(1)
+    if processes > 1:
+        dist.init_process_group("gloo", f"file://{out.resolve()}/meet", rank=rank, world_size=processes)
+    folder = recipe(data, out, lines(20) if rank == 0 else lambda *_: None, Share(rank, processes))
+    if folder is not None:
+        sys.stderr.write(f"{folder}\n")

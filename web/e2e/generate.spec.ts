@@ -22,7 +22,7 @@ test("a seed becomes voxels on the canvas, and another seed others", async ({ pa
 
 test("the shipped model's head looks like one", async ({ page }) => {
   test.slow();
-  await generate(page, "head-style-64", 3);
+  await generate(page, "head-style-128", 3);
   await succeeded(page, SLOW);
   const picture = await look(await drawn(page, 0, SLOW));
   expect(lit(picture)).toBeGreaterThan(0.08);

@@ -69,7 +69,7 @@ test("jobs", async ({ page }) => {
   await page.goto("/");
   for (const seed of [1, 2, 3]) {
     await page.goto("/#/generate");
-    await generate(page, "head-style-64", seed, 2);
+    await generate(page, "head-style-128", seed, 2);
     await succeeded(page, SLOW);
   }
   await page.goto("/#/jobs");
@@ -83,7 +83,7 @@ test.describe("on a phone", () => {
   test.use({ viewport: { width: 390, height: 844 } });
   test("phone", async ({ page }) => {
     await page.goto("/");
-    await generate(page, "head-style-64", 5);
+    await generate(page, "head-style-128", 5);
     await succeeded(page, SLOW);
     await drawn(page, 0, SLOW);
     await page.getByTestId("job-status").scrollIntoViewIfNeeded();

@@ -72,7 +72,7 @@ export function translators(): TranslatorCard[] {
 }
 
 /** The models that ship, the first one to open with first: a new tab begins with one of them, or the last one used. */
-const SHIPPED = ["brain-demo-256", "head-style-64", "thorax-demo-128", "head-t1-128"];
+const SHIPPED = ["brain-demo-256", "head-style-128", "thorax-demo-128", "head-t1-128"];
 const SLOT = "voxelsmith.models";
 
 /** Remembers the models that were used, the last one first, on this machine. */

@@ -16,7 +16,7 @@ from voxelsmith.extras import load
 def truncation(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="report.json and table.md.")],
-    model: Annotated[str, typer.Option(metavar="NAME")] = "head-style-64",
+    model: Annotated[str, typer.Option(metavar="NAME")] = "head-style-128",
     reference: Annotated[
         Path | None,
         typer.Option(metavar="DIR", exists=True, file_okay=False, help="Scans; else its own untruncated samples."),
