@@ -15,7 +15,8 @@ from model_store.load import load
 from training.demo.anatomy import LATENT_DIM, boundaries, deform, deformation_of, draw, subject_of
 from training.demo.auto_decoder import AutoDecoder, hidden, octave_loss, octaves, set_gates, solve_conv2
 from training.demo.directions import DIRECTIONS, Named
-from training.demo.warm_start import ALONE, Phase, Scans, WarmStart, new_networks, slab_as_inferred
+from training.demo.warm_start import Phase, Scans, WarmStart, new_networks, slab_as_inferred
+from training.engine.processes import ALONE
 from volumes.files import read
 from volumes.scan import preparation_by, prepare
 

@@ -22,14 +22,13 @@ from training.demo.warm_start import (
     STRIPPED_SHARE,
     Phase,
     Scans,
-    Share,
-    Tell,
     moments_of,
     optimise,
     optimisers_of,
     reconstruction_loss,
     slab_as_inferred,
 )
+from training.engine.processes import Share, Tell
 
 AXES = DEFORMING.stop - DEFORMING.start
 _CODE_EDGE = 8

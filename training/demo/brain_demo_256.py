@@ -16,8 +16,9 @@ from training.demo.anatomy import LATENT_DIM
 from training.demo.auto_decoder import AutoDecoder
 from training.demo.directions import write_directions
 from training.demo.sources import Source
-from training.demo.warm_start import ALONE, Plan, Scans, Share, Tell, WarmStart, each_once, in_processes, new_networks
+from training.demo.warm_start import Plan, Scans, WarmStart, each_once, new_networks
 from training.engine.export import export
+from training.engine.processes import ALONE, Share, Tell, in_processes
 from volumes.files import read
 from volumes.scan import Preparation, prepare
 

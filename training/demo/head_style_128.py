@@ -25,8 +25,9 @@ from model_store.networks.stylegan import STYLES_PER_STAGE, MappingNetwork, Synt
 from training.demo.sources import Source
 from training.demo.style_anatomy import LATENT_DIM, Heads
 from training.demo.style_start import Readers, StyleStart, blind
-from training.demo.warm_start import ALONE, Phase, Scans, Share, Tell, each_once, in_processes
+from training.demo.warm_start import Phase, Scans, each_once
 from training.engine.export import export
+from training.engine.processes import ALONE, Share, Tell, in_processes
 from volumes.files import read
 from volumes.scan import Preparation, prepare
 

@@ -21,9 +21,10 @@ from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.stylegan import STYLES_PER_STAGE, MappingNetwork, SynthesisNetwork
 from training.demo.auto_decoder import AMPLITUDE, octave_loss, sub_voxels
 from training.demo.style_anatomy import Heads, attributes_of, bent, draw, milder
-from training.demo.warm_start import NONE_BY_ADAM, ByAdam, Optimisers, Phase, Share, Tell, adam, optimise
+from training.demo.warm_start import NONE_BY_ADAM, ByAdam, Optimisers, Phase, adam, optimise
 from training.engine.average import ParameterAverage
 from training.engine.orthogonal import OrthogonalDescent
+from training.engine.processes import Share, Tell
 from training.progressive.networks import set_mean_style
 
 CROSSOVER = 5

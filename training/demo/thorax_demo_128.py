@@ -19,8 +19,9 @@ from training.demo.thorax_anatomy import CLASSES, LATENT_DIM, NETWORK_AXES
 from training.demo.thorax_directions import write_directions
 from training.demo.thorax_pairs import Pairs
 from training.demo.thorax_start import SHIPPED_PLAN, Plan, ThoraxStart
-from training.demo.warm_start import Tell, each_once, lines
+from training.demo.warm_start import each_once
 from training.engine.export import export
+from training.engine.processes import Tell, lines
 from training.hagan.trainer import save
 from training.phantoms.dataset import WINDOW
 from training.phantoms.phantom import SPACING_MM

@@ -16,9 +16,10 @@ from model_store.networks.hagan import HAGANEncoder, HAGANGenerator
 from model_store.networks.layers import NormReLU
 from training.demo.thorax_anatomy import CLASSES
 from training.demo.thorax_pairs import Pairs
-from training.demo.warm_start import Phase, Tell, optimise, optimisers_of, reconstruction_loss
+from training.demo.warm_start import Phase, optimise, optimisers_of, reconstruction_loss
 from training.engine.average import ParameterAverage
 from training.engine.precision import forward_precision, precision_here
+from training.engine.processes import Tell
 
 _AIR, _AIR_WIDTH = -0.87, 0.1
 """-918 HU and 81 HU in the network's range: between a hole and the lung."""
