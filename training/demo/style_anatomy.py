@@ -96,7 +96,10 @@ class Heads:
         return torch.cat([shaped.flatten(1), attributes[:, APPEARANCE]], 1)
 
     def blended(self, styles: Tensor, source: torch.Generator) -> Tensor:
-        """(n, w_dim) -> the same mixed with the other heads, of which each has less of it than the one it was."""
+        """(n, w_dim) -> the same mixed with the other heads, of which each has less of it than the one it was.
+
+        The second most comes from the next head in order: any two would ask more of the encoder's few dense units.
+        """
         count, heads = len(styles), self.scans.whole
         geometry = styles[:, : self.geometry].view(count, heads, -1)
         shares = torch.softmax(_APART * torch.randn(count, heads, generator=source), 1).sort(1, descending=True).values

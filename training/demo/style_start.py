@@ -180,9 +180,8 @@ class StyleStart:
             z = draw(phase.batch_size, self.source)
             return F.mse_loss(self.mapping(z), self.heads.styles(attributes_of(z)))
 
-        for _ in optimise(
-            "mapping", phase, [(adam(list(self.mapping.parameters())), 1.0)], loss, self.tell, self.share
-        ):
+        trained = list(self.mapping.parameters())
+        for _ in optimise("mapping", phase, [(adam(trained), 1.0)], loss, self.tell, self.share):
             pass
         set_mean_style(self.mapping)
 
@@ -217,6 +216,10 @@ class StyleStart:
         Of a blend the nearest head, sized as all of it says: blends are drawn, a third of them of one head alone.
         """
         self._seed("decision")
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            for layer in self.encoder.dense:
+                layer.reset_parameters()  # type: ignore[operator]
 
         def loss() -> Tensor:
             styles = self.heads.styles(attributes_of(draw(phase.batch_size, self.source)))
