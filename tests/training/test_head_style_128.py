@@ -13,7 +13,7 @@ from model_store.generator import Generator
 from model_store.load import load
 from model_store.networks.reversed_encoder import ReversedEncoder
 from training.demo.head_style_128 import BOX_MM, Plan, make
-from training.demo.style_anatomy import ATTRIBUTES, Heads, attributes_of, draw, mixed
+from training.demo.style_anatomy import APPEARANCE, Heads, attributes_of, draw
 from training.demo.style_start import solve_latent
 from training.demo.warm_start import Phase, Scans
 
@@ -115,19 +115,11 @@ def heads_of_noise() -> Heads:
     return Heads(Scans(scans[:3], [], BOX_MM, scans[3:]))
 
 
-def test_a_mixed_latent_has_one_geometry_and_the_others_appearance() -> None:
-    first, second = attributes_of(draw(2, torch.Generator().manual_seed(0)))[:, None]
-    both = mixed(first, second)
-    for name, place in ATTRIBUTES.items():
-        assert torch.equal(both[:, place], (second if name in ("brightness", "contrast", "tone") else first)[:, place])
+def test_w_names_one_head_shapes_it_alone_and_lights_it() -> None:
     heads = heads_of_noise()
-    shape, light = heads.styles(first), heads.styles(second)
-    assert torch.equal(heads.styles(both), torch.cat([shape[:, : heads.geometry], light[:, heads.geometry :]], 1))
-
-
-def test_w_names_one_head_and_shapes_it_alone() -> None:
-    heads = heads_of_noise()
-    w = heads.styles(attributes_of(draw(50, torch.Generator().manual_seed(1))))
+    attributes = attributes_of(draw(50, torch.Generator().manual_seed(1)))
+    w = heads.styles(attributes)
+    assert torch.equal(w[:, heads.geometry :], attributes[:, APPEARANCE])
     named, size, length = w[:, : heads.geometry].view(50, 3, 3).unbind(2)
     assert set(named.argmax(1).tolist()) == {0, 1, 2}
     assert torch.equal(named.count_nonzero(1), torch.ones(50, dtype=torch.int64))
@@ -156,7 +148,7 @@ def test_a_blend_keeps_the_appearance_and_most_of_the_head_that_it_was() -> None
     before, after = (w[:, : heads.geometry].view(60, 3, 3) for w in (styles, blends))
     assert torch.equal(after[:, :, 0].argmax(1), before[:, :, 0].argmax(1))
     torch.testing.assert_close(after.sum(1), before.sum(1))
-    assert int((after[20:, :, 0] > 0.1).sum(1).min()) >= 1
+    assert float((after[20:, :, 0] > 0.1).sum(1).float().mean()) > 2
     assert float(after[20:, :, 0].amax(1).mean()) < 2.8
 
 

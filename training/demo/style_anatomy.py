@@ -40,13 +40,6 @@ def attributes_of(z: Tensor) -> Tensor:
     return summed.clamp(-_FURTHEST, _FURTHEST)
 
 
-def mixed(geometry: Tensor, appearance: Tensor) -> Tensor:
-    """(n, 6) attributes: the geometry of one with the appearance of the other."""
-    both = geometry.clone()
-    both[:, APPEARANCE] = appearance[:, APPEARANCE]
-    return both
-
-
 def milder(attributes: Tensor, share: float) -> Tensor:
     """(n, 6) of the same heads, each shaped and lit `share` times as far."""
     factors = torch.full((len(ATTRIBUTES),), share)
