@@ -53,7 +53,7 @@ def optimisers_of(networks: nn.Module, by_adam: ByAdam = NONE_BY_ADAM) -> Optimi
 
 
 class Readers(nn.Module):
-    """Volumes of twice or four times the edges from the maps of stages 1 and 2; thrown away afterwards."""
+    """Volumes of four times the edges from the maps of stage 1, twice from those of stage 2; thrown away afterwards."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
