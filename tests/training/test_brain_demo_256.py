@@ -1,5 +1,6 @@
 """The model that ships: its card is honest and complete, it looks like heads, and its directions do what they say."""
 
+import copy
 import itertools
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from model_store.catalogue import SHIPPED, Catalogue
 from model_store.generator import Generator
 from model_store.load import load
 from training.demo.anatomy import LATENT_DIM, boundaries, deform, deformation_of, draw, subject_of
-from training.demo.auto_decoder import AutoDecoder, hidden, octave_loss, octaves, set_gates, solve_conv2
+from training.demo.auto_decoder import AutoDecoder, Codes, Conv2, hidden, octave_loss, octaves, set_gates
+from training.demo.brain_demo_256 import STRIPPED, WHOLE
 from training.demo.directions import DIRECTIONS, Named
 from training.demo.warm_start import Phase, Scans, WarmStart, new_networks, slab_as_inferred
 from training.engine.processes import ALONE
@@ -108,7 +110,7 @@ def test_the_encoder_finds_a_generated_head_again(model: Generator, card: ModelC
         ("vrd_stroke_T1", True),
         ("antspy_ch2", True),
         ("seg3D_MR", False),
-        ("brainchop_t1_crop", False),
+        ("fnndsc_adi_brain_T1_from_dicom", False),
     ],
 )
 def test_the_encoder_tells_unseen_brains_without_a_skull_from_heads(
@@ -117,7 +119,7 @@ def test_the_encoder_tells_unseen_brains_without_a_skull_from_heads(
     array = prepare(read(SCANS / f"{scan}.nii.gz"), preparation_by(model.card)).array
     with torch.no_grad():
         z = model.encode(torch.from_numpy(array)[None, None])[0, 0]
-    assert subject_of(z, 3, 1)[0] == is_stripped
+    assert subject_of(z, len(WHOLE), len(STRIPPED))[0] == is_stripped
 
 
 @pytest.mark.parametrize("start", [0, 12, 56])
@@ -195,24 +197,36 @@ def test_the_subject_changes_at_the_boundaries_and_nowhere_else(whole: int, stri
         assert subject_of(torch.tensor([0.0, 0.0, 0.0, place + 0.01]), whole, stripped) == found[k + 1]
 
 
-def test_the_first_layers_are_solved_for_codes_that_change_at_a_boundary() -> None:
-    """Two heads, each with a code and one tangent: away from the boundary the solved layers give what was asked for."""
+def test_held_codes_are_near_those_wanted_and_are_what_the_first_layers_make() -> None:
+    """Two heads, each with a code and one tangent, away from the boundary between them."""
     generator, _ = new_networks(64, 8, 0)
     common, source = generator.common, torch.Generator().manual_seed(0)
-    codes, tangents = torch.randn(2, 2, 128, 8, 8, 8, generator=source)
+    codes = Codes(2, 128)
+    with torch.no_grad():
+        codes.table.copy_(torch.randn(codes.table.shape, generator=source))
+        codes.table[:, 2:] = 0
+    wanted = copy.deepcopy(codes)
     set_gates(common, boundaries(2, 0), source)
 
-    def wanted(z: torch.Tensor) -> torch.Tensor:
-        heads = [subject_of(row, 2, 0)[1] for row in z]
-        return torch.stack([codes[k] + row[0] * tangents[k] for k, row in zip(heads, z, strict=True)])
+    def head(z: torch.Tensor) -> int:
+        return subject_of(z, 2, 0)[1]
 
-    latents = [draw(4, source, 0.0) * torch.tensor([1.0, 0.0, 0.0, 1.0]) for _ in range(12)]
-    solve_conv2(common, ((z, wanted(z)) for z in latents))
-    z = draw(16, source, 0.0) * torch.tensor([1.0, 0.0, 0.0, 1.0])
+    made_by_conv2 = Conv2(common, 2, head, draw(96, source, 0.0))
+    z = draw(32, source, 0.0)
     z = z[z[:, 3].abs() > 0.3]
+
+    def all_of(some: Codes) -> torch.Tensor:
+        with torch.no_grad():
+            return torch.cat([some(head(row), row) for row in z])
+
+    made_by_conv2.hold(codes.table)
+    # Noise asks for more than conv2 has weights for.
+    assert (all_of(codes) - all_of(wanted)).square().mean() < 0.45 * all_of(wanted).var()
+    for _ in range(4):
+        made_by_conv2.hold(codes.table)
     with torch.no_grad():
-        error = (common.get_submodule("conv2")(hidden(common, z)) - wanted(z)).square().mean() / wanted(z).var()
-    assert error < 0.25
+        served = common.get_submodule("conv2")(hidden(common, z))
+    assert (served - all_of(codes)).square().mean() < 0.03 * all_of(codes).var()
 
 
 def test_the_latent_of_another_scan_is_that_of_the_nearest_head() -> None:
@@ -224,9 +238,12 @@ def test_the_latent_of_another_scan_is_that_of_the_nearest_head() -> None:
     wanted = torch.tensor([0.0, 2.0, -1.0, 1.0])
     longer = deform(heads[1][None].float() / 255, deformation_of(wanted), (128, 128, 128), box)
     other = ((longer[0] + 1) / 2 * 255).round().byte()
-    found = Scans(heads[:2], heads[2:], box, [other]).nearest_to(3)
+    scans = Scans(heads[:2], heads[2:], box, [other])
+    found = scans.nearest_to(3)
     torch.testing.assert_close(found[:3], wanted[:3])
     assert subject_of(found, 2, 1) == (False, 1)
+    stripped = scans.nearest(scans.level(8)[3], alike=scans.nearest_to(2))
+    assert subject_of(stripped, 2, 1) == (True, 0)
 
 
 def test_every_phase_of_the_recipe_runs_and_learns() -> None:
@@ -245,12 +262,14 @@ def test_every_phase_of_the_recipe_runs_and_learns() -> None:
     heart.fit_codes("coarse", Phase(10, 1, 2e-3), None, last=4)
     heart.fit_codes("codes", Phase(10, 1, 2e-3), (2, 6), last=5)
     heart.fit_codes("codes high", Phase(4, 1, 2e-3), (0, 0), last=5, high=True)
-    heart.solve_first_layers(16)
+    heart.set_first_layers()
+    heart.fit_held(Phase(4, 1, 2e-3), 60)
     heart.fit_high(Phase(4, 1, 1e-3))
     warm = WarmStart(generator, encoder, scans, 2, tell)
     warm.fit_encoder_high(Phase(4, 1, 1e-3))
     warm.fit_encoder_ground(Phase(4, 2, 1e-3), Phase(4, 2, 1e-3), 2)
-    phases = {"coarse", "codes", "codes high", "high", "encoder high", "encoder ground", "encoder scans"}
+    by_heart = {"coarse", "codes", "codes high", "held", "high"}
+    phases = by_heart | {"encoder high", "encoder ground", "encoder scans"}
     assert phases <= set(losses)
     assert all(np.isfinite(values).all() for values in losses.values())
     for name in ("coarse", "codes"):

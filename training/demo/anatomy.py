@@ -21,6 +21,8 @@ STRIPPED_MEAN = 5.0
 """Skull-stripped scans lie this far out along the subject's axis, so that samples of N(0, I) are whole heads."""
 
 _SIZE, _LENGTH, _BRIGHTNESS = 0.008, 0.008, 0.07
+_BEND = 0.08
+"""In halves of an edge."""
 _VERTEX_MM = -96.0
 """Heads grow and shrink about the vertex, because scans are placed by it."""
 
@@ -114,3 +116,12 @@ def deform(volume: Tensor, deformation: Deformation, shape: tuple[int, int, int]
     grid = sampling_grid(deformation, shape, box_mm, start, slices)
     out = F.grid_sample(volume[None], grid[None], align_corners=False, padding_mode="zeros")[0]
     return (out * deformation.gain).clamp(0, 1) * 2 - 1
+
+
+def bent(volume: Tensor, source: torch.Generator) -> Tensor:
+    """(1, e, e, e) -> the same under a smooth displacement, N(0, 4% of an edge) at 4^3 points: other people's shape."""
+    shape = volume.shape[1:]
+    corners = _BEND * torch.randn(1, 3, 4, 4, 4, generator=source)
+    displacement = F.interpolate(corners, size=shape, mode="trilinear", align_corners=True)[0]
+    straight = F.affine_grid(torch.eye(3, 4)[None], [1, 1, *shape], align_corners=False)
+    return F.grid_sample(volume[None], straight + displacement.movedim(0, -1), align_corners=False)[0]

@@ -9,7 +9,7 @@ and skin have nearly all of the energy, and gyri are what a head is looked at fo
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from model_store.networks.layers import NormReLU
 from training.demo.anatomy import DEFORMING, boundaries, draw, milder
 from training.demo.warm_start import (
     STRIPPED_SHARE,
+    ByAdam,
     Phase,
     Scans,
     moments_of,
@@ -28,6 +29,7 @@ from training.demo.warm_start import (
     reconstruction_loss,
     slab_as_inferred,
 )
+from training.engine.precision import forward_here
 from training.engine.processes import Share, Tell
 
 AXES = DEFORMING.stop - DEFORMING.start
@@ -35,6 +37,8 @@ _CODE_EDGE = 8
 _ENERGY_EDGE = 8
 """Over how many voxels of its octave a head's energy is averaged."""
 _STEEPNESS, _BALLAST, _RIDGE = 8.0, 600.0, 3e-5
+_HELD_EVERY = 10
+"""Steps between two solutions of conv2."""
 _SLABS = 3
 """That G^H learns from of each volume, where the layers before it are not learned."""
 _MOMENTS_KEPT = 6
@@ -164,10 +168,12 @@ class AutoDecoder:
 
     def _loss(self, code: Tensor, z: Tensor, last: int, high: bool) -> Tensor:
         """Of the volume read from the maps after norm `last`; `high` also of a slab of what G^H makes of them."""
-        maps = self._maps_from(code, last)
-        made = [self.readers(maps[-1], last)]
-        if last == 4:
-            made.append(self.readers(maps[0], 3))
+        with forward_here():
+            maps = self._maps_from(code, last)
+            read = [self.readers(maps[-1], last)]
+            if last == 4:
+                read.append(self.readers(maps[0], 3))
+        made = [volume.float() for volume in read]
         real = torch.stack([self.scans.of(row, made[0].shape[-1]) for row in z])
         total = octave_loss(made[0], real) + 0.3 * sum(octave_loss(early, real) for early in made[1:])
         if high:
@@ -181,24 +187,21 @@ class AutoDecoder:
         edge = features.shape[2]
         slices = max(4, edge // 8)
         start = int(torch.randint(edge - slices + 1, (1,), generator=self.source))
-        made = slab_as_inferred(self.generator, features, 4 * start, 4 * slices, moments, halved=True)
+        with forward_here():
+            made = slab_as_inferred(self.generator, features, 4 * start, 4 * slices, moments, halved=True)
         return octave_loss(made, real[:, :, 2 * start : 2 * (start + slices)], octaves(real), amplitude)
 
     def _moments_of(self, features: Tensor, head: int) -> tuple[Tensor, Tensor]:
         """G^H's statistics of this head, which change slowly: of its features now or of some steps ago."""
         age, moments = self._moments.get(head, (_MOMENTS_KEPT, None))
         if moments is None or age >= _MOMENTS_KEPT:
-            age, moments = 0, moments_of(self.generator, features)
+            with forward_here():
+                age, moments = 0, moments_of(self.generator, features)
         self._moments[head] = age + 1, moments
         return moments
 
     def fit_codes(self, name: str, phase: Phase, grown: tuple[int, int] | None, last: int, high: bool = False) -> None:
         """Codes, tangents and convolutions 3 to `last`, with `high` G^H. Deformations grow between two steps."""
-        self._seed(name)
-        common = self.generator.common
-        trained = [common.get_submodule(f"{kind}{k}") for k in range(3, last + 1) for kind in ("conv", "norm")]
-        trained.append(common.get_submodule("norm2"))
-        parts = nn.ModuleList([*trained, self.readers, *([self.generator.high] if high else [])])
         step = 0
 
         def loss() -> Tensor:
@@ -209,20 +212,57 @@ class AutoDecoder:
             code = self.codes(self.scans.index_of(z[0]), z[0])
             return self._loss(code, z, last, high)
 
-        by_adam = {1.0: [*self.readers.parameters()], 10.0: [self.codes.table]}
-        for _ in optimise(name, phase, optimisers_of(list(parts.parameters()), by_adam), loss, self.tell, self.share):
+        self._fit(name, phase, self._after_codes(last, high), {10.0: [self.codes.table]}, loss)
+
+    def _after_codes(self, last: int, high: bool) -> nn.ModuleList:
+        """norm2, convolutions 3 to `last` with their norms, and G^H with `high`."""
+        common = self.generator.common
+        parts = [common.get_submodule(f"{kind}{k}") for k in range(3, last + 1) for kind in ("conv", "norm")]
+        return nn.ModuleList([*parts, common.get_submodule("norm2"), *([self.generator.high] if high else [])])
+
+    def _fit(self, name: str, phase: Phase, parts: nn.Module, by_adam: ByAdam, loss: Callable[[], Tensor]) -> None:
+        """`parts`, the readers and what else goes by Adam."""
+        self._seed(name)
+        trained = [*parts.parameters(), *self.readers.parameters()]
+        optimisers = optimisers_of(trained, {1.0: [*self.readers.parameters()], **by_adam})
+        for _ in optimise(name, phase, optimisers, loss, self.tell, self.share):
             pass
 
-    def solve_first_layers(self, latents: int) -> None:
-        """From z to its code: fc1 and conv1 are set, and conv2 solved from `latents` draws."""
+    def set_first_layers(self) -> None:
+        """fc1 and conv1, as `set_gates` has them."""
         self._seed("first layers")
         common = self.generator.common
         if self.share.rank == 0:
             set_gates(common, boundaries(self.scans.whole, self.scans.stripped), self.source)
-            solve_conv2(common, self._drawn_codes(latents))
         self.share.follow_the_first(common)
 
-    def fit_high(self, phase: Phase) -> None:
+    def fit_held(self, phase: Phase, latents: int) -> None:
+        """As `fit_codes`, of codes that conv2 can make of the first layers; at the end it makes them.
+
+        Codes that are free are more than conv2 has weights for: solved afterwards, it made next to nothing of their
+        tangents. `latents`: from how many it is solved.
+        """
+        heads = self.scans.whole + self.scans.stripped
+        made_by_conv2 = Conv2(self.generator.common, heads, self.scans.index_of, self._drawn_alike(latents))
+        step = 0
+
+        def loss() -> Tensor:
+            nonlocal step
+            if step % _HELD_EVERY == 0:
+                made_by_conv2.hold(self.codes.table)
+            step += 1
+            z = self._draw(1, 1.0)
+            return self._loss(self.codes(self.scans.index_of(z[0]), z[0]), z, 5, high=False)
+
+        self._fit("held", phase, self._after_codes(5, high=False), {10.0: [self.codes.table]}, loss)
+        made_by_conv2.hold(self.codes.table)
+
+    def _drawn_alike(self, latents: int) -> Tensor:
+        """(n, 4): the same in every process."""
+        source = torch.Generator().manual_seed(self.seed)
+        return draw(latents, source, STRIPPED_SHARE if self.scans.stripped else 0.0)
+
+    def fit_high(self, phase: Phase, amplitude: float = AMPLITUDE) -> None:
         """G^H, by octaves at half resolution and of some slices at the full one, and G^L, from z as it is served."""
         self._seed("high")
         generator, scans = self.generator, self.scans
@@ -230,32 +270,23 @@ class AutoDecoder:
 
         def loss() -> Tensor:
             z = self._draw(phase.batch_size, 1.0)
-            with torch.no_grad():
+            with torch.no_grad(), forward_here():
                 features = generator.common(z)
-            moments = moments_of(generator, features)
+                moments = moments_of(generator, features)
             half, low = (torch.stack([scans.of(row, scans.size // k) for row in z]) for k in (2, 4))
-            by_octaves = [self._high_loss(features, half, moments, AMPLITUDE) for _ in range(_SLABS)]
+            by_octaves = [self._high_loss(features, half, moments, amplitude) for _ in range(_SLABS)]
             start = 4 * int(torch.randint((scans.size - slices) // 4 + 1, (1,), generator=self.source))
             full = torch.stack([scans.slab_of(row, start, slices) for row in z])
             middle = torch.stack([scans.slab_of(row, 3 * scans.size // 8, 2 * slices) for row in z])
-            made = slab_as_inferred(generator, features, start, slices, moments)
-            by_octaves.append(octave_loss(made, full, octaves(middle), AMPLITUDE))
-            return torch.stack(by_octaves).mean() + reconstruction_loss(generator.low(features), low)
+            with forward_here():
+                made = slab_as_inferred(generator, features, start, slices, moments)
+                made_low = generator.low(features)
+            by_octaves.append(octave_loss(made, full, octaves(middle), amplitude))
+            return torch.stack(by_octaves).mean() + reconstruction_loss(made_low.float(), low)
 
         trained = [*generator.high.parameters(), *generator.low.parameters()]
         for _ in optimise("high", phase, optimisers_of(trained), loss, self.tell, self.share):
             pass
-
-    @torch.no_grad()
-    def _codes_of(self, z: Tensor) -> Tensor:
-        """(n, 4) -> (n, channels, 8, 8, 8): the learned codes."""
-        return torch.cat([self.codes(self.scans.index_of(row), row) for row in z])
-
-    def _drawn_codes(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Latents and their codes, four at a time."""
-        for _ in range(count // 4):
-            z = self._draw(4, 1.0)
-            yield z, self._codes_of(z)
 
 
 def hidden(common: CommonGenerator, z: Tensor) -> Tensor:
@@ -293,19 +324,41 @@ def set_gates(common: CommonGenerator, at: Sequence[float], source: torch.Genera
     norm1.bias.fill_(-_BALLAST * share)
 
 
+class Conv2:
+    """What conv2 can make of the maps after norm1, by ridge regression from some latents."""
+
+    def __init__(self, common: CommonGenerator, heads: int, index_of: Callable[[Tensor], int], z: Tensor) -> None:
+        """`heads` codes, of which `index_of` a latent names one; z: (n, 4), every head among them."""
+        self.conv2: nn.Conv3d = common.conv2  # type: ignore[assignment]
+        places, taps = _CODE_EDGE**3, self.conv2.weight[0].numel() + 1
+        self._moments = torch.zeros(heads * (1 + AXES), places, taps)
+        self._of_axes = torch.zeros(heads * (1 + AXES), heads * (1 + AXES))
+        gram = torch.zeros(taps, taps)
+        for row in z:
+            seen = _taps(common, row)
+            gram.addmm_(seen.T, seen)
+            along, begin = torch.cat([z.new_ones(1), row[DEFORMING]]), index_of(row) * (1 + AXES)
+            own = slice(begin, begin + 1 + AXES)
+            self._moments[own] += along[:, None, None] * seen
+            self._of_axes[own, own] += along[:, None] * along
+        self._factor = torch.linalg.cholesky(gram + _RIDGE * gram.diagonal().mean() * torch.eye(taps))
+
+    @torch.no_grad()
+    def hold(self, table: Tensor) -> None:
+        """Solve conv2 for codes and tangents, and make them what it makes: (heads, 1 + AXES, channels, 8, 8, 8)."""
+        wanted = table.flatten(3).transpose(2, 3).flatten(0, 2)
+        seen = self._moments.flatten(0, 1)
+        solved = torch.cholesky_solve(seen.T @ wanted, self._factor)
+        self.conv2.weight.copy_(solved[:-1].T.reshape(self.conv2.weight.shape))
+        self.conv2.bias.copy_(solved[-1])  # type: ignore[union-attr]
+        made = torch.linalg.solve(self._of_axes, (seen @ solved).view(len(self._of_axes), -1))
+        table.copy_(made.view(*table.shape[:2], -1, table.shape[2]).transpose(2, 3).reshape(table.shape))
+
+
 @torch.no_grad()
-def solve_conv2(common: CommonGenerator, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Ridge regression of conv2 from latents and the codes that it is to make of them."""
-    conv2: nn.Conv3d = common.conv2  # type: ignore[assignment]
-    gram, products = torch.zeros(()), torch.zeros(())
-    for z, codes in pairs:
-        doubled = F.pad(F.interpolate(hidden(common, z), scale_factor=2), (1,) * 6)
-        taps = doubled.unfold(2, _CODE_EDGE, 1).unfold(3, _CODE_EDGE, 1).unfold(4, _CODE_EDGE, 1)
-        seen = taps.movedim(0, 4).flatten(4).flatten(0, 3)  # (channels * 27, n * 512)
-        seen = torch.cat([seen, torch.ones(1, seen.shape[1])])
-        gram = gram + seen @ seen.T
-        products = products + codes.movedim(0, 1).flatten(1) @ seen.T
-    ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram))
-    solved = torch.linalg.solve(gram + ridge, products.T).T
-    conv2.weight.copy_(solved[:, :-1].reshape(conv2.weight.shape))
-    conv2.bias.copy_(solved[:, -1])  # type: ignore[union-attr]
+def _taps(common: CommonGenerator, z: Tensor) -> Tensor:
+    """(4,) -> (512, channels * 27 + 1): what conv2 sees at each place of its maps, and 1 for its bias."""
+    doubled = F.pad(F.interpolate(hidden(common, z[None]), scale_factor=2), (1,) * 6)[0]
+    windows = doubled.unfold(1, 3, 1).unfold(2, 3, 1).unfold(3, 3, 1)
+    seen = windows.movedim(0, 3).flatten(3).flatten(0, 2)
+    return torch.cat([seen, seen.new_ones(len(seen), 1)], 1)

@@ -20,7 +20,7 @@ from training.demo.distortion_examples import SIDE, DistortionExamples, Subject,
 from training.demo.sources import Source
 from training.engine.checkpoint import save
 from training.engine.orthogonal import descent_of
-from training.engine.precision import forward_precision, precision_here
+from training.engine.precision import forward_here
 from volumes.files import read
 from volumes.reader_limits import LARGEST
 from volumes.scan import Preparation
@@ -92,7 +92,7 @@ def fit(examples: DistortionExamples, out: Path, iterations: int = ITERATIONS, b
 def descend(network: DistortionResNet, volumes: Tensor, wanted: Tensor) -> float:
     """The gradient of a batch; the mean squared distance of its features from where they should be."""
     network.train()
-    with forward_precision("cpu", precision_here()):
+    with forward_here():
         found = network(volumes).float()
     loss = ((found - wanted) ** 2).sum(dim=1).mean()
     loss.backward()

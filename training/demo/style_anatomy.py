@@ -7,7 +7,6 @@ style mixing has one right answer (docs/decisions/0022). The first four attribut
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from training.demo import anatomy
@@ -25,8 +24,6 @@ _REACH = 3.0
 _CONTRAST, _TONE = 0.25, 0.06
 _APART = 1.5
 """How far apart the shares of a blend of heads are: deviation before softmax."""
-_BEND = 0.08
-"""In halves of an edge."""
 
 
 def draw(count: int, source: torch.Generator) -> Tensor:
@@ -45,15 +42,6 @@ def milder(attributes: Tensor, share: float) -> Tensor:
     factors = torch.full((len(ATTRIBUTES),), share)
     factors[ATTRIBUTES["subject"]] = 1.0
     return attributes * factors
-
-
-def bent(volume: Tensor, source: torch.Generator) -> Tensor:
-    """(1, e, e, e) -> the same under a smooth displacement, N(0, 4% of an edge) at 4^3 points: other people's shape."""
-    shape = volume.shape[1:]
-    corners = _BEND * torch.randn(1, 3, 4, 4, 4, generator=source)
-    displacement = F.interpolate(corners, size=shape, mode="trilinear", align_corners=True)[0]
-    straight = F.affine_grid(torch.eye(3, 4)[None], [1, 1, *shape], align_corners=False)
-    return F.grid_sample(volume[None], straight + displacement.movedim(0, -1), align_corners=False)[0]
 
 
 class Heads:

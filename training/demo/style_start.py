@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from model_store.networks.equalised import SLOPE, EqualisedLinear
 from model_store.networks.reversed_encoder import ReversedEncoder
 from model_store.networks.stylegan import STYLES_PER_STAGE, MappingNetwork, SynthesisNetwork
+from training.demo.anatomy import bent
 from training.demo.auto_decoder import AMPLITUDE, octave_loss, sub_voxels
-from training.demo.style_anatomy import Heads, attributes_of, bent, draw, milder
+from training.demo.style_anatomy import Heads, attributes_of, draw, milder
 from training.demo.warm_start import NONE_BY_ADAM, ByAdam, Optimisers, Phase, adam, optimise
 from training.engine.average import ParameterAverage
 from training.engine.orthogonal import OrthogonalDescent

@@ -18,7 +18,7 @@ from training.demo.thorax_anatomy import CLASSES
 from training.demo.thorax_pairs import Pairs
 from training.demo.warm_start import Phase, optimise, optimisers_of, reconstruction_loss
 from training.engine.average import ParameterAverage
-from training.engine.precision import forward_precision, precision_here
+from training.engine.precision import forward_here
 from training.engine.processes import Tell
 
 _AIR, _AIR_WIDTH = -0.87, 0.1
@@ -95,11 +95,6 @@ def one_hot(labels: Tensor) -> Tensor:
     return F.one_hot(labels, len(CLASSES)).float()
 
 
-def half_precision() -> torch.autocast:
-    """Around the networks, where the processor has bfloat16. Losses are float32."""
-    return forward_precision("cpu", precision_here())
-
-
 class StageHead(nn.Module):
     """Reads a volume from the feature maps of a stage that is not the last one; thrown away afterwards."""
 
@@ -130,7 +125,7 @@ class ThoraxStart:
 
         def loss() -> Tensor:
             batch = self.pairs.draw(phase.batch_size, self.source, high=False)
-            with half_precision():
+            with forward_here():
                 made = head(self.generator.common(batch.z, one_hot(batch.labels), last=last))
             return pair_loss(made.float(), F.adaptive_avg_pool3d(batch.real, made.shape[2:]))
 
@@ -141,7 +136,7 @@ class ThoraxStart:
 
         def loss() -> Tensor:
             batch = self.pairs.draw(phase.batch_size, self.source, high=True)
-            with half_precision():
+            with forward_here():
                 with torch.no_grad():
                     features = self.generator.common(batch.z, one_hot(batch.labels))
                 made = self.generator.high(features)
@@ -169,7 +164,7 @@ class ThoraxStart:
     def _joint_loss(self, phase: Phase, anatomy: float) -> tuple[Tensor, Tensor, Tensor]:
         """Of both resolutions, `anatomy` as in pair_loss; the volumes, and what they should be."""
         batch = self.pairs.draw(phase.batch_size, self.source, high=True)
-        with half_precision():
+        with forward_here():
             features = self.generator.common(batch.z, one_hot(batch.labels))
             low, made = self.generator.low(features).float(), self.generator.high(features).float()
         return pair_loss(made, batch.real, anatomy) + pair_loss(low, batch.low, anatomy), made, batch.real
@@ -184,7 +179,7 @@ class ThoraxStart:
         def loss() -> Tensor:
             total, found, z = self._high_loss()
             features, drawn = self._features(3)
-            with half_precision():
+            with forward_here():
                 guesses = self.encoder.ground(torch.cat([found, features]))
             return total + F.smooth_l1_loss(guesses.float(), torch.cat([z, drawn]))
 
@@ -194,7 +189,7 @@ class ThoraxStart:
         """E^H's loss on one latent in two classes, its feature maps, and z."""
         batch = self.pairs.draw(1, self.source, high=True)
         real = batch.real + _GRAIN * torch.randn(batch.real.shape, generator=self.source)
-        with half_precision():
+        with forward_here():
             with torch.no_grad():
                 wanted = self.generator.common(batch.z, one_hot(batch.labels))
             found = self.encoder.slab_features(real)
@@ -205,7 +200,7 @@ class ThoraxStart:
     def _features(self, latents: int) -> tuple[Tensor, Tensor]:
         """The generator's feature maps of so many latents, each in two classes, with a little noise; and z."""
         drawn = self.pairs.draw(latents, self.source, high=False)
-        with torch.no_grad(), half_precision():
+        with torch.no_grad(), forward_here():
             features = self.generator.common(drawn.z, one_hot(drawn.labels))
         return features + 0.1 * torch.randn(features.shape, generator=self.source).to(features), drawn.z
 

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,8 +19,10 @@ from torch import Tensor, nn
 
 from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator, select_features
 from training.demo.anatomy import (
-    DEFORMING,
+    AXES,
     LATENT_DIM,
+    STRIPPED_MEAN,
+    bent,
     deform,
     deformation_of,
     draw,
@@ -28,11 +31,16 @@ from training.demo.anatomy import (
     subject_of,
 )
 from training.engine.orthogonal import OrthogonalDescent
+from training.engine.precision import forward_here
 from training.engine.processes import ALONE, Share, Tell
 from training.hagan.trainer import save
 
 STRIPPED_SHARE = 0.25
-_FURTHER, _FURTHEST = 4.0, 2.5
+_FURTHER = 4.0
+_STEPS = [step / 2 for step in range(-4, 5)]
+"""In which the nearest latent is looked for, in deviations."""
+_CONTRAST = 0.25
+"""By how much the logarithm of a power of the intensities varies from scanner to scanner."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +60,26 @@ class Phase:
 class Plan:
     """The phases in order. The shipped model had them piece by piece and not in one go (docs/decisions/0008)."""
 
-    codes_coarse: Phase = Phase(160, 1, 4e-3)
+    codes_coarse: Phase = Phase(400, 1, 4e-3)
     """Of each process one head, as up to `high`."""
-    codes: Phase = Phase(1400, 1, 4e-3)
-    grown: tuple[int, int] = (450, 800)
+    codes: Phase = Phase(3000, 1, 4e-3)
+    grown: tuple[int, int] = (1000, 1600)
     """Between which steps of `codes` the deformations grow, from none to all."""
-    codes_high: Phase = Phase(200, 1, 3e-3)
-    solved_latents: int = 160
+    codes_high: Phase = Phase(500, 1, 3e-3)
+    solved_latents: int = 240
     """From how many latents conv2 is solved."""
-    high: Phase = Phase(180, 1, 2e-3)
+    held: Phase = Phase(1150, 1, 4e-3)
+    """Codes that conv2 can make."""
+    high: Phase = Phase(240, 1, 2e-3)
+    high_milder: Phase = Phase(80, 1, 1e-3)
+    """At `milder`, what amplitudes count: wholly counted, they are met by grain too."""
+    milder: float = 0.2
     encoder_high: Phase = Phase(80, 1, 2e-3)
     encoder_ground: Phase = Phase(90, 4, 2e-3)
     """E^G from the generator's own feature maps."""
-    encoder_scans: Phase = Phase(300, 4, 1e-3)
+    encoder_scans: Phase = Phase(700, 4, 1e-3)
     """E^G from E^H's feature maps of deformed scans."""
-    feature_scans: int = 90
+    feature_scans: int = 240
     """How many deformed scans that phase has."""
 
 
@@ -107,15 +120,33 @@ class Scans:
         return deform(scan, deformation_of(z), (self.size,) * 3, self.box_mm, start, slices)
 
     def nearest_to(self, place: int) -> Tensor:
-        """(4,): what names and deforms one of the known heads so that it is nearest to one scan, in squared error.
+        """(4,): `nearest` to one of the scans."""
+        return self.nearest(self.level(8)[place])
 
-        Of all whole steps within two deviations, at S/8.
+    def nearest(self, volume: Tensor, alike: Tensor | None = None) -> Tensor:
+        """(1, S/8, S/8, S/8) in [0, 1] -> (4,): what makes one of the known heads nearest to it, in squared error.
+
+        Of all half steps within two deviations. `alike`: of heads with a skull, or without one, as this z names.
         """
-        wanted = F.avg_pool3d(self._stored[place].float() / 255, 8) * 2 - 1
-        heads, steps = middles(self.whole, self.stripped), range(-2, 3)
-        tried = [torch.tensor([float(v) for v in z]) for z in itertools.product(steps, steps, steps, heads)]
-        errors = [float((self.of(z, self.size // 8) - wanted).square().mean()) for z in tried]
-        return tried[errors.index(min(errors))]
+        latents, made = self._known
+        if alike is not None:
+            has_skull = latents[:, AXES["subject"]].squeeze(1) <= STRIPPED_MEAN / 2
+            same = has_skull == (float(alike[AXES["subject"]]) <= STRIPPED_MEAN / 2)
+            latents, made = latents[same], made[same]
+        lit = torch.zeros(len(_STEPS), LATENT_DIM)
+        lit[:, AXES["brightness"]] = torch.tensor(_STEPS)[:, None]
+        gains = torch.tensor([deformation_of(row).gain for row in lit])
+        errors = gains.square() * made.square().sum(1, keepdim=True) - 2 * gains * (made @ volume.reshape(-1, 1))
+        best, step = divmod(int(errors.argmin()), len(_STEPS))
+        return latents[best] + lit[step]
+
+    @cached_property
+    def _known(self) -> tuple[Tensor, Tensor]:
+        """Latents of every known head in all steps of size and length, and what they describe: (n, 4), (n, (S/8)^3)."""
+        heads = middles(self.whole, self.stripped)
+        latents = torch.tensor([[*shape, 0.0, head] for *shape, head in itertools.product(_STEPS, _STEPS, heads)])
+        made = torch.stack([(self.of(z, self.size // 8).flatten() + 1) / 2 for z in latents])
+        return latents, made
 
     def index_of(self, z: Tensor) -> int:
         """Which of the whole heads, then of the stripped ones, z names."""
@@ -183,7 +214,7 @@ def optimise(name: str, phase: Phase, optimisers: Optimisers, loss_of: Callable[
 def moments_of(generator: HAGANGenerator, features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and reciprocal deviation of each group of what G^H's first convolution makes of the whole of A."""
     norm = generator.high.norm1
-    whole = generator.high.conv1(features).reshape(len(features), norm.num_groups, -1)
+    whole = generator.high.conv1(features).float().reshape(len(features), norm.num_groups, -1)
     variance, mean = torch.var_mean(whole, dim=2, correction=0)
     return mean, (variance + norm.eps).rsqrt()
 
@@ -209,9 +240,9 @@ def slab_as_inferred(generator: HAGANGenerator, features: Tensor, start: int, sl
     x = conv1(features[:, :, below : last + 2])
     x = F.relu_(x * gain[..., None, None, None] + shift[..., None, None, None])
     if halved:
-        volume = torch.tanh(F.conv3d(x, halved_kernel(conv2.weight), conv2.bias, padding=1))
+        volume = torch.tanh(F.conv3d(x, halved_kernel(conv2.weight), conv2.bias, padding=1).float())
         return volume[:, :, 2 * (first - below) :][:, :, : slices // 2]
-    volume = torch.tanh(conv2(x))
+    volume = torch.tanh(conv2(x).float())
     return volume[:, :, 4 * (first - below) :][:, :, :slices]
 
 
@@ -243,9 +274,11 @@ class WarmStart:
             z = self.draw(phase.batch_size)
             start = self._start()
             real = torch.stack([self.scans.slab_of(row, start, slices) for row in z])
-            found = self.encoder.high(real)
-            wanted = select_features(self.generator.common(z), start, self.scans.size)
-            return F.l1_loss(self.generator.high(found), real) + 0.3 * F.l1_loss(found, wanted)
+            with forward_here():
+                found = self.encoder.high(real)
+                wanted = select_features(self.generator.common(z), start, self.scans.size)
+                made = self.generator.high(found)
+            return F.l1_loss(made.float(), real) + 0.3 * F.l1_loss(found.float(), wanted.float())
 
         for _ in optimise("encoder high", phase, optimisers_of(list(self.encoder.high.parameters())), loss, self.tell):
             pass
@@ -257,13 +290,16 @@ class WarmStart:
 
         def from_generator(count: int) -> tuple[Tensor, Tensor]:
             z = self.draw(count)
-            features = self.generator.common(z)
+            with torch.no_grad(), forward_here():
+                features = self.generator.common(z).float()
             noise = torch.randn(features.shape, generator=self.source) * 0.1
             return features + noise, z
 
         def loss_generated() -> Tensor:
             features, z = from_generator(generated.batch_size)
-            return F.smooth_l1_loss(self.encoder.ground(features), z)
+            with forward_here():
+                found = self.encoder.ground(features)
+            return F.smooth_l1_loss(found.float(), z)
 
         for _ in optimise("encoder ground", generated, optimisers, loss_generated, self.tell):
             pass
@@ -274,37 +310,45 @@ class WarmStart:
             chosen = torch.randint(len(seen), (scanned.batch_size - 1,), generator=self.source).tolist()
             features = torch.cat([features, *(seen[k][0][None].float() for k in chosen)])
             z = torch.cat([z, *(seen[k][1][None] for k in chosen)])
-            return F.smooth_l1_loss(self.encoder.ground(features), z)
+            with forward_here():
+                found = self.encoder.ground(features)
+            return F.smooth_l1_loss(found.float(), z)
 
         for _ in optimise("encoder scans", scanned, optimisers, loss_scanned, self.tell):
             pass
 
     @torch.no_grad()
     def _features_of_scans(self, count: int) -> list[tuple[Tensor, Tensor]]:
-        """A-hat in float16 and z for `count` deformed scans; too large to make anew in every step.
+        """A-hat in float16 and z for `count` scans; too large to make anew in every step.
 
-        Every other one is deformed further than the generator has learned to follow, as scans of other heads are; its z
-        stays where the generator knows its way. A third are scans that the generator does not know: the nearest z.
+        A third are known heads as z describes them. The others are other people's: any scan, sized further than the
+        generator has learned to follow, bent, and of another contrast; each with the nearest z of those that, like
+        it, have a skull or none.
         """
-        made = []
-        nearest = {place: self.scans.nearest_to(place) for place in self.scans.others}
+        made, whose = [], [self.scans.nearest_to(place) for place in range(self.scans.others.stop)]
         for index in range(count):
-            z = milder(self.draw(1), _FURTHER if index % 2 else 1.0)[0]
-            place = self.scans.others[index // 3 % len(nearest)] if nearest and index % 3 == 0 else None
-            features = self._features_of(z, place)
-            if place is not None:
-                z = torch.cat([z[DEFORMING] + nearest[place][DEFORMING], nearest[place][DEFORMING.stop :]])
-            z[DEFORMING] = z[DEFORMING].clamp(-_FURTHEST, _FURTHEST)
-            made.append((features, z))
+            z = self.draw(1)[0]
+            if index % 3:
+                place = int(torch.randint(len(whose), (1,), generator=self.source))
+                volume = self._another(place)
+                z = self.scans.nearest(F.avg_pool3d(volume, 8), whose[place])
+            else:
+                volume = (self.scans.slab_of(z, 0, self.scans.size) + 1) / 2
+            made.append((self._features_of(volume), z))
             self.tell("scans for the encoder", index + 1, count, 0.0)
         return made
 
-    def _features_of(self, z: Tensor, place: int | None) -> Tensor:
-        """A-hat of what z describes, or of another scan deformed as it says: (2 width, S/4, S/4, S/4) in float16."""
-        slices = self.scans.size // NUM_SLABS
-        starts = range(0, self.scans.size, slices)
-        slabs = [self.encoder.high(self.scans.slab_of(z, start, slices, place)[None]) for start in starts]
-        return torch.cat(slabs, dim=2)[0].half()
+    def _another(self, place: int) -> Tensor:
+        """(1, S, S, S) in [0, 1]: a head that nobody has, made of one of the scans."""
+        z = milder(self.draw(1), _FURTHER)[0]
+        volume = bent((self.scans.slab_of(z, 0, self.scans.size, place) + 1) / 2, self.source)
+        return volume ** math.exp(_CONTRAST * float(torch.randn((), generator=self.source)))
+
+    def _features_of(self, volume: Tensor) -> Tensor:
+        """A-hat of (1, S, S, S) in [0, 1]: (2 width, S/4, S/4, S/4) in float16."""
+        slabs = torch.split(volume * 2 - 1, self.scans.size // NUM_SLABS, dim=1)
+        with forward_here():
+            return torch.cat([self.encoder.high(slab[None]) for slab in slabs], dim=2)[0].half()
 
     def _start(self) -> int:
         """r: a sub-volume's first slice, on a slice of A."""

@@ -20,6 +20,11 @@ def precision_here() -> Literal["float32", "bfloat16"]:
     return "float32" if emulates_bfloat16("cpu") else "bfloat16"
 
 
+def forward_here() -> autocast:
+    """`forward_precision` of those recipes."""
+    return forward_precision("cpu", precision_here())
+
+
 def exact(x: torch.Tensor) -> autocast:
     """Inside `forward_precision`, for penalties on gradients: float32 on the device of `x`."""
     return torch.autocast(x.device.type, enabled=False)
