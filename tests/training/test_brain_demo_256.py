@@ -264,7 +264,7 @@ def test_every_phase_of_the_recipe_runs_and_learns() -> None:
     heart.fit_codes("codes high", Phase(4, 1, 2e-3), (0, 0), last=5, high=True)
     heart.set_first_layers()
     heart.fit_held(Phase(4, 1, 2e-3), 60)
-    heart.fit_high(Phase(4, 1, 1e-3))
+    heart.fit_high(Phase(4, 1, 1e-3), amplitude=0.2)
     warm = WarmStart(generator, encoder, scans, 2, tell)
     warm.fit_encoder_high(Phase(4, 1, 1e-3))
     warm.fit_encoder_ground(Phase(4, 2, 1e-3), Phase(4, 2, 1e-3), 2)

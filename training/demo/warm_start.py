@@ -21,7 +21,6 @@ from model_store.networks.hagan import NUM_SLABS, HAGANEncoder, HAGANGenerator, 
 from training.demo.anatomy import (
     AXES,
     LATENT_DIM,
-    STRIPPED_MEAN,
     bent,
     deform,
     deformation_of,
@@ -130,8 +129,8 @@ class Scans:
         """
         latents, made = self._known
         if alike is not None:
-            has_skull = latents[:, AXES["subject"]].squeeze(1) <= STRIPPED_MEAN / 2
-            same = has_skull == (float(alike[AXES["subject"]]) <= STRIPPED_MEAN / 2)
+            is_stripped = subject_of(alike, self.whole, self.stripped)[0]
+            same = torch.tensor([subject_of(z, self.whole, self.stripped)[0] == is_stripped for z in latents])
             latents, made = latents[same], made[same]
         lit = torch.zeros(len(_STEPS), LATENT_DIM)
         lit[:, AXES["brightness"]] = torch.tensor(_STEPS)[:, None]
