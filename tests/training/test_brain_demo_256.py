@@ -13,7 +13,7 @@ from model_store.card import DirectionCard, ModelCard
 from model_store.catalogue import SHIPPED, Catalogue
 from model_store.generator import Generator
 from model_store.load import load
-from training.demo.anatomy import LATENT_DIM, boundaries, deform, deformation_of, draw, subject_of
+from training.demo.anatomy import LATENT_DIM, boundaries, cropped, deform, deformation_of, draw, subject_of, toned
 from training.demo.auto_decoder import AutoDecoder, Codes, Conv2, hidden, octave_loss, octaves, set_gates
 from training.demo.brain_demo_256 import STRIPPED, WHOLE
 from training.demo.directions import DIRECTIONS, Named
@@ -244,6 +244,32 @@ def test_the_latent_of_another_scan_is_that_of_the_nearest_head() -> None:
     assert subject_of(found, 2, 1) == (False, 1)
     stripped = scans.nearest(scans.level(8)[3], alike=scans.nearest_to(2))
     assert subject_of(stripped, 2, 1) == (True, 0)
+
+
+def test_half_of_the_fields_of_view_end_above_the_box() -> None:
+    source = torch.Generator().manual_seed(0)
+    head = torch.rand(1, 20, 4, 4, generator=source) + 0.1
+    ends = []
+    for _ in range(400):
+        seen = cropped(head, source)
+        slices = int((seen[0].amax(dim=(1, 2)) > 0).sum())
+        torch.testing.assert_close(seen[:, :slices], head[:, :slices])
+        ends.append(slices)
+    assert 0.4 < sum(end == 20 for end in ends) / 400 < 0.6
+    assert min(ends) == 12
+    assert set(ends) == set(range(12, 21))
+
+
+def test_another_contrast_keeps_the_order_of_greys_and_both_ends() -> None:
+    source = torch.Generator().manual_seed(0)
+    greys = torch.linspace(0, 1, 1000).reshape(1, 10, 10, 10)
+    middles_of = []
+    for _ in range(100):
+        made = toned(greys, source).flatten()
+        assert (made.diff() > 0).all()
+        torch.testing.assert_close(made[[0, -1]], torch.tensor([0.0, 1.0]))
+        middles_of.append(made[500])
+    assert 0.05 < torch.stack(middles_of).std() < 0.2
 
 
 def test_every_phase_of_the_recipe_runs_and_learns() -> None:

@@ -23,6 +23,10 @@ STRIPPED_MEAN = 5.0
 _SIZE, _LENGTH, _BRIGHTNESS = 0.008, 0.008, 0.07
 _BEND = 0.08
 """In halves of an edge."""
+_SHORTEST_VIEW = 0.6
+"""Of the box, from the vertex down."""
+_STRETCHES, _TONE = 6, 0.6
+"""Of equal width, that a curve of tones is made of; by how much the logarithms of their heights vary."""
 _VERTEX_MM = -96.0
 """Heads grow and shrink about the vertex, because scans are placed by it."""
 
@@ -125,3 +129,20 @@ def bent(volume: Tensor, source: torch.Generator) -> Tensor:
     displacement = F.interpolate(corners, size=shape, mode="trilinear", align_corners=True)[0]
     straight = F.affine_grid(torch.eye(3, 4)[None], [1, 1, *shape], align_corners=False)
     return F.grid_sample(volume[None], straight + displacement.movedim(0, -1), align_corners=False)[0]
+
+
+def cropped(volume: Tensor, source: torch.Generator) -> Tensor:
+    """(1, e, e, e) in [0, 1] -> half of them with air from some slice of A0 on: where a field of view ends."""
+    whether, depth = torch.rand(2, generator=source).tolist()
+    share = 1.0 if whether < 0.5 else _SHORTEST_VIEW + (1 - _SHORTEST_VIEW) * depth
+    seen = round(share * volume.shape[1])
+    return F.pad(volume[:, :seen], (0, 0, 0, 0, 0, volume.shape[1] - seen))
+
+
+def toned(volume: Tensor, source: torch.Generator) -> Tensor:
+    """The same shape in [0, 1] -> through a rising curve of straight stretches from 0 to 1: another contrast."""
+    heights = torch.exp(_TONE * torch.randn(_STRETCHES, generator=source)).cumsum(0)
+    curve = F.pad(heights / heights[-1], (1, 0))
+    at = volume * _STRETCHES
+    below = at.floor().clamp(0, _STRETCHES - 1).long()
+    return torch.lerp(curve[below], curve[below + 1], at - below)

@@ -57,7 +57,6 @@ def read_scans(folder: Path) -> Scans:
 
 def card_with(iterations: Mapping[str, int]) -> ModelCard:
     """The model's card; `export` adds the digest of the weights."""
-    sources = [*WHOLE, *STRIPPED, *OTHERS]
     return ModelCard(
         name=NAME,
         family="hagan",
@@ -78,8 +77,11 @@ def card_with(iterations: Mapping[str, int]) -> ModelCard:
         network={"width": WIDTH},
         provenance=Provenance(
             origin="trained",
-            sources=[f"{source.file}: {source.origin}" for source in sources],
-            licences=sorted({source.licence for source in sources}),
+            sources=[
+                *(f"{source.file}: {source.origin}" for source in (*WHOLE, *STRIPPED)),
+                *(f"{source.file}: {source.origin} (the encoder)" for source in OTHERS),
+            ],
+            licences=sorted({source.licence for source in (*WHOLE, *STRIPPED, *OTHERS)}),
             command="make demo-model DATA=<folder with the sources>",
             iterations=dict(iterations),
             notes="Five public scans learned by heart, with a tangent for each of three deformations; the first layers "

@@ -22,12 +22,14 @@ from training.demo.anatomy import (
     AXES,
     LATENT_DIM,
     bent,
+    cropped,
     deform,
     deformation_of,
     draw,
     middles,
     milder,
     subject_of,
+    toned,
 )
 from training.engine.orthogonal import OrthogonalDescent
 from training.engine.precision import forward_here
@@ -35,11 +37,10 @@ from training.engine.processes import ALONE, Share, Tell
 from training.hagan.trainer import save
 
 STRIPPED_SHARE = 0.25
-_FURTHER = 4.0
+_FURTHER = 8.0
+"""By how much more other people's heads differ in size and length than the generator has learned to follow."""
 _STEPS = [step / 2 for step in range(-4, 5)]
 """In which the nearest latent is looked for, in deviations."""
-_CONTRAST = 0.25
-"""By how much the logarithm of a power of the intensities varies from scanner to scanner."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ class Plan:
     encoder_high: Phase = Phase(80, 1, 2e-3)
     encoder_ground: Phase = Phase(90, 4, 2e-3)
     """E^G from the generator's own feature maps."""
-    encoder_scans: Phase = Phase(700, 4, 1e-3)
+    encoder_scans: Phase = Phase(1000, 4, 2e-3)
     """E^G from E^H's feature maps of deformed scans."""
-    feature_scans: int = 240
+    feature_scans: int = 400
     """How many deformed scans that phase has."""
 
 
@@ -320,9 +321,9 @@ class WarmStart:
     def _features_of_scans(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """A-hat in float16 and z for `count` scans; too large to make anew in every step.
 
-        A third are known heads as z describes them. The others are other people's: any scan, sized further than the
-        generator has learned to follow, bent, and of another contrast; each with the nearest z of those that, like
-        it, have a skull or none.
+        A third are known heads as z describes them. The others are other people's: any scan, sized, bent, cut where
+        its field of view ends, and of another contrast; each with the nearest z of those that, like it, have a skull
+        or none.
         """
         made, whose = [], [self.scans.nearest_to(place) for place in range(self.scans.others.stop)]
         for index in range(count):
@@ -340,8 +341,9 @@ class WarmStart:
     def _another(self, place: int) -> Tensor:
         """(1, S, S, S) in [0, 1]: a head that nobody has, made of one of the scans."""
         z = milder(self.draw(1), _FURTHER)[0]
-        volume = bent((self.scans.slab_of(z, 0, self.scans.size, place) + 1) / 2, self.source)
-        return volume ** math.exp(_CONTRAST * float(torch.randn((), generator=self.source)))
+        z[AXES["brightness"]] /= _FURTHER
+        volume = (self.scans.slab_of(z, 0, self.scans.size, place) + 1) / 2
+        return toned(cropped(bent(volume, self.source), self.source), self.source)
 
     def _features_of(self, volume: Tensor) -> Tensor:
         """A-hat of (1, S, S, S) in [0, 1]: (2 width, S/4, S/4, S/4) in float16."""
