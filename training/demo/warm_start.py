@@ -80,7 +80,7 @@ class Plan:
     encoder_scans: Phase = Phase(1000, 4, 2e-3)
     """E^G from E^H's feature maps of deformed scans."""
     feature_scans: int = 400
-    """How many deformed scans that phase has."""
+    """How many deformed scans that phase has, 17 MB of features each, all in memory."""
 
 
 class Scans:
@@ -303,7 +303,7 @@ class WarmStart:
 
         for _ in optimise("encoder ground", generated, optimisers, loss_generated, self.tell):
             pass
-        seen = self._features_of_scans(feature_scans)
+        seen = self.features_of_scans(feature_scans)
 
         def loss_scanned() -> Tensor:
             features, z = from_generator(1)
@@ -318,7 +318,7 @@ class WarmStart:
             pass
 
     @torch.no_grad()
-    def _features_of_scans(self, count: int) -> list[tuple[Tensor, Tensor]]:
+    def features_of_scans(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """A-hat in float16 and z for `count` scans; too large to make anew in every step.
 
         A third are known heads as z describes them. The others are other people's: any scan, sized, bent, cut where
@@ -330,7 +330,7 @@ class WarmStart:
             z = self.draw(1)[0]
             if index % 3:
                 place = int(torch.randint(len(whose), (1,), generator=self.source))
-                volume = self._another(place)
+                volume = self.another(place)
                 z = self.scans.nearest(F.avg_pool3d(volume, 8), whose[place])
             else:
                 volume = (self.scans.slab_of(z, 0, self.scans.size) + 1) / 2
@@ -338,7 +338,7 @@ class WarmStart:
             self.tell("scans for the encoder", index + 1, count, 0.0)
         return made
 
-    def _another(self, place: int) -> Tensor:
+    def another(self, place: int) -> Tensor:
         """(1, S, S, S) in [0, 1]: a head that nobody has, made of one of the scans."""
         z = milder(self.draw(1), _FURTHER)[0]
         z[AXES["brightness"]] /= _FURTHER
