@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from contract.fit import generator_card
 from evaluation.distances.detail import detail_of
+from evaluation.errors import EvaluationRefused
+from evaluation.samples import opened, scans_in
 from latents.sample import gaussian
 from model_store.card import ModelCard
 from model_store.catalogue import SHIPPED, Catalogue
 from model_store.generator import Generator
 from model_store.load import load
-from volumes.files import read
+from volumes.dicom.signs import is_series_folder
 from volumes.scan import preparation_by, prepare
-
-SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+from volumes.volume import VolumeError
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def of_samples(model: Generator, seeds: Sequence[int]) -> tuple[Detail, ...]:
 def of_scans(card: ModelCard, scans: Sequence[Path]) -> tuple[Detail, ...]:
     """Of scans on the model's grid."""
     return tuple(
-        Detail(path.name, detail_of(in_unit(prepare(read(path), preparation_by(card)).array, card), card.spacing_mm))
+        Detail(path.name, detail_of(in_unit(prepare(opened(path), preparation_by(card)).array, card), card.spacing_mm))
         for path in scans
     )
 
@@ -99,7 +100,7 @@ def reconstruct(model: Generator, scans: Sequence[Path]) -> tuple[Reconstruction
     """G(E(scan)) without refinement, beside the scan."""
     card, found = model.card, []
     for path in scans:
-        array = prepare(read(path), preparation_by(card)).array
+        array = prepare(opened(path), preparation_by(card)).array
         styles = model.encode(torch.from_numpy(array)[None, None])[0]
         scan = in_unit(array, card)
         made = in_unit(model.synthesise(styles[None], None)[0, 0].cpu().numpy(), card)
@@ -110,11 +111,9 @@ def reconstruct(model: Generator, scans: Sequence[Path]) -> tuple[Reconstruction
     return tuple(found)
 
 
-def scans_in(place: Path) -> list[Path]:
-    """A file, or a folder's volumes by name."""
-    if place.is_file():
-        return [place]
-    return sorted(path for path in place.iterdir() if path.name.endswith(SUFFIXES))
+def scans_at(place: Path) -> list[Path]:
+    """A scan, or a folder's by name. Raises: EvaluationRefused, for a folder without any."""
+    return [place] if place.is_file() or is_series_folder(place) else scans_in(place)
 
 
 def text_of(comparison: Comparison) -> str:
@@ -146,8 +145,11 @@ def main() -> None:
     folder = Path(options.model) if Path(options.model).is_dir() else SHIPPED / options.model
     card = generator_card(Catalogue([folder.parent]).card(folder.name), "generate")
     model = load(folder, card)
-    scans = of_scans(card, [path for place in options.against for path in scans_in(place)])
-    made = reconstruct(model, [path for place in options.reconstruct for path in scans_in(place)])
+    try:
+        scans = of_scans(card, [path for place in options.against for path in scans_at(place)])
+        made = reconstruct(model, [path for place in options.reconstruct for path in scans_at(place)])
+    except (EvaluationRefused, VolumeError) as err:
+        sys.exit(str(err))
     comparison = Comparison(card.name, of_samples(model, range(options.seeds)), scans, made)
     if options.json:
         sys.stdout.write(json.dumps(asdict(comparison) | {"of_real": comparison.of_real}, indent=1) + "\n")

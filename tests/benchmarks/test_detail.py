@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.detail import Comparison, Detail, median, of_samples, reconstruct, scans_in, text_of
+from benchmarks.detail import Comparison, Detail, median, of_samples, reconstruct, scans_at, text_of
+from evaluation.errors import EvaluationRefused
 from model_store.catalogue import SHIPPED, Catalogue
 from model_store.load import load
 from volumes.files import read
@@ -25,11 +26,13 @@ def test_the_share_of_real_is_a_ratio_of_medians() -> None:
     assert "0.40  of the scans' detail" in text_of(Comparison("m", samples, scans))
 
 
-def test_a_folder_gives_its_volumes_by_name(tmp_path: Path) -> None:
-    for name in ("b.nii.gz", "a.mha", "notes.txt"):
+def test_a_folder_gives_its_scans_by_name_and_a_scan_itself(tmp_path: Path) -> None:
+    for name in ("b.nii.gz", "a.mha", "c.zip", "notes.txt"):
         (tmp_path / name).touch()
-    assert [path.name for path in scans_in(tmp_path)] == ["a.mha", "b.nii.gz"]
-    assert scans_in(tmp_path / "b.nii.gz") == [tmp_path / "b.nii.gz"]
+    assert [path.name for path in scans_at(tmp_path)] == ["a.mha", "b.nii.gz", "c.zip"]
+    assert scans_at(tmp_path / "c.zip") == [tmp_path / "c.zip"]
+    with pytest.raises(EvaluationRefused, match="no folder"):
+        scans_at(tmp_path / "missing")
 
 
 @pytest.mark.slow
