@@ -321,29 +321,29 @@ class WarmStart:
     def features_of_scans(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """A-hat in float16 and z for `count` scans; too large to make anew in every step.
 
-        A third are known heads as z describes them. The others are other people's: any scan, sized, bent, cut where
-        its field of view ends, and of another contrast; each with the nearest z of those that, like it, have a skull
-        or none.
+        A third are known heads as z describes them, the others other people's.
         """
-        made, whose = [], [self.scans.nearest_to(place) for place in range(self.scans.others.stop)]
+        made = []
         for index in range(count):
             z = self.draw(1)[0]
             if index % 3:
-                place = int(torch.randint(len(whose), (1,), generator=self.source))
-                volume = self.another(place)
-                z = self.scans.nearest(F.avg_pool3d(volume, 8), whose[place])
+                volume, z = self.another(int(torch.randint(self.scans.others.stop, (1,), generator=self.source)))
             else:
                 volume = (self.scans.slab_of(z, 0, self.scans.size) + 1) / 2
             made.append((self._features_of(volume), z))
             self.tell("scans for the encoder", index + 1, count, 0.0)
         return made
 
-    def another(self, place: int) -> Tensor:
-        """(1, S, S, S) in [0, 1]: a head that nobody has, made of one of the scans."""
+    def another(self, place: int) -> tuple[Tensor, Tensor]:
+        """A head that nobody has, (1, S, S, S) in [0, 1], and the nearest z that has a skull, or none, like it.
+
+        One of the scans, sized, bent, cut where a field of view ends, and of another contrast.
+        """
         z = milder(self.draw(1), _FURTHER)[0]
         z[AXES["brightness"]] /= _FURTHER
         volume = (self.scans.slab_of(z, 0, self.scans.size, place) + 1) / 2
-        return toned(cropped(bent(volume, self.source), self.source), self.source)
+        volume = toned(cropped(bent(volume, self.source), self.source), self.source)
+        return volume, self.scans.nearest(F.avg_pool3d(volume, 8), self.scans.nearest_to(place))
 
     def _features_of(self, volume: Tensor) -> Tensor:
         """A-hat of (1, S, S, S) in [0, 1]: (2 width, S/4, S/4, S/4) in float16."""
